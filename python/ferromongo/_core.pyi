@@ -1,0 +1,174 @@
+"""The Rust engine as Python sees it. Only `_calls`, `_drive` and `bson` import it.
+
+Times are seconds (float) or None for "no limit". Commands are mappings whose first key is the
+command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `txnNumber`,
+`$clusterTime`, `readConcern`, `writeConcern`, `$readPreference`, transaction fields.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Generic, TypeVar, final
+
+_T = TypeVar("_T")
+
+@final
+class Pending(Generic[_T]):
+    """A built call that has not been sent: block on it once with `run`, or await it once."""
+
+    def run(self) -> _T: ...
+    def __await__(self) -> Generator[Any, None, _T]: ...
+
+@final
+class Client:
+    """Topology, pools, server sessions and cluster time of one client.
+
+    `settings` keys (all required): seeds (list of (host, port)), replica_set (str | None),
+    direct_connection (bool), load_balanced (bool), app_name (str | None), driver (list of
+    (name, version, platform) appended to ferromongo's own), max_pool_size (int, 0 = no limit),
+    min_pool_size (int), max_idle_time, max_connecting (int), wait_queue_timeout,
+    server_selection_timeout, connect_timeout, socket_timeout, local_threshold,
+    heartbeat_frequency, retry_writes (bool), retry_reads (bool).
+    """
+
+    def __new__(cls, settings: Mapping[str, Any]) -> Client: ...
+    def open(self) -> None:
+        """Start monitoring now; any operation does so too. Raises InvalidOperation after close."""
+    def close(self) -> Pending[None]:
+        """End server sessions and close every socket. May be called twice."""
+    @property
+    def closed(self) -> bool: ...
+    def topology(self) -> dict[str, Any]:
+        """What is known now, without I/O: type (PyMongo's TOPOLOGY_TYPE name), set_name,
+        primary ((host, port) | None), servers: dict[(host, port)] -> dict with type (PyMongo's
+        SERVER_TYPE name), rtt, error (str | None), max_wire_version, hosts, arbiters."""
+    def select(self, read_preference: Any) -> Pending[dict[str, Any]]:
+        """Wait for a suitable server; answers its entry of `topology()["servers"]` plus address.
+        Raises ServerSelectionTimeoutError."""
+    def start_session(self, causal_consistency: bool, snapshot: bool) -> Session: ...
+    def cluster_time(self) -> Mapping[str, Any] | None: ...
+
+@final
+class Session:
+    """An explicit session: logical session id, causal consistency, one transaction at a time."""
+
+    @property
+    def client(self) -> Client: ...
+    @property
+    def session_id(self) -> Mapping[str, Any]:
+        """{"id": Binary(subtype 4)}; taken from the pool at first use."""
+    @property
+    def cluster_time(self) -> Mapping[str, Any] | None: ...
+    @property
+    def operation_time(self) -> Any: ...
+    def advance_cluster_time(self, cluster_time: Mapping[str, Any]) -> None: ...
+    def advance_operation_time(self, operation_time: Any) -> None: ...
+    @property
+    def has_ended(self) -> bool: ...
+    @property
+    def in_transaction(self) -> bool: ...
+    @property
+    def dirty(self) -> bool: ...
+    def start_transaction(
+        self,
+        read_concern: Any,
+        write_concern: Any,
+        read_preference: Any,
+        max_commit_time_ms: int | None,
+    ) -> None:
+        """Arguments are PyMongo's option objects (never None but for the last). No I/O.
+        Raises InvalidOperation (ended, in progress, snapshot session) or ConfigurationError."""
+    def commit_transaction(self) -> Pending[None]: ...
+    def abort_transaction(self) -> Pending[None]: ...
+    def end(self) -> Pending[None]:
+        """Abort a running transaction, give the server session back. May be called twice."""
+
+@final
+class Scope:
+    """Where and how commands of one Database or Collection run; immutable, made once per object."""
+
+    def __new__(
+        cls,
+        client: Client,
+        database: str,
+        collection: str | None,
+        codec_options: Any,
+        read_preference: Any,
+        write_concern: Any,
+        read_concern: Any,
+    ) -> Scope: ...
+    def command(
+        self,
+        command: Mapping[str, Any],
+        session: Session | None,
+        read_preference: Any = None,
+        then: Callable[[Any], _T] | None = None,
+    ) -> Pending[Any]:
+        """Any command as it is: no retry, no read or write concern added.
+        `then(reply)` makes the result, here and below; without it the reply itself is."""
+    def read(
+        self,
+        command: Mapping[str, Any],
+        session: Session | None,
+        read_preference: Any = None,
+        then: Callable[[Any], _T] | None = None,
+    ) -> Pending[Any]:
+        """A retryable read: the scope's read preference and read concern apply."""
+    def find_one(self, command: Mapping[str, Any], session: Session | None) -> Pending[Any]:
+        """A `find` command with limit 1 and singleBatch: answers the document or None."""
+    def write(
+        self,
+        command: Mapping[str, Any],
+        session: Session | None,
+        retryable: bool,
+        then: Callable[[Any], _T] | None = None,
+    ) -> Pending[Any]:
+        """A write command (update, delete, drop, ...): the write concern applies; with `retryable`
+        it gets a txnNumber where the server can. The reply may carry writeErrors or
+        writeConcernError: raising them is the caller's (`_calls`) part.
+        With an unacknowledged write concern the reply is {} (sent, answer not awaited)."""
+    def insert(
+        self,
+        command: Mapping[str, Any],
+        documents: Sequence[Any],
+        session: Session | None,
+        then: Callable[[Any, list[Any]], _T],
+    ) -> Pending[_T]:
+        """`insert`: adds missing `_id`s to the caller's documents, cuts into batches by the
+        server's limits, stops at the first error when `ordered` is true. `then(reply, ids)` gets
+        {"n": int, "writeErrors": [...] with indexes into `documents`, "writeConcernErrors": [...]}."""
+
+class CursorCore(Generic[_T]):
+    """What Cursor and AsyncCursor share: a batch, decoded one document at a time.
+
+    A subclass defines `_open(self) -> tuple[Scope, Mapping, Session | None, int, int]`: scope, command
+    (`find`, `aggregate`, `list...`), session, batch size (0 = server's), limit (0 = none); it is
+    called once, at the first fetch. Dropped unread, the core queues killCursors itself.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def cursor_id(self) -> int | None: ...
+    @property
+    def retrieved(self) -> int: ...
+    @property
+    def address(self) -> tuple[str, int | None] | None: ...
+    def _started(self) -> bool:
+        """True once the first command was sent: chain methods must refuse then."""
+    def _fetch_all(self, length: int | None) -> Pending[list[_T]]:
+        """`to_list`."""
+    def _close(self) -> Pending[None]:
+        """Send killCursors if the server still has the cursor; end the implicit session."""
+    def _reset(self) -> None:
+        """Forget the batch so that the cursor opens anew (rewind); after `_close`."""
+
+class SyncCursorCore(CursorCore[_T]):
+    def __iter__(self) -> SyncCursorCore[_T]: ...
+    def __next__(self) -> _T: ...
+
+class AsyncCursorCore(CursorCore[_T]):
+    def __aiter__(self) -> AsyncCursorCore[_T]: ...
+    def __anext__(self) -> Any: ...
+
+def encode(document: Any, check_keys: bool, codec_options: Any) -> bytes: ...
+def decode(data: Any, codec_options: Any) -> Any: ...

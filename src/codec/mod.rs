@@ -1,0 +1,1 @@
+//! Room `codec`: see docs/architecture.md.

@@ -1,0 +1,1 @@
+//! Room `control`: see docs/architecture.md.

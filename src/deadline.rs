@@ -1,0 +1,1 @@
+//! Remaining time, computed from a `now` that is passed in.

@@ -1,0 +1,1 @@
+//! Room `exec`: see docs/architecture.md.

@@ -1,0 +1,1 @@
+//! Room `net`: see docs/architecture.md.

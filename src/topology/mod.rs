@@ -1,0 +1,1 @@
+//! Room `topology`: see docs/architecture.md.
