@@ -5,7 +5,7 @@ command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `
 `$clusterTime`, `readConcern`, `writeConcern`, `$readPreference`, transaction fields.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, final
 
 _T = TypeVar("_T")
@@ -134,14 +134,17 @@ class Scope:
     ) -> Pending[_T]:
         """`insert`: adds missing `_id`s to the caller's documents, cuts into batches by the
         server's limits, stops at the first error when `ordered` is true. `then(reply, ids)` gets
-        {"n": int, "writeErrors": [...] with indexes into `documents`, "writeConcernErrors": [...]}."""
+        {"n": int, "writeErrors": [...] with indexes into `documents`,
+        "writeConcernErrors": [...]}."""
 
 class CursorCore(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.
 
-    A subclass defines `_open(self) -> tuple[Scope, Mapping, Session | None, int, int]`: scope, command
-    (`find`, `aggregate`, `list...`), session, batch size (0 = server's), limit (0 = none); it is
-    called once, at the first fetch. Dropped unread, the core queues killCursors itself.
+    A subclass defines `_open(self) -> tuple[Scope, Mapping, Session | None, int, int] | None`:
+    scope, command (`find`, `aggregate`, `list...`), session, batch size (0 = server's), limit
+    (0 = none); None means no documents, and nothing is sent. It is called once, at the first fetch.
+    `comment`, `tailable` and `awaitData` are read from the command. Dropped unread, the core queues
+    killCursors itself. The classes are subscriptable at run time (`CursorCore[dict]`).
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
@@ -155,6 +158,10 @@ class CursorCore(Generic[_T]):
     def address(self) -> tuple[str, int | None] | None: ...
     def _started(self) -> bool:
         """True once the first command was sent: chain methods must refuse then."""
+    def _start(self) -> Pending[None]:
+        """Send the first command now unless it was sent: `aggregate` raises when it is called."""
+    def _set_batch_size(self, batch_size: int) -> None:
+        """The batch size of later getMores; 0 = server's."""
     def _fetch_all(self, length: int | None) -> Pending[list[_T]]:
         """`to_list`."""
     def _close(self) -> Pending[None]:
@@ -168,7 +175,7 @@ class SyncCursorCore(CursorCore[_T]):
 
 class AsyncCursorCore(CursorCore[_T]):
     def __aiter__(self) -> AsyncCursorCore[_T]: ...
-    def __anext__(self) -> Any: ...
+    def __anext__(self) -> Awaitable[_T]: ...
 
 def encode(document: Any, check_keys: bool, codec_options: Any) -> bytes: ...
 def decode(data: Any, codec_options: Any) -> Any: ...

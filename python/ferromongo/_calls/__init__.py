@@ -1,0 +1,1 @@
+"""PyMongo-shaped arguments in, pending calls out: shared by both twins, and nothing here waits."""

@@ -1,0 +1,91 @@
+"""Commands and properties of a client: databases, and what is known of the servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.errors import InvalidOperation
+from pymongo.read_preferences import ReadPreference
+
+from ferromongo._calls.bases import ClientBase, DatabaseBase
+from ferromongo._calls.client_settings import ClientSettings
+from ferromongo._calls.scopes import command_scope
+from ferromongo._calls.sessions import core_session
+from ferromongo._calls.write_errors import checked_write_concern
+from ferromongo._core import Client, Pending
+from ferromongo.typings import Address
+
+
+def list_database_names(admin: DatabaseBase, session: Any, comment: Any) -> Pending[list[str]]:
+    command: dict[str, Any] = {"listDatabases": 1, "nameOnly": True}
+    if comment is not None:
+        command["comment"] = comment
+    inside = core_session(session, admin._client)
+    return command_scope(admin).read(command, inside, then=_database_names)
+
+
+def drop_database(database: DatabaseBase, session: Any, comment: Any) -> Pending[Any]:
+    inside = core_session(session, database._client)
+    command = {"dropDatabase": 1, "comment": comment}
+    return command_scope(database).write(command, inside, False, checked_write_concern)
+
+
+def database_name(name_or_database: Any) -> str:
+    name = name_or_database
+    if isinstance(name, DatabaseBase):
+        name = name._name
+    if not isinstance(name, str):
+        raise TypeError(f"name_or_database must be a str or a database, not {type(name)}")
+    return name
+
+
+def engine(settings: ClientSettings) -> Client:
+    return Client(settings.engine)
+
+
+def open_now(client: ClientBase) -> None:
+    """Begin to look for the servers."""
+    client._core.open()
+    client._used = True
+
+
+def topology(client: ClientBase) -> dict[str, Any]:
+    """What is known of the servers by now; begins to look if nothing has yet."""
+    open_now(client)
+    return client._core.topology()
+
+
+def select_writable(client: ClientBase) -> Pending[dict[str, Any]]:
+    client._used = True
+    return client._core.select(ReadPreference.PRIMARY)
+
+
+def check_one_address(client: ClientBase) -> None:
+    known = topology(client)
+    if known["type"] == "Sharded" and len(known["servers"]) > 1:
+        raise InvalidOperation(
+            "a client of several mongos has no single address; use nodes instead of address"
+        )
+
+
+def members(client: ClientBase, server_type: str) -> set[Address]:
+    """The replica set members of one type, empty for other deployments."""
+    known = topology(client)
+    if known["type"] not in ("ReplicaSetWithPrimary", "ReplicaSetNoPrimary"):
+        return set()
+    return {
+        address for address, server in known["servers"].items() if server["type"] == server_type
+    }
+
+
+def known_nodes(client: ClientBase) -> frozenset[Address]:
+    servers: Mapping[Address, Any] = client._core.topology()["servers"]
+    return frozenset(address for address, server in servers.items() if server["type"] != "Unknown")
+
+
+def _database_names(reply: Any) -> list[str]:
+    return [database["name"] for database in reply["databases"]]
+
+
+WRITABLE = frozenset(("RSPrimary", "Standalone", "Mongos", "LoadBalancer"))

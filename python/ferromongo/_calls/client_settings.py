@@ -1,0 +1,183 @@
+"""From `MongoClient(host, port, **options)` to the engine's settings.
+
+PyMongo's parser and validators decide what an option may be, what it defaults to and what the
+error says. An option that needs what ferromongo lacks is refused: to ignore `tls=True` is worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pymongo import common
+from pymongo.client_options import ClientOptions
+from pymongo.errors import ConfigurationError
+from pymongo.uri_parser import parse_uri, split_hosts
+
+from ferromongo._pymongo_internals import (
+    CaseInsensitiveDictionary,
+    check_option_conflicts,
+    normalize_option_names,
+    normalize_security_options,
+    warn_of_deprecated_options,
+)
+from ferromongo.typings import Address
+
+
+class ClientSettings(NamedTuple):
+    """Everything a client is made of."""
+
+    seeds: tuple[Address, ...]
+    """Unique, in the order given."""
+    default_database: str | None
+    given: Mapping[str, Any]
+    """The validated options by the names the caller used, for repr."""
+    options: ClientOptions
+    engine: dict[str, Any]
+    """The `settings` of `_core.Client`."""
+
+
+def client_settings(
+    host: str | Sequence[str] | None,
+    port: int | None,
+    keywords: dict[str, Any],
+    *,
+    default_host: str,
+    default_port: int,
+    is_sync: bool,
+) -> ClientSettings:
+    hosts = [default_host] if host is None else [host] if isinstance(host, str) else list(host)
+    if port is None:
+        port = default_port
+    if not isinstance(port, int):
+        raise TypeError(f"port must be an instance of int, not {type(port)}")
+    seeds, uri = _parse_hosts(hosts, port)
+    given = _merge(uri.get("options", CaseInsensitiveDictionary()), keywords)
+    # Normalising renames elements in place; repr shows what the caller wrote.
+    merged = normalize_option_names(normalize_security_options(given))
+    check_option_conflicts(seeds, merged)
+    username = merged.get("username", uri.get("username"))
+    _refuse_unsupported(merged, username, seeds)
+    database = uri.get("database")
+    options = ClientOptions(username, merged.get("password"), database, merged, is_sync)
+    engine = _engine_settings(seeds, options, merged)
+    return ClientSettings(seeds, database, merged, options, engine)
+
+
+def _parse_hosts(hosts: list[str], port: int) -> tuple[tuple[Address, ...], Mapping[str, Any]]:
+    if sum("/" in host for host in hosts) > 1:
+        raise ConfigurationError("host must not contain more than one MongoDB URI")
+    seeds: dict[Address, None] = {}
+    uri: Mapping[str, Any] = {}
+    for host in hosts:
+        if host.startswith("mongodb+srv://"):
+            raise _unsupported("mongodb+srv:// URIs")
+        if "/" in host:
+            uri = parse_uri(host, port, validate=True, warn=True, normalize=False)
+            seeds.update(dict.fromkeys(uri["nodelist"]))
+        else:
+            seeds.update(dict.fromkeys(split_hosts(host, port)))
+    if not seeds:
+        raise ConfigurationError("need to specify at least one host")
+    return tuple(seeds), uri
+
+
+def _merge(from_uri: Any, keywords: dict[str, Any]) -> Any:
+    """Options of the URI, overridden by keyword arguments, all validated."""
+    options = warn_of_deprecated_options(CaseInsensitiveDictionary(keywords))
+    if options.get("tz_aware") is None:
+        options["tz_aware"] = from_uri.get("tz_aware", False)
+    if options.get("connect") is None:
+        options["connect"] = from_uri.get("connect", True)
+    validated = {}
+    for name in options:
+        cased = options.cased_key(name)
+        key, value = common.validate(cased, options[name])
+        validated[key] = value
+    from_uri.update(validated)
+    return from_uri
+
+
+def _refuse_unsupported(options: Any, username: str | None, seeds: Sequence[Address]) -> None:
+    if username or options.get("authmechanism"):
+        raise _unsupported("authentication (username, authMechanism)")
+    for name in _UNSUPPORTED:
+        if options.get(name):
+            raise _unsupported(f"the option {options.cased_key(name)}")
+    for name in options:
+        # Options such as tlsCAFile turn TLS on by themselves.
+        if name.lower().startswith("tls") and options.get("tls") is not False and options[name]:
+            raise _unsupported(f"tls (option {name})")
+    if options.get("timeoutms") is not None:
+        raise _unsupported("the option timeoutMS")
+    if options.get("servermonitoringmode", "auto") == "poll":
+        raise _unsupported("serverMonitoringMode=poll")
+    if any(port is None for _, port in seeds):
+        raise _unsupported("unix domain sockets")
+
+
+def _unsupported(what: str) -> ConfigurationError:
+    return ConfigurationError(f"ferromongo does not support {what} yet")
+
+
+def _engine_settings(
+    seeds: Sequence[Address], options: ClientOptions, merged: Any
+) -> dict[str, Any]:
+    pool = options.pool_options
+    driver = pool.driver
+    return {
+        "seeds": list(seeds),
+        "replica_set": options.replica_set_name,
+        "direct_connection": bool(options.direct_connection),
+        "load_balanced": False,
+        "app_name": pool.appname,
+        "driver": [] if driver is None else [(driver.name, driver.version, driver.platform)],
+        "max_pool_size": merged.get("maxpoolsize", common.MAX_POOL_SIZE) or 0,
+        "min_pool_size": pool.min_pool_size,
+        "max_idle_time": pool.max_idle_time_seconds,
+        "max_connecting": pool.max_connecting,
+        "wait_queue_timeout": pool.wait_queue_timeout,
+        "server_selection_timeout": options.server_selection_timeout,
+        "connect_timeout": pool.connect_timeout,
+        "socket_timeout": pool.socket_timeout,
+        "local_threshold": options.local_threshold_ms / 1000,
+        "heartbeat_frequency": options.heartbeat_frequency,
+        "retry_writes": options.retry_writes,
+        "retry_reads": options.retry_reads,
+    }
+
+
+def describe(settings: ClientSettings) -> str:
+    """The arguments that make such a client again, for repr; never a user name or password."""
+    given = settings.given
+    hosts = [host if port is None else f"{host}:{port}" for host, port in settings.seeds]
+    first = ("document_class", "tz_aware", "connect")
+    others = [name for name in given if name not in (*first, "username", "password")]
+    shown = [f"host={hosts!r}"]
+    for name in (*first, *others):
+        value = given[name]
+        if name == "document_class":
+            text = "dict" if value is dict else f"{value.__module__}.{value.__name__}"
+        elif name in common.TIMEOUT_OPTIONS and value is not None:
+            text = str(int(value * 1000))
+        else:
+            text = repr(value)
+        shown.append(f"{name}={text}")
+    return ", ".join(shown)
+
+
+_UNSUPPORTED = (
+    "auto_encryption_opts",
+    "compressors",
+    "enable_overload_retargeting",
+    "enableoverloadretargeting",
+    "event_listeners",
+    "loadbalanced",
+    "max_adaptive_retries",
+    "maxadaptiveretries",
+    "server_api",
+    "server_selector",
+    "srv_host_validator",
+    "srvallowedhostssuffix",
+    "srvmaxhosts",
+)

@@ -1,0 +1,196 @@
+"""Commands of a database: run any command, list, create and drop collections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from bson.dbref import DBRef
+from pymongo.collation import validate_collation_or_none
+from pymongo.common import validate_is_mapping
+from pymongo.errors import CollectionInvalid, NotPrimaryError, OperationFailure
+
+from ferromongo._calls.bases import CollectionBase, DatabaseBase, check_collection_name
+from ferromongo._calls.find import Opening
+from ferromongo._calls.missing import not_yet
+from ferromongo._calls.scopes import admin_scope, command_scope, command_scope_with, reply_scope
+from ferromongo._calls.sessions import core_session, primary_or_transaction
+from ferromongo._calls.write_errors import checked_write_concern
+from ferromongo._core import Pending
+from ferromongo._pymongo_internals import ServerMode
+
+NAMESPACE_NOT_FOUND: Sequence[str | int] = ("ns not found", 26)
+
+
+def command(
+    database: DatabaseBase,
+    command: str | Mapping[str, Any],
+    value: Any,
+    read_preference: ServerMode | None,
+    codec_options: CodecOptions[Any] | None,
+    session: Any,
+    comment: Any,
+    options: dict[str, Any],
+) -> Pending[Any]:
+    if comment is not None:
+        options["comment"] = comment
+    if isinstance(command, str):
+        command = {command: value, **options}
+    elif options:
+        command = {**command, **options}
+    inside = core_session(session, database._client)
+    if read_preference is None:
+        read_preference = primary_or_transaction(session)
+    if codec_options is None:
+        scope = command_scope(database)
+    else:
+        scope = command_scope_with(database, codec_options)
+    return scope.command(command, inside, read_preference)
+
+
+def tolerated(
+    error: OperationFailure | NotPrimaryError,
+    check: bool,
+    allowable_errors: Sequence[str | int] | None,
+) -> Any:
+    """The failed reply itself if the caller asked not to raise for it; else raises it."""
+    reply: Any = error.details or {}
+    if not check:
+        return reply
+    if allowable_errors:
+        # The message decides only for servers too old to send a code.
+        key: Any = reply.get("code", reply.get("errmsg"))
+        if key in allowable_errors:
+            return reply
+    raise error
+
+
+def list_collections(
+    database: DatabaseBase,
+    filter: Mapping[str, Any] | None,
+    session: Any,
+    comment: Any,
+    options: dict[str, Any],
+) -> Opening:
+    command: dict[str, Any] = {"listCollections": 1, "cursor": {}, **options}
+    if filter is not None:
+        command["filter"] = filter
+    if comment is not None:
+        command["comment"] = comment
+    return command_scope(database), command, core_session(session, database._client), 0, 0
+
+
+def list_collection_names(
+    database: DatabaseBase,
+    filter: Mapping[str, Any] | None,
+    session: Any,
+    comment: Any,
+    options: dict[str, Any],
+) -> Opening:
+    if filter is not None:
+        validate_is_mapping("filter", filter)
+    # Names come without locking the collections, unless the filter looks at more than names.
+    if not filter or (len(filter) == 1 and "name" in filter):
+        options["nameOnly"] = True
+    return list_collections(database, filter, session, comment, options)
+
+
+def create_collection(
+    collection: CollectionBase[Any], options: dict[str, Any], session: Any
+) -> Pending[Any]:
+    if options.get("encryptedFields"):
+        raise not_yet("the encryptedFields option of create_collection")
+    options.pop("encryptedFields", None)
+    if options.get("clusteredIndex"):
+        validate_is_mapping("clusteredIndex", options["clusteredIndex"])
+    collation = validate_collation_or_none(options.pop("collation", None))
+    command: dict[str, Any] = {"create": collection._name, **options}
+    if "size" in command:
+        # As PyMongo sends it: sizes are often computed, and the server takes any number.
+        command["size"] = float(command["size"])
+    if collation is not None:
+        command["collation"] = collation
+    inside = core_session(session, collection._database._client)
+    return reply_scope(collection).write(command, inside, False, checked_write_concern)
+
+
+def drop_collection(
+    database: DatabaseBase, name_or_collection: Any, session: Any, comment: Any, encrypted: Any
+) -> Pending[dict[str, Any]]:
+    name = collection_name(name_or_collection)
+    if encrypted:
+        raise not_yet("the encrypted_fields argument of drop")
+    command: dict[str, Any] = {"drop": name}
+    if comment is not None:
+        command["comment"] = comment
+    inside = core_session(session, database._client)
+    return command_scope(database).write(command, inside, False, checked_write_concern)
+
+
+def rename(
+    collection: CollectionBase[Any],
+    new_name: str,
+    session: Any,
+    comment: Any,
+    options: dict[str, Any],
+) -> Pending[dict[str, Any]]:
+    check_collection_name(new_name, may_be_system=False)
+    database = collection._database
+    command: dict[str, Any] = {
+        "renameCollection": f"{database._name}.{collection._name}",
+        "to": f"{database._name}.{new_name}",
+        **options,
+    }
+    if comment is not None:
+        command["comment"] = comment
+    inside = core_session(session, database._client)
+    scope = admin_scope(collection)
+    return scope.write(command, inside, False, checked_write_concern)
+
+
+def validate_command(
+    name_or_collection: Any, scandata: bool, full: bool, background: bool | None
+) -> dict[str, Any]:
+    command: dict[str, Any] = {
+        "validate": collection_name(name_or_collection),
+        "scandata": scandata,
+        "full": full,
+    }
+    if background is not None:
+        command["background"] = background
+    return command
+
+
+def valid_or_raise(reply: dict[str, Any], name_or_collection: Any) -> dict[str, Any]:
+    """The reply to `validate`, of one server or of each shard; CollectionInvalid if it is bad."""
+    for answer in reply["raw"].values() if "raw" in reply else (reply,):
+        report = answer.get("result")
+        if report is None:
+            valid = answer.get("valid", False)
+        else:
+            valid = "exception" not in report and "corrupt" not in report
+        if not valid:
+            name = collection_name(name_or_collection)
+            raise CollectionInvalid(f"{name} is not valid: {report or reply!r}")
+    return reply
+
+
+def referenced(database: DatabaseBase, reference: DBRef) -> dict[str, Any]:
+    """The filter that finds the document a DBRef points to."""
+    if not isinstance(reference, DBRef):
+        raise TypeError(f"cannot dereference a {type(reference)}")
+    if reference.database is not None and reference.database != database._name:
+        raise ValueError(
+            f"the DBRef points to database {reference.database!r}, not to {database._name!r}"
+        )
+    return {"_id": reference.id}
+
+
+def collection_name(name_or_collection: Any) -> str:
+    name = name_or_collection
+    if isinstance(name, CollectionBase):
+        name = name._name
+    if not isinstance(name, str):
+        raise TypeError(f"name_or_collection must be a str or a collection, not {type(name)}")
+    return name

@@ -1,0 +1,47 @@
+"""What PyMongo has and ferromongo has not yet: each name raises instead of misleading.
+
+Without this `collection.bulk_write` would quietly be a sub-collection of that name.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from ferromongo._calls.bases import ClientBase, CollectionBase, DatabaseBase
+
+MISSING: dict[type, tuple[str, ...]] = {
+    ClientBase: ("append_metadata", "bulk_write", "list_databases", "watch"),
+    DatabaseBase: ("cursor_command", "watch"),
+    CollectionBase: (
+        "aggregate_raw_batches",
+        "bulk_write",
+        "create_search_index",
+        "create_search_indexes",
+        "drop_search_index",
+        "find_raw_batches",
+        "list_search_indexes",
+        "update_search_index",
+        "watch",
+    ),
+}
+MISSING_PROPERTIES: dict[type, tuple[str, ...]] = {ClientBase: ("topology_description",)}
+
+
+def not_yet(what: str) -> NotImplementedError:
+    return NotImplementedError(f"ferromongo does not have {what} yet")
+
+
+def _method(name: str) -> Any:
+    def missing(self: object, *args: Any, **kwargs: Any) -> NoReturn:
+        raise not_yet(f"{type(self).__name__}.{name}")
+
+    missing.__name__ = name
+    return missing
+
+
+for _kind, _names in MISSING.items():
+    for _name in _names:
+        setattr(_kind, _name, _method(_name))
+for _kind, _names in MISSING_PROPERTIES.items():
+    for _name in _names:
+        setattr(_kind, _name, property(_method(_name)))

@@ -1,0 +1,144 @@
+"""The engine's scopes of databases and collections, made at first use and kept.
+
+A collection has two: documents are decoded with its own codec options, replies to writes and
+counts as plain dicts with undecodable text replaced, so that an error message always gets through.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
+from pymongo.read_concern import DEFAULT_READ_CONCERN
+from pymongo.read_preferences import ReadPreference
+
+from ferromongo._calls.bases import CollectionBase, DatabaseBase
+from ferromongo._core import Scope
+
+
+def document_scope(collection: CollectionBase[Any]) -> Scope:
+    """For commands that return the collection's documents."""
+    scopes = collection._scopes
+    return (scopes or _make_collection_scopes(collection))[0]
+
+
+def reply_scope(collection: CollectionBase[Any]) -> Scope:
+    """For commands whose reply is only looked at by this package."""
+    scopes = collection._scopes
+    return (scopes or _make_collection_scopes(collection))[1]
+
+
+def command_scope(database: DatabaseBase) -> Scope:
+    """For `Database.command` and helpers: default codec options, primary, no read concern."""
+    scope = database._command_scope
+    if scope is None:
+        scope = database._command_scope = command_scope_with(database, DEFAULT_CODEC_OPTIONS)
+    return scope
+
+
+def command_scope_with(database: DatabaseBase, codec_options: CodecOptions[Any]) -> Scope:
+    client = database._client
+    client._used = True
+    return Scope(
+        client._core,
+        database._name,
+        None,
+        codec_options,
+        ReadPreference.PRIMARY,
+        database._write_concern,
+        DEFAULT_READ_CONCERN,
+    )
+
+
+def database_scope(database: DatabaseBase) -> Scope:
+    """For aggregates on the database itself: all its own options."""
+    scope = database._own_scope
+    if scope is None:
+        scope = database._own_scope = Scope(
+            database._client._core,
+            database._name,
+            None,
+            database._codec_options,
+            database._read_preference,
+            database._write_concern,
+            database._read_concern,
+        )
+        database._client._used = True
+    return scope
+
+
+def collection_scope_with(
+    collection: CollectionBase[Any], codec_options: CodecOptions[Any], read_preference: Any
+) -> Scope:
+    """A one-off scope for helpers that read with options of their own."""
+    client = collection._database._client
+    client._used = True
+    return Scope(
+        client._core,
+        collection._database._name,
+        collection._name,
+        codec_options,
+        read_preference,
+        collection._write_concern,
+        DEFAULT_READ_CONCERN,
+    )
+
+
+def admin_scope(collection: CollectionBase[Any]) -> Scope:
+    """For commands about a collection that the server takes in the admin database."""
+    client = collection._database._client
+    client._used = True
+    return Scope(
+        client._core,
+        "admin",
+        None,
+        DEFAULT_CODEC_OPTIONS,
+        ReadPreference.PRIMARY,
+        collection._write_concern,
+        DEFAULT_READ_CONCERN,
+    )
+
+
+def _make_collection_scopes(collection: CollectionBase[Any]) -> tuple[Scope, Scope]:
+    database = collection._database
+    # `db.users.find_one()` makes a new Collection each time: as long as it takes its options from
+    # the database, the database remembers the scopes.
+    shared = (
+        collection._codec_options is database._codec_options
+        and collection._read_preference is database._read_preference
+        and collection._write_concern is database._write_concern
+        and collection._read_concern is database._read_concern
+    )
+    remembered = database._collection_scopes
+    if remembered is None:
+        remembered = database._collection_scopes = {}
+    scopes = remembered.get(collection._name) if shared else None
+    if scopes is None:
+        codec_options = collection._codec_options
+        reply_options = codec_options._replace(
+            unicode_decode_error_handler="replace", document_class=dict
+        )
+        scopes = _scope(collection, codec_options), _scope(collection, reply_options)
+        database._client._used = True
+        if shared:
+            if len(remembered) >= _REMEMBERED_COLLECTIONS:
+                remembered.clear()
+            remembered[collection._name] = scopes
+    collection._scopes = scopes
+    return scopes
+
+
+def _scope(collection: CollectionBase[Any], codec_options: CodecOptions[Any]) -> Scope:
+    return Scope(
+        collection._database._client._core,
+        collection._database._name,
+        collection._name,
+        codec_options,
+        collection._read_preference,
+        collection._write_concern,
+        collection._read_concern,
+    )
+
+
+_REMEMBERED_COLLECTIONS = 256
+"""Enough for any schema; bounds the memory of programs that make up collection names."""

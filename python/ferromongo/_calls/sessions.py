@@ -1,0 +1,84 @@
+"""Which session an operation runs in: the one place where that is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from bson.timestamp import Timestamp
+from pymongo.client_session_shared import TransactionOptions
+from pymongo.errors import ConfigurationError, InvalidOperation
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from ferromongo._calls.bases import ClientBase, CollectionBase, Configured, SessionBase
+from ferromongo._core import Session
+from ferromongo._pymongo_internals import ServerMode
+
+BOUND: ContextVar[SessionBase | None] = ContextVar("ferromongo_bound_session", default=None)
+"""The session that `session.bind()` made the default of this thread or task."""
+
+
+def core_session(session: Any, client: ClientBase) -> Session | None:
+    """The engine's session for an operation of `client` that was given `session`."""
+    chosen: SessionBase | None = BOUND.get() if session is None else session
+    if chosen is None:
+        return None
+    if not isinstance(chosen, SessionBase):
+        raise ValueError(f"session must be a ClientSession or None, not {type(session)}")
+    if chosen._client is not client:
+        raise InvalidOperation("a session can only be used with the client that started it")
+    return chosen._core
+
+
+def collection_session(session: Any, collection: CollectionBase[Any]) -> Session | None:
+    return core_session(session, collection._database._client)
+
+
+def is_acknowledged(target: Configured, session: Session | None) -> bool:
+    """Whether a write waits for its answer; inside a transaction every one does."""
+    if target._write_concern.acknowledged:
+        return True
+    if session is None:
+        return False
+    if session.in_transaction:
+        return True
+    raise ConfigurationError(
+        f"an explicit session needs an acknowledged write concern, not {target._write_concern!r}"
+    )
+
+
+def primary_or_transaction(session: SessionBase | None) -> ServerMode:
+    """The read preference of helpers that ignore the client's: primary, or the transaction's."""
+    if session is not None and session._core.in_transaction and session._transaction_options:
+        return session._transaction_options.read_preference or ReadPreference.PRIMARY
+    return ReadPreference.PRIMARY
+
+
+def transaction_options(
+    session: SessionBase,
+    read_concern: ReadConcern | None,
+    write_concern: WriteConcern | None,
+    read_preference: ServerMode | None,
+    max_commit_time_ms: int | None,
+) -> TransactionOptions:
+    """What was given, else the session's default, else the client's."""
+    defaults = session._options.default_transaction_options or TransactionOptions()
+    client = session._client
+    if max_commit_time_ms is None:
+        max_commit_time_ms = defaults.max_commit_time_ms
+    return TransactionOptions(
+        read_concern or defaults.read_concern or client._read_concern,
+        write_concern or defaults.write_concern or client._write_concern,
+        read_preference or defaults.read_preference or client._read_preference,
+        max_commit_time_ms,
+    )
+
+
+def check_cluster_time(cluster_time: Any) -> None:
+    if not isinstance(cluster_time, Mapping):
+        raise TypeError(f"cluster_time must be a mapping, not {type(cluster_time)}")
+    if not isinstance(cluster_time.get("clusterTime"), Timestamp):
+        raise TypeError("a cluster_time holds a Timestamp under 'clusterTime'")

@@ -1,0 +1,69 @@
+"""The verdicts of `with_transaction`: retry the callback, retry the commit, or give up.
+
+The rules are the convenient API of the transactions specification. The loop itself calls user code
+and therefore lives in the session classes.
+"""
+
+from __future__ import annotations
+
+import random
+
+from pymongo.errors import NetworkTimeout, OperationFailure, PyMongoError
+
+
+class Attempts:
+    """Counts the attempts at one transaction, from `now` on the monotonic clock."""
+
+    def __init__(self, now: float) -> None:
+        self._deadline = now + _TIME_LIMIT
+        self._failed = 0
+        self._last_error: BaseException | None = None
+
+    def backoff(self, now: float) -> float:
+        """Seconds to wait before the next attempt; raises when they would end after the limit."""
+        if not self._failed:
+            return 0.0
+        seconds = random.random() * min(_FIRST_BACKOFF * 1.5**self._failed, _LONGEST_BACKOFF)
+        self._check_time(now + seconds)
+        return seconds
+
+    def callback_failed(self, error: BaseException, now: float) -> None:
+        """Returns if the transaction should be tried again; raises otherwise."""
+        self._last_error = error
+        if not _has_label(error, "TransientTransactionError"):
+            raise error
+        self._failed += 1
+        self._check_time(now)
+
+    def commit_failed(self, error: PyMongoError, now: float) -> bool:
+        """True to send the commit again, False to try the whole transaction again; or raises."""
+        self._last_error = error
+        expired = isinstance(error, OperationFailure) and error.code == _MAX_TIME_EXPIRED
+        if _has_label(error, "UnknownTransactionCommitResult") and not expired:
+            self._check_time(now)
+            return True
+        if _has_label(error, "TransientTransactionError"):
+            self._failed += 1
+            self._check_time(now)
+            return False
+        raise error
+
+    def _check_time(self, then: float) -> None:
+        if then < self._deadline:
+            return
+        timeout = NetworkTimeout(str(self._last_error))
+        if isinstance(self._last_error, PyMongoError):
+            for label in ("TransientTransactionError", "UnknownTransactionCommitResult"):
+                if self._last_error.has_error_label(label):
+                    timeout._add_error_label(label)
+        raise timeout from self._last_error
+
+
+def _has_label(error: BaseException, label: str) -> bool:
+    return isinstance(error, PyMongoError) and error.has_error_label(label)
+
+
+_TIME_LIMIT = 120.0
+_FIRST_BACKOFF = 0.005
+_LONGEST_BACKOFF = 0.5
+_MAX_TIME_EXPIRED = 50

@@ -1,0 +1,75 @@
+"""Replies to writes that carry errors, raised as the exceptions PyMongo raises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from pymongo.errors import (
+    BulkWriteError,
+    DuplicateKeyError,
+    WriteConcernError,
+    WriteError,
+    WTimeoutError,
+)
+
+
+def raise_write_errors(reply: Mapping[str, Any]) -> None:
+    """Raise the write error or write concern error in the reply to a single write, if any."""
+    if errors := reply.get("writeErrors"):
+        _raise_write_error(errors[-1])
+    if error := reply.get("writeConcernError"):
+        raise_write_concern_error(error, reply)
+    # The engine's insert gathers one per batch.
+    if gathered := reply.get("writeConcernErrors"):
+        raise_write_concern_error(gathered[-1], reply)
+
+
+def raise_write_concern_error(error: Mapping[str, Any], reply: Mapping[str, Any]) -> NoReturn:
+    """Raise what the members did not confirm; the labels stand beside it in the reply."""
+    if labels := reply.get("errorLabels"):
+        error = {**error, "errorLabels": labels}
+    timed_out = error.get("code") == _MAX_TIME_EXPIRED or (
+        error.get("errInfo", {}).get("wtimeout", False)
+    )
+    kind = WTimeoutError if timed_out else WriteConcernError
+    raise kind(error.get("errmsg", ""), error.get("code"), error)
+
+
+def checked_write_concern(reply: dict[str, Any]) -> dict[str, Any]:
+    """`then` of drop, create and their like: the reply, unless its write concern failed."""
+    if error := reply.get("writeConcernError"):
+        raise_write_concern_error(error, reply)
+    return reply
+
+
+def raise_insert_errors(reply: Mapping[str, Any], documents: list[Any]) -> None:
+    """Raise BulkWriteError if any document of an `insert_many` failed."""
+    errors = reply.get("writeErrors")
+    concerns = reply.get("writeConcernErrors")
+    if not errors and not concerns:
+        return
+    failed = [{**error, "op": documents[error["index"]]} for error in errors or ()]
+    failed.sort(key=lambda error: error["index"])
+    raise BulkWriteError(
+        {
+            "writeErrors": failed,
+            "writeConcernErrors": list(concerns or ()),
+            "nInserted": reply.get("n", 0),
+            "nUpserted": 0,
+            "nMatched": 0,
+            "nModified": 0,
+            "nRemoved": 0,
+            "upserted": [],
+        }
+    )
+
+
+def _raise_write_error(error: Mapping[str, Any]) -> NoReturn:
+    code = error.get("code")
+    kind = DuplicateKeyError if code == _DUPLICATE_KEY else WriteError
+    raise kind(error.get("errmsg", ""), code, error)
+
+
+_DUPLICATE_KEY = 11000
+_MAX_TIME_EXPIRED = 50

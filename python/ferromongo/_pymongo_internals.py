@@ -1,0 +1,33 @@
+"""The private names of PyMongo that ferromongo relies on, with the reason for each.
+
+PyMongo's public modules are a dependency like any other; a name that starts with an underscore may
+move in any release. Listed here they are easy to check when a new PyMongo comes out.
+"""
+
+# Type of every read preference: the public `ReadPreference` is only a list of its instances.
+# Validation and merging of client options: their rules, defaults and texts are PyMongo's.
+from pymongo.common import _CaseInsensitiveDictionary as CaseInsensitiveDictionary
+
+# Key patterns (`sort`, `hint`, index keys) and projections as documents.
+from pymongo.helpers_shared import _fields_list_to_dict as projection_document
+from pymongo.helpers_shared import _gen_index_name as index_name
+from pymongo.helpers_shared import _index_document as key_document
+from pymongo.helpers_shared import _index_list as key_list
+from pymongo.read_preferences import _ServerMode as ServerMode
+from pymongo.uri_parser_shared import _check_options as check_option_conflicts
+from pymongo.uri_parser_shared import _handle_option_deprecations as warn_of_deprecated_options
+from pymongo.uri_parser_shared import _handle_security_options as normalize_security_options
+from pymongo.uri_parser_shared import _normalize_options as normalize_option_names
+
+__all__ = [
+    "CaseInsensitiveDictionary",
+    "ServerMode",
+    "check_option_conflicts",
+    "index_name",
+    "key_document",
+    "key_list",
+    "normalize_option_names",
+    "normalize_security_options",
+    "projection_document",
+    "warn_of_deprecated_options",
+]

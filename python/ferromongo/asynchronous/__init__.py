@@ -1,0 +1,1 @@
+"""The asyncio classes. Edit these; their synchronous twins are generated from them."""

@@ -1,0 +1,671 @@
+"""AsyncCollection: reading and writing documents."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, overload
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo.collection import ReturnDocument
+from pymongo.errors import OperationFailure
+from pymongo.operations import IndexModel
+from pymongo.read_concern import ReadConcern
+from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
+from pymongo.write_concern import WriteConcern
+
+from ferromongo._calls import aggregation, find_and_modify, reads, writes
+from ferromongo._calls import database as database_calls
+from ferromongo._calls import find as find_calls
+from ferromongo._calls import indexes as index_calls
+from ferromongo._calls.bases import CollectionBase, check_collection_name
+from ferromongo._drive import drive, run
+from ferromongo._pymongo_internals import ServerMode
+from ferromongo.asynchronous import database as database_module
+from ferromongo.asynchronous.client_session import AsyncClientSession
+from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
+from ferromongo.asynchronous.cursor import AsyncCursor
+from ferromongo.typings import (
+    CollationIn,
+    DocumentType,
+    DocumentTypeArg,
+    Hint,
+    KeyPattern,
+    Pipeline,
+)
+
+if TYPE_CHECKING:
+    from ferromongo.asynchronous.database import AsyncDatabase
+
+_IS_SYNC = False
+
+
+class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
+    """A collection of documents; `db.orders` and `db["orders"]` make one.
+
+    Making one costs nothing and sends nothing. Counterpart of PyMongo's `AsyncCollection`.
+
+    Arguments that many methods share:
+
+    * `session`: the session the operation belongs to
+    * `comment`: a remark for the server's logs and profiles
+    * `hint`: the index to use, by name or by keys
+    * `collation`: the rules for comparing strings
+    * `let`: values that expressions refer to as `$$name`
+    * `bypass_document_validation`: skip the collection's validation rules
+
+    All raise OperationFailure for what the server refuses, AutoReconnect for a lost connection and
+    ServerSelectionTimeoutError when there is no server to ask.
+    """
+
+    def __init__(
+        self,
+        database: AsyncDatabase[DocumentType],
+        name: str,
+        create: bool | None = False,
+        codec_options: CodecOptions[DocumentTypeArg] | None = None,
+        read_preference: ServerMode | None = None,
+        write_concern: WriteConcern | None = None,
+        read_concern: ReadConcern | None = None,
+        session: AsyncClientSession | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """The collection `name` of `database`; options not given are the database's.
+
+        :param create: deprecated, synchronous only: create it now, with `kwargs` as options
+
+        Raises InvalidName for a name no collection can have.
+        """
+        if not isinstance(database, database_module.AsyncDatabase):
+            raise TypeError(f"AsyncDatabase required but given {type(database).__name__}")
+        check_collection_name(name)
+        super().__init__(
+            codec_options or database._codec_options,
+            read_preference or database._read_preference,
+            write_concern or database._write_concern,
+            read_concern or database._read_concern,
+        )
+        self._database: AsyncDatabase[DocumentType] = database
+        self._name = name
+        if create or kwargs:
+            if _IS_SYNC:
+                warnings.warn(
+                    "create and options of Collection() are deprecated; use create_collection",
+                    DeprecationWarning,
+                    stacklevel=2,
+                )
+                run(database_calls.create_collection(self, kwargs, session))
+            else:
+                raise ValueError("AsyncCollection() cannot create; use create_collection")
+
+    def __getattr__(self, name: str) -> AsyncCollection[DocumentType]:
+        """The collection whose name is this one's, a dot, and `name`."""
+        if name.startswith("_"):
+            full_name = f"{self._name}.{name}"
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}. "
+                f"The collection of that name is database[{full_name!r}]."
+            )
+        return self[name]
+
+    def __getitem__(self, name: str) -> AsyncCollection[DocumentType]:
+        """The collection whose name is this one's, a dot, and `name`."""
+        return AsyncCollection(
+            self._database,
+            f"{self._name}.{name}",
+            False,
+            self._codec_options,
+            self._read_preference,
+            self._write_concern,
+            self._read_concern,
+        )
+
+    @property
+    def name(self) -> str:
+        """The name of the collection."""
+        return self._name
+
+    @property
+    def full_name(self) -> str:
+        """The names of database and collection with a dot between."""
+        return f"{self._database._name}.{self._name}"
+
+    @property
+    def database(self) -> AsyncDatabase[DocumentType]:
+        """The database it belongs to."""
+        return self._database
+
+    @overload
+    def with_options(
+        self,
+        codec_options: None = None,
+        read_preference: ServerMode | None = ...,
+        write_concern: WriteConcern | None = ...,
+        read_concern: ReadConcern | None = ...,
+    ) -> AsyncCollection[DocumentType]: ...
+
+    @overload
+    def with_options(
+        self,
+        codec_options: CodecOptions[DocumentTypeArg],
+        read_preference: ServerMode | None = ...,
+        write_concern: WriteConcern | None = ...,
+        read_concern: ReadConcern | None = ...,
+    ) -> AsyncCollection[DocumentTypeArg]: ...
+
+    def with_options(
+        self,
+        codec_options: CodecOptions[DocumentTypeArg] | None = None,
+        read_preference: ServerMode | None = None,
+        write_concern: WriteConcern | None = None,
+        read_concern: ReadConcern | None = None,
+    ) -> AsyncCollection[DocumentType] | AsyncCollection[DocumentTypeArg]:
+        """The same collection with some options changed."""
+        return AsyncCollection(
+            self._database,
+            self._name,
+            False,
+            codec_options or self._codec_options,
+            read_preference or self._read_preference,
+            write_concern or self._write_concern,
+            read_concern or self._read_concern,
+        )
+
+    async def insert_one(
+        self,
+        document: DocumentType | RawBSONDocument,
+        bypass_document_validation: bool | None = None,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+    ) -> InsertOneResult:
+        """Insert a document; one without `_id` gets an ObjectId, in the caller's object too.
+
+        Raises DuplicateKeyError if a unique index has the key already.
+
+            (await orders.insert_one({"item": "tea"})).inserted_id
+        """
+        return await drive(
+            writes.insert_one(self, document, bypass_document_validation, session, comment)
+        )
+
+    async def insert_many(
+        self,
+        documents: Iterable[DocumentType | RawBSONDocument],
+        ordered: bool = True,
+        bypass_document_validation: bool | None = None,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+    ) -> InsertManyResult:
+        """Insert documents, in as few messages as the server's limits allow.
+
+        :param ordered: stop at the first that fails; False tries them all
+
+        Raises BulkWriteError, whose `details` tell which documents failed and why.
+        """
+        return await drive(
+            writes.insert_many(
+                self, documents, ordered, bypass_document_validation, session, comment
+            )
+        )
+
+    async def find_one(
+        self, filter: Any | None = None, *args: Any, **kwargs: Any
+    ) -> DocumentType | None:
+        """The first document that matches, or None.
+
+        :param filter: a query, or a value of `_id`
+        :param args: further arguments of `find`, by position
+        :param kwargs: further arguments of `find`, by name
+        """
+        return await drive(find_calls.find_one(self, filter, args, kwargs))
+
+    def find(self, *args: Any, **kwargs: Any) -> AsyncCursor[DocumentType]:
+        """A cursor over the documents that match; the query is sent at the first iteration.
+
+        :param filter: a query; None for all documents
+        :param projection: the fields to return, as names or as a document
+        :param skip: how many documents to leave out
+        :param limit: how many to return at most; 0 for all
+        :param no_cursor_timeout: the server keeps the cursor however long it is idle
+        :param cursor_type: a `CursorType`; tailable ones are for capped collections
+        :param sort: (key, direction) pairs
+        :param allow_partial_results: return what there is if a shard is down
+        :param oplog_replay: ignored by current servers
+        :param batch_size: how many documents come at a time; 0 leaves it to the server
+        :param max_time_ms: milliseconds the server may take
+        :param max: exclusive upper bound of the index in `hint`
+        :param min: inclusive lower bound of the index in `hint`
+        :param return_key: return the index keys only
+        :param show_record_id: add the storage engine's id as `$recordId`
+        :param allow_disk_use: the server may sort on disk
+
+        `collation`, `hint`, `comment`, `session` and `let` as for the other methods; `max_scan` and
+        `snapshot` are for servers of long ago. Raises TypeError or ValueError for arguments that
+        cannot be right.
+        """
+        return AsyncCursor(self, *args, **kwargs)
+
+    async def update_one(
+        self,
+        filter: Mapping[str, Any],
+        update: Mapping[str, Any] | Pipeline,
+        upsert: bool = False,
+        bypass_document_validation: bool | None = None,
+        collation: CollationIn | None = None,
+        array_filters: Sequence[Mapping[str, Any]] | None = None,
+        hint: Hint | None = None,
+        session: AsyncClientSession | None = None,
+        let: Mapping[str, Any] | None = None,
+        sort: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+    ) -> UpdateResult:
+        """Change the first document that matches.
+
+        :param update: update operators such as `$set`, or a pipeline
+        :param upsert: insert a document if none matches
+        :param array_filters: which array elements `$[name]` stands for
+        :param sort: which document is the first (MongoDB 8.0)
+
+        Raises ValueError for an update without operators.
+        """
+        return await drive(
+            writes.update(
+                self,
+                filter,
+                update,
+                multi=False,
+                upsert=upsert,
+                bypass=bypass_document_validation,
+                collation=collation,
+                array_filters=array_filters,
+                hint=hint,
+                session=session,
+                let=let,
+                sort=sort,
+                comment=comment,
+            )
+        )
+
+    async def update_many(
+        self,
+        filter: Mapping[str, Any],
+        update: Mapping[str, Any] | Pipeline,
+        upsert: bool = False,
+        array_filters: Sequence[Mapping[str, Any]] | None = None,
+        bypass_document_validation: bool | None = None,
+        collation: CollationIn | None = None,
+        hint: Hint | None = None,
+        session: AsyncClientSession | None = None,
+        let: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+    ) -> UpdateResult:
+        """Change all documents that match. It is never retried. Arguments as for `update_one`."""
+        return await drive(
+            writes.update(
+                self,
+                filter,
+                update,
+                multi=True,
+                upsert=upsert,
+                bypass=bypass_document_validation,
+                collation=collation,
+                array_filters=array_filters,
+                hint=hint,
+                session=session,
+                let=let,
+                comment=comment,
+            )
+        )
+
+    async def replace_one(
+        self,
+        filter: Mapping[str, Any],
+        replacement: Mapping[str, Any],
+        upsert: bool = False,
+        bypass_document_validation: bool | None = None,
+        collation: CollationIn | None = None,
+        hint: Hint | None = None,
+        session: AsyncClientSession | None = None,
+        let: Mapping[str, Any] | None = None,
+        sort: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+    ) -> UpdateResult:
+        """Replace the first document that matches, keeping its `_id`.
+
+        :param upsert: insert the replacement if none matches
+        :param sort: which document is the first (MongoDB 8.0)
+
+        Raises ValueError for a replacement with update operators.
+        """
+        return await drive(
+            writes.replace_one(
+                self,
+                filter,
+                replacement,
+                upsert=upsert,
+                bypass=bypass_document_validation,
+                collation=collation,
+                hint=hint,
+                session=session,
+                let=let,
+                sort=sort,
+                comment=comment,
+            )
+        )
+
+    async def delete_one(
+        self,
+        filter: Mapping[str, Any],
+        collation: CollationIn | None = None,
+        hint: Hint | None = None,
+        session: AsyncClientSession | None = None,
+        let: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+    ) -> DeleteResult:
+        """Delete the first document that matches."""
+        return await drive(
+            writes.delete(
+                self,
+                filter,
+                multi=False,
+                collation=collation,
+                hint=hint,
+                session=session,
+                let=let,
+                comment=comment,
+            )
+        )
+
+    async def delete_many(
+        self,
+        filter: Mapping[str, Any],
+        collation: CollationIn | None = None,
+        hint: Hint | None = None,
+        session: AsyncClientSession | None = None,
+        let: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+    ) -> DeleteResult:
+        """Delete all documents that match; `{}` empties the collection. It is never retried."""
+        return await drive(
+            writes.delete(
+                self,
+                filter,
+                multi=True,
+                collation=collation,
+                hint=hint,
+                session=session,
+                let=let,
+                comment=comment,
+            )
+        )
+
+    async def count_documents(
+        self,
+        filter: Mapping[str, Any],
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> int:
+        """How many documents match, counted one by one.
+
+        :param kwargs: `skip`, `limit`, `maxTimeMS`, `collation`, `hint`
+        """
+        return await drive(reads.count_documents(self, filter, session, comment, kwargs))
+
+    async def estimated_document_count(self, comment: Any | None = None, **kwargs: Any) -> int:
+        """How many documents the collection has by its metadata: at once, not always exact.
+
+        :param kwargs: further elements of the command, such as `maxTimeMS`
+        """
+        return await drive(reads.estimated_document_count(self, comment, kwargs))
+
+    async def distinct(
+        self,
+        key: str,
+        filter: Mapping[str, Any] | None = None,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        hint: Hint | None = None,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """The different values of `key` among the documents that match.
+
+        :param kwargs: `maxTimeMS`, `collation`
+        """
+        return await drive(reads.distinct(self, key, filter, session, comment, hint, kwargs))
+
+    async def aggregate(
+        self,
+        pipeline: Pipeline,
+        session: AsyncClientSession | None = None,
+        let: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> AsyncCommandCursor[DocumentType]:
+        """Run an aggregation; returns a cursor over its documents.
+
+        :param pipeline: a list of stages; with `$out` or `$merge` last, the cursor is empty
+        :param kwargs: further elements of the command: `batchSize`, `allowDiskUse`, `hint`, ...
+        """
+        aggregate = aggregation.on_collection(self, pipeline, session, let, comment, kwargs)
+        if aggregate.write is not None:
+            await drive(aggregate.write)
+        cursor: AsyncCommandCursor[DocumentType] = AsyncCommandCursor(aggregate.opening, session)
+        await drive(cursor._start())
+        return cursor
+
+    async def find_one_and_update(
+        self,
+        filter: Mapping[str, Any],
+        update: Mapping[str, Any] | Pipeline,
+        projection: Mapping[str, Any] | Iterable[str] | None = None,
+        sort: KeyPattern | None = None,
+        upsert: bool = False,
+        return_document: bool = ReturnDocument.BEFORE,
+        array_filters: Sequence[Mapping[str, Any]] | None = None,
+        hint: Hint | None = None,
+        session: AsyncClientSession | None = None,
+        let: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> DocumentType | None:
+        """Change the first document that matches and return it, or None if there is none.
+
+        :param return_document: `ReturnDocument.BEFORE` or `AFTER` the change
+        :param kwargs: further elements of the command: `maxTimeMS`, `collation`, ...
+        """
+        return await drive(
+            find_and_modify.update(
+                self,
+                filter,
+                update,
+                projection=projection,
+                sort=sort,
+                upsert=upsert,
+                return_document=return_document,
+                array_filters=array_filters,
+                hint=hint,
+                session=session,
+                let=let,
+                comment=comment,
+                options=kwargs,
+            )
+        )
+
+    async def find_one_and_replace(
+        self,
+        filter: Mapping[str, Any],
+        replacement: Mapping[str, Any],
+        projection: Mapping[str, Any] | Iterable[str] | None = None,
+        sort: KeyPattern | None = None,
+        upsert: bool = False,
+        return_document: bool = ReturnDocument.BEFORE,
+        hint: Hint | None = None,
+        session: AsyncClientSession | None = None,
+        let: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> DocumentType | None:
+        """Replace the first document that matches and return it, or None if there is none."""
+        return await drive(
+            find_and_modify.replace(
+                self,
+                filter,
+                replacement,
+                projection=projection,
+                sort=sort,
+                upsert=upsert,
+                return_document=return_document,
+                hint=hint,
+                session=session,
+                let=let,
+                comment=comment,
+                options=kwargs,
+            )
+        )
+
+    async def find_one_and_delete(
+        self,
+        filter: Mapping[str, Any],
+        projection: Mapping[str, Any] | Iterable[str] | None = None,
+        sort: KeyPattern | None = None,
+        hint: Hint | None = None,
+        session: AsyncClientSession | None = None,
+        let: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> DocumentType | None:
+        """Delete the first document that matches and return it, or None if there is none."""
+        return await drive(
+            find_and_modify.delete(
+                self,
+                filter,
+                projection=projection,
+                sort=sort,
+                hint=hint,
+                session=session,
+                let=let,
+                comment=comment,
+                options=kwargs,
+            )
+        )
+
+    async def create_index(
+        self,
+        keys: Hint,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> str:
+        """Create an index unless it exists; returns its name.
+
+        :param keys: one key, or a list of keys and (key, direction) pairs
+        :param kwargs: `unique`, `name`, `expireAfterSeconds`, ... and `maxTimeMS`
+        """
+        return (await drive(index_calls.create_index(self, keys, session, comment, kwargs)))[0]
+
+    async def create_indexes(
+        self,
+        indexes: Sequence[IndexModel],
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Create several indexes with one command; returns their names."""
+        return await drive(index_calls.create_indexes(self, indexes, session, comment, kwargs))
+
+    async def drop_index(
+        self,
+        index_or_name: Hint,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Delete an index, by name or by the keys it was created with.
+
+        No error if the collection does not exist; OperationFailure if the index does not.
+        """
+        pending = index_calls.drop_index(self, index_or_name, session, comment, kwargs)
+        try:
+            await drive(pending)
+        except OperationFailure as error:
+            database_calls.tolerated(error, True, database_calls.NAMESPACE_NOT_FOUND)
+
+    async def drop_indexes(
+        self,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Delete all indexes but the one of `_id`."""
+        await self.drop_index("*", session, comment, **kwargs)
+
+    async def list_indexes(
+        self, session: AsyncClientSession | None = None, comment: Any | None = None
+    ) -> AsyncCommandCursor[MutableMapping[str, Any]]:
+        """A cursor over the index descriptions; empty if the collection does not exist."""
+        opening = index_calls.list_indexes(self, session, comment)
+        cursor: AsyncCommandCursor[MutableMapping[str, Any]] = AsyncCommandCursor(opening, session)
+        try:
+            await drive(cursor._start())
+        except OperationFailure as error:
+            database_calls.tolerated(error, True, database_calls.NAMESPACE_NOT_FOUND)
+            cursor = AsyncCommandCursor(None, session)
+        return cursor
+
+    async def index_information(
+        self, session: AsyncClientSession | None = None, comment: Any | None = None
+    ) -> MutableMapping[str, Any]:
+        """The indexes by name; each has its `key` as a list of (key, direction) pairs."""
+        cursor = await self.list_indexes(session, comment)
+        return index_calls.index_information(await cursor.to_list())
+
+    async def options(
+        self, session: AsyncClientSession | None = None, comment: Any | None = None
+    ) -> MutableMapping[str, Any]:
+        """The options the collection was created with; empty if it does not exist."""
+        cursor = await self._database.list_collections(session, {"name": self._name}, comment)
+        described = await cursor.to_list()
+        options: dict[str, Any] = described[0].get("options", {}) if described else {}
+        options.pop("create", None)
+        return options
+
+    async def rename(
+        self,
+        new_name: str,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> MutableMapping[str, Any]:
+        """Give the collection another name within its database.
+
+        :param kwargs: further elements of the command, such as `dropTarget=True`
+
+        Raises InvalidName for a name no collection can have.
+        """
+        return await drive(database_calls.rename(self, new_name, session, comment, kwargs))
+
+    async def drop(
+        self,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        encrypted_fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Delete the collection with its documents and indexes; no error if there is none."""
+        database = self._database.with_options(write_concern=self._write_concern)
+        await database.drop_collection(self._name, session, comment, encrypted_fields)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, AsyncCollection):
+            return bool(self._database == other._database and self._name == other._name)
+        return NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((self._database, self._name))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._database!r}, {self._name!r})"

@@ -1,0 +1,77 @@
+"""AsyncCommandCursor: the documents of an aggregate or of a list of collections or indexes."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic
+
+from ferromongo._calls.cursor_cores import AsyncCursorCore
+from ferromongo._calls.find import Opening, check_int
+from ferromongo._drive import drive
+from ferromongo.typings import DocumentType
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from ferromongo.asynchronous.client_session import AsyncClientSession
+
+
+class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
+    """An iterator over the result of a command; methods such as `aggregate` return one."""
+
+    def __init__(self, opening: Opening | None, session: AsyncClientSession | None) -> None:
+        """Made by the methods that return one: `opening` is the command, None for no documents."""
+        self._opening = opening
+        self._session = session
+
+    def _open(self) -> Opening | None:
+        return self._opening
+
+    @property
+    def session(self) -> AsyncClientSession | None:
+        """The session that was passed in, if any."""
+        return self._session
+
+    def batch_size(self, batch_size: int) -> Self:
+        """Set how many documents the server sends at a time; 0 leaves it to the server."""
+        check_int("batch_size", batch_size)
+        if batch_size < 0:
+            raise ValueError("batch_size must be >= 0")
+        # A batch of one would end the cursor on old servers; PyMongo never asks for it either.
+        self._set_batch_size(2 if batch_size == 1 else batch_size)
+        return self
+
+    async def next(self) -> DocumentType:
+        """The next document; raises StopAsyncIteration after the last."""
+        return await self.__anext__()
+
+    async def try_next(self) -> DocumentType | None:
+        """The next document, or None if there is none now."""
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            return None
+
+    async def to_list(self, length: int | None = None) -> list[DocumentType]:
+        """The remaining documents, at most `length` of them.
+
+        Raises ValueError if `length` is less than 1.
+        """
+        if length is not None and length < 1:
+            raise ValueError("the length given to to_list must be greater than 0")
+        return await drive(self._fetch_all(length))
+
+    async def close(self) -> None:
+        """Let the server forget the cursor. Iterating to the end does so by itself."""
+        await drive(self._close())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.close()

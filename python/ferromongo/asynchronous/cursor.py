@@ -1,0 +1,276 @@
+"""AsyncCursor: the documents a `find` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, overload
+
+from bson.code import Code
+from pymongo.collation import validate_collation_or_none
+from pymongo.cursor import CursorType
+from pymongo.errors import InvalidOperation
+from pymongo.write_concern import validate_boolean
+
+from ferromongo._calls import find, reads
+from ferromongo._calls.cursor_cores import AsyncCursorCore
+from ferromongo._drive import drive
+from ferromongo.typings import CollationIn, DocumentType, Hint, KeyPattern
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from ferromongo.asynchronous.client_session import AsyncClientSession
+    from ferromongo.asynchronous.collection import AsyncCollection
+
+_IS_SYNC = False
+
+
+class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
+    """An iterator over the documents a query matches; `collection.find()` makes one.
+
+    The query is sent when the first document is asked for. Until then the chain methods change it:
+
+        async for order in orders.find({"open": True}).sort("date", -1).limit(10):
+            print(order)
+    """
+
+    def __init__(
+        self,
+        collection: AsyncCollection[DocumentType],
+        filter: Mapping[str, Any] | None = None,
+        projection: Mapping[str, Any] | Iterable[str] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        no_cursor_timeout: bool = False,
+        cursor_type: int = CursorType.NON_TAILABLE,
+        sort: KeyPattern | None = None,
+        allow_partial_results: bool = False,
+        oplog_replay: bool = False,
+        batch_size: int = 0,
+        collation: CollationIn | None = None,
+        hint: Hint | None = None,
+        max_scan: int | None = None,
+        max_time_ms: int | None = None,
+        max: KeyPattern | None = None,
+        min: KeyPattern | None = None,
+        return_key: bool | None = None,
+        show_record_id: bool | None = None,
+        snapshot: bool | None = None,
+        comment: Any | None = None,
+        session: AsyncClientSession | None = None,
+        allow_disk_use: bool | None = None,
+        let: Mapping[str, Any] | None = None,
+    ) -> None:
+        """See `AsyncCollection.find` for the arguments."""
+        self._collection = collection
+        self._session = session
+        self._query = find.FindQuery(
+            filter,
+            projection,
+            skip,
+            limit,
+            no_cursor_timeout,
+            cursor_type,
+            sort,
+            allow_partial_results,
+            oplog_replay,
+            batch_size,
+            collation,
+            hint,
+            max_scan,
+            max_time_ms,
+            max,
+            min,
+            return_key,
+            show_record_id,
+            snapshot,
+            comment,
+            allow_disk_use,
+            let,
+        )
+
+    def _open(self) -> find.Opening | None:
+        return find.opening(self._collection, self._query, self._session)
+
+    def _unsent(self) -> find.FindQuery:
+        """The query, as long as it may be changed."""
+        if self._started():
+            raise InvalidOperation("cannot set options after executing query")
+        return self._query
+
+    def _with(self, query: find.FindQuery) -> Self:
+        """A cursor of the same kind for another query."""
+        twin = type(self)(self._collection, session=self._session)
+        twin._query = query
+        return twin
+
+    @property
+    def collection(self) -> AsyncCollection[DocumentType]:
+        """The collection the documents come from."""
+        return self._collection
+
+    @property
+    def session(self) -> AsyncClientSession | None:
+        """The session that was passed to `find`, if any."""
+        return self._session
+
+    def limit(self, limit: int) -> Self:
+        """Return at most `limit` documents; 0 for all, negative for one batch only."""
+        self._unsent().set_limit(limit)
+        return self
+
+    def skip(self, skip: int) -> Self:
+        """Leave out the first `skip` documents."""
+        self._unsent().set_skip(skip)
+        return self
+
+    def batch_size(self, batch_size: int) -> Self:
+        """How many documents the server sends at a time; 0 leaves it to the server."""
+        self._unsent().set_batch_size(batch_size)
+        return self
+
+    def sort(self, key_or_list: Hint, direction: int | str | None = None) -> Self:
+        """Order the documents: by one key, or by a list of (key, direction) pairs.
+
+        Directions are `ASCENDING` (1, the default), `DESCENDING` (-1), or `{"$meta": "textScore"}`.
+        """
+        self._unsent().set_sort(key_or_list, direction)
+        return self
+
+    def hint(self, index: Hint | None) -> Self:
+        """The index to use, by name or keys; None takes the hint back."""
+        self._unsent().set_hint(index)
+        return self
+
+    def min(self, spec: KeyPattern) -> Self:
+        """The inclusive lower bound of the index that `hint` names, as (key, value) pairs."""
+        self._unsent().set_bound("min", spec)
+        return self
+
+    def max(self, spec: KeyPattern) -> Self:
+        """The exclusive upper bound of the index that `hint` names, as (key, value) pairs."""
+        self._unsent().set_bound("max", spec)
+        return self
+
+    def max_time_ms(self, max_time_ms: int | None) -> Self:
+        """Milliseconds the server may work on the query; then ExecutionTimeout is raised."""
+        self._unsent().set_max_time(max_time_ms)
+        return self
+
+    def max_await_time_ms(self, max_await_time_ms: int | None) -> Self:
+        """Milliseconds a TAILABLE_AWAIT cursor waits for new documents; ignored by others."""
+        self._unsent().set_max_await_time(max_await_time_ms)
+        return self
+
+    def max_scan(self, max_scan: int | None) -> Self:
+        """How many documents to look at; servers from 4.2 on refuse it."""
+        self._unsent().max_scan = max_scan
+        return self
+
+    def comment(self, comment: Any) -> Self:
+        """A comment shown with the query in the server's logs and profiles."""
+        self._unsent().comment = comment
+        return self
+
+    def where(self, code: str | Code) -> Self:
+        """Add a JavaScript condition to the filter."""
+        self._unsent().add_where(code)
+        return self
+
+    def collation(self, collation: CollationIn | None) -> Self:
+        """The rules for comparing strings."""
+        self._unsent().collation = validate_collation_or_none(collation)
+        return self
+
+    def allow_disk_use(self, allow_disk_use: bool) -> Self:
+        """Whether the server may sort on disk."""
+        if not isinstance(allow_disk_use, bool):
+            raise TypeError(f"allow_disk_use must be a bool, not {type(allow_disk_use)}")
+        self._unsent().allow_disk_use = validate_boolean("allow_disk_use", allow_disk_use)
+        return self
+
+    async def add_option(self, mask: int) -> Self:
+        """Set a query flag by its number, such as 16 for no timeout."""
+        self._unsent().add_flags(mask)
+        return self
+
+    def remove_option(self, mask: int) -> Self:
+        """Take a query flag back."""
+        self._unsent().remove_flags(mask)
+        return self
+
+    @overload
+    def __getitem__(self, index: int) -> DocumentType: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> AsyncCursor[DocumentType]: ...
+
+    def __getitem__(self, index: int | slice) -> DocumentType | AsyncCursor[DocumentType]:
+        """One document by position, or this cursor with skip and limit from a slice."""
+        if _IS_SYNC:
+            query = self._unsent()
+            if isinstance(index, slice):
+                query.slice(index)
+                return self
+            one: Any = self._with(query.at(index))
+            for document in one:
+                found: DocumentType = document
+                return found
+            raise IndexError("the query matches fewer documents")
+        raise IndexError("AsyncCursor cannot be indexed; use skip and limit")
+
+    async def next(self) -> DocumentType:
+        """The next document; raises StopAsyncIteration after the last."""
+        return await self.__anext__()
+
+    async def to_list(self, length: int | None = None) -> list[DocumentType]:
+        """The remaining documents, at most `length` of them.
+
+        Raises ValueError if `length` is less than 1.
+        """
+        if length is not None and length < 1:
+            raise ValueError("the length given to to_list must be greater than 0")
+        return await drive(self._fetch_all(length))
+
+    async def explain(self) -> Mapping[str, Any]:
+        """The server's plan for the query, without running this cursor."""
+        return await drive(find.explain(self._collection, self._query, self._session))
+
+    async def distinct(self, key: str) -> list[Any]:
+        """The different values of `key` among the documents the query matches."""
+        options = find.distinct_options(self._query)
+        return await drive(
+            reads.distinct(self._collection, key, None, self._session, None, None, options)
+        )
+
+    async def rewind(self) -> Self:
+        """Start over: the next document asked for is the first one of a new query."""
+        await self.close()
+        self._reset()
+        return self
+
+    def clone(self) -> Self:
+        """An unsent cursor with the same query."""
+        return self._with(self._query.copy(deep=True))
+
+    def __copy__(self) -> Self:
+        return self._with(self._query.copy(deep=False))
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self.clone()
+
+    async def close(self) -> None:
+        """Let the server forget the cursor. Iterating to the end does so by itself."""
+        await drive(self._close())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,338 @@
+"""AsyncDatabase: a named set of collections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from bson.codec_options import CodecOptions
+from bson.dbref import DBRef
+from pymongo.errors import CollectionInvalid, NotPrimaryError, OperationFailure
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from ferromongo._calls import aggregation
+from ferromongo._calls import database as calls
+from ferromongo._calls.bases import DatabaseBase, check_database_name
+from ferromongo._drive import drive
+from ferromongo._pymongo_internals import ServerMode
+from ferromongo.asynchronous import mongo_client
+from ferromongo.asynchronous.client_session import AsyncClientSession
+from ferromongo.asynchronous.collection import AsyncCollection
+from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
+from ferromongo.typings import DocumentType, DocumentTypeArg, Pipeline
+
+if TYPE_CHECKING:
+    from ferromongo.asynchronous.mongo_client import AsyncMongoClient
+
+_CodecDocument = TypeVar("_CodecDocument", bound=Mapping[str, Any])
+
+
+class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
+    """A database of a client. Collections are attributes or items: `db.orders`, `db["orders"]`.
+
+    Making one costs nothing and sends nothing. Counterpart of PyMongo's `AsyncDatabase`.
+    """
+
+    def __init__(
+        self,
+        client: AsyncMongoClient[DocumentType],
+        name: str,
+        codec_options: CodecOptions[DocumentTypeArg] | None = None,
+        read_preference: ServerMode | None = None,
+        write_concern: WriteConcern | None = None,
+        read_concern: ReadConcern | None = None,
+    ) -> None:
+        """The database `name` of `client`; options not given are the client's.
+
+        Raises InvalidName for a name no database can have.
+        """
+        if not isinstance(client, mongo_client.AsyncMongoClient):
+            raise TypeError(f"AsyncMongoClient required but given {type(client).__name__}")
+        check_database_name(name)
+        super().__init__(
+            codec_options or client._codec_options,
+            read_preference or client._read_preference,
+            write_concern or client._write_concern,
+            read_concern or client._read_concern,
+        )
+        self._client: AsyncMongoClient[DocumentType] = client
+        self._name = name
+
+    @property
+    def client(self) -> AsyncMongoClient[DocumentType]:
+        """The client it belongs to."""
+        return self._client
+
+    @property
+    def name(self) -> str:
+        """The name of the database."""
+        return self._name
+
+    def __getattr__(self, name: str) -> AsyncCollection[DocumentType]:
+        """The collection of that name."""
+        if name.startswith("_"):
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}. "
+                f"The collection of that name is database[{name!r}]."
+            )
+        return AsyncCollection(self, name)
+
+    def __getitem__(self, name: str) -> AsyncCollection[DocumentType]:
+        """The collection of that name."""
+        return AsyncCollection(self, name)
+
+    def get_collection(
+        self,
+        name: str,
+        codec_options: CodecOptions[DocumentTypeArg] | None = None,
+        read_preference: ServerMode | None = None,
+        write_concern: WriteConcern | None = None,
+        read_concern: ReadConcern | None = None,
+    ) -> AsyncCollection[DocumentType]:
+        """A collection with options of its own; those not given are the database's."""
+        return AsyncCollection(
+            self, name, False, codec_options, read_preference, write_concern, read_concern
+        )
+
+    @overload
+    def with_options(
+        self,
+        codec_options: None = None,
+        read_preference: ServerMode | None = ...,
+        write_concern: WriteConcern | None = ...,
+        read_concern: ReadConcern | None = ...,
+    ) -> AsyncDatabase[DocumentType]: ...
+
+    @overload
+    def with_options(
+        self,
+        codec_options: CodecOptions[DocumentTypeArg],
+        read_preference: ServerMode | None = ...,
+        write_concern: WriteConcern | None = ...,
+        read_concern: ReadConcern | None = ...,
+    ) -> AsyncDatabase[DocumentTypeArg]: ...
+
+    def with_options(
+        self,
+        codec_options: CodecOptions[DocumentTypeArg] | None = None,
+        read_preference: ServerMode | None = None,
+        write_concern: WriteConcern | None = None,
+        read_concern: ReadConcern | None = None,
+    ) -> AsyncDatabase[DocumentType] | AsyncDatabase[DocumentTypeArg]:
+        """The same database with some options changed."""
+        return AsyncDatabase(
+            self._client,
+            self._name,
+            codec_options or self._codec_options,
+            read_preference or self._read_preference,
+            write_concern or self._write_concern,
+            read_concern or self._read_concern,
+        )
+
+    @overload
+    async def command(
+        self,
+        command: str | MutableMapping[str, Any],
+        value: Any = 1,
+        check: bool = True,
+        allowable_errors: Sequence[str | int] | None = None,
+        read_preference: ServerMode | None = None,
+        codec_options: None = None,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]: ...
+
+    @overload
+    async def command(
+        self,
+        command: str | MutableMapping[str, Any],
+        value: Any = 1,
+        check: bool = True,
+        allowable_errors: Sequence[str | int] | None = None,
+        read_preference: ServerMode | None = None,
+        codec_options: CodecOptions[_CodecDocument] = ...,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> _CodecDocument: ...
+
+    async def command(
+        self,
+        command: str | MutableMapping[str, Any],
+        value: Any = 1,
+        check: bool = True,
+        allowable_errors: Sequence[str | int] | None = None,
+        read_preference: ServerMode | None = None,
+        codec_options: CodecOptions[_CodecDocument] | None = None,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any] | _CodecDocument:
+        """Run any command and return the server's reply. It is sent once, never retried.
+
+        :param command: the command's name, or the whole command with the name as its first key
+        :param value: the value of that first key when `command` is a name
+        :param check: False returns the reply of a failed command instead of raising
+        :param allowable_errors: codes and messages that are returned instead of raised
+        :param read_preference: where to run it; the primary if not given
+        :param codec_options: how to decode the reply; PyMongo's defaults if not given
+        :param kwargs: further elements of the command
+
+        Raises OperationFailure when the command fails.
+
+            await db.command("collStats", "orders")
+        """
+        pending = calls.command(
+            self, command, value, read_preference, codec_options, session, comment, kwargs
+        )
+        try:
+            reply: dict[str, Any] | _CodecDocument = await drive(pending)
+        except (OperationFailure, NotPrimaryError) as error:
+            reply = calls.tolerated(error, check, allowable_errors)
+        return reply
+
+    async def aggregate(
+        self, pipeline: Pipeline, session: AsyncClientSession | None = None, **kwargs: Any
+    ) -> AsyncCommandCursor[DocumentType]:
+        """Run an aggregation that starts from the database, such as `$currentOp`.
+
+        :param pipeline: a list of stages
+        :param kwargs: further elements of the command: `batchSize`, `allowDiskUse`, ...
+        """
+        aggregate = aggregation.on_database(self, pipeline, session, kwargs)
+        if aggregate.write is not None:
+            await drive(aggregate.write)
+        cursor: AsyncCommandCursor[DocumentType] = AsyncCommandCursor(aggregate.opening, session)
+        await drive(cursor._start())
+        return cursor
+
+    async def create_collection(
+        self,
+        name: str,
+        codec_options: CodecOptions[DocumentTypeArg] | None = None,
+        read_preference: ServerMode | None = None,
+        write_concern: WriteConcern | None = None,
+        read_concern: ReadConcern | None = None,
+        session: AsyncClientSession | None = None,
+        check_exists: bool | None = True,
+        **kwargs: Any,
+    ) -> AsyncCollection[DocumentType]:
+        """Create a collection explicitly, with options such as `capped`, `validator`, `timeseries`.
+
+        :param check_exists: look first whether it exists (outside transactions)
+        :param kwargs: options of the `create` command
+
+        Raises CollectionInvalid if the collection exists.
+        """
+        if check_exists and not (session is not None and session.in_transaction):
+            if name in await self.list_collection_names(filter={"name": name}, session=session):
+                raise CollectionInvalid(f"collection {name} already exists")
+        collection: AsyncCollection[DocumentType] = AsyncCollection(
+            self, name, False, codec_options, read_preference, write_concern, read_concern
+        )
+        await drive(calls.create_collection(collection, kwargs, session))
+        return collection
+
+    async def list_collections(
+        self,
+        session: AsyncClientSession | None = None,
+        filter: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> AsyncCommandCursor[MutableMapping[str, Any]]:
+        """A cursor over the collections: name, type, options, info.
+
+        :param filter: a query over these descriptions
+        :param kwargs: further elements of the `listCollections` command
+        """
+        opening = calls.list_collections(self, filter, session, comment, kwargs)
+        cursor: AsyncCommandCursor[MutableMapping[str, Any]] = AsyncCommandCursor(opening, session)
+        await drive(cursor._start())
+        return cursor
+
+    async def list_collection_names(
+        self,
+        session: AsyncClientSession | None = None,
+        filter: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """The names of the collections.
+
+        :param filter: a query over the collections' descriptions
+        :param kwargs: further elements of the `listCollections` command
+        """
+        opening = calls.list_collection_names(self, filter, session, comment, kwargs)
+        cursor: AsyncCommandCursor[dict[str, Any]] = AsyncCommandCursor(opening, session)
+        return [found["name"] for found in await drive(cursor._fetch_all(None))]
+
+    async def drop_collection(
+        self,
+        name_or_collection: str | AsyncCollection[DocumentTypeArg],
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        encrypted_fields: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Delete a collection with its documents and indexes; no error if there is none."""
+        pending = calls.drop_collection(
+            self, name_or_collection, session, comment, encrypted_fields
+        )
+        try:
+            return await drive(pending)
+        except OperationFailure as error:
+            reply: dict[str, Any] = calls.tolerated(error, True, calls.NAMESPACE_NOT_FOUND)
+            return reply
+
+    async def validate_collection(
+        self,
+        name_or_collection: str | AsyncCollection[DocumentTypeArg],
+        scandata: bool = False,
+        full: bool = False,
+        session: AsyncClientSession | None = None,
+        background: bool | None = None,
+        comment: Any | None = None,
+    ) -> dict[str, Any]:
+        """Let the server check a collection's structures; returns its report.
+
+        :param scandata: also check the documents
+        :param full: the slow, complete check
+        :param background: check while the collection is in use
+
+        Raises CollectionInvalid if the server finds damage.
+        """
+        command = calls.validate_command(name_or_collection, scandata, full, background)
+        reply = await self.command(command, session=session, comment=comment)
+        return calls.valid_or_raise(reply, name_or_collection)
+
+    async def dereference(
+        self,
+        dbref: DBRef,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> DocumentType | None:
+        """The document a DBRef points to, or None.
+
+        :param kwargs: further arguments of `find_one`
+
+        Raises ValueError if the reference names another database.
+        """
+        filter = calls.referenced(self, dbref)
+        collection = self[dbref.collection]
+        return await collection.find_one(filter, session=session, comment=comment, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, AsyncDatabase):
+            return bool(self._client == other._client and self._name == other._name)
+        return NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((self._client, self._name))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._client!r}, {self._name!r})"

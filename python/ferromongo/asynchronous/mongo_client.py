@@ -1,0 +1,298 @@
+"""AsyncMongoClient: the way in."""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic
+
+from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, TypeRegistry
+from pymongo.client_options import ClientOptions
+from pymongo.client_session_shared import SessionOptions, TransactionOptions
+from pymongo.errors import ConfigurationError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from ferromongo._calls import client as calls
+from ferromongo._calls.bases import ClientBase
+from ferromongo._calls.client_settings import client_settings, describe
+from ferromongo._drive import drive
+from ferromongo._pymongo_internals import ServerMode
+from ferromongo.asynchronous.client_session import AsyncClientSession
+from ferromongo.asynchronous.database import AsyncDatabase
+from ferromongo.typings import Address, DocumentType, DocumentTypeArg
+
+if TYPE_CHECKING:
+    from typing import Self
+
+_IS_SYNC = False
+
+
+class AsyncMongoClient(ClientBase, Generic[DocumentType]):
+    """A client of one MongoDB deployment, with its connection pools; make one and keep it.
+
+    Databases are attributes or items: `client.shop`, `client["shop"]`. Nothing is sent before the
+    first operation. One client may be used on several event loops and threads.
+
+    Counterpart of `pymongo.AsyncMongoClient`, with the same options.
+
+        async with AsyncMongoClient("mongodb://localhost:27017") as client:
+            await client.shop.orders.insert_one({"item": "tea"})
+    """
+
+    HOST = "localhost"
+    PORT = 27017
+
+    def __init__(
+        self,
+        host: str | Sequence[str] | None = None,
+        port: int | None = None,
+        document_class: type[DocumentType] | None = None,
+        tz_aware: bool | None = None,
+        connect: bool | None = None,
+        type_registry: TypeRegistry | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Read the options; see PyMongo's documentation for all of them.
+
+        :param host: host name, `host:port`, connection string, or a list of these
+        :param port: port of hosts that name none
+        :param document_class: the class documents are decoded to, `dict` if not given
+        :param tz_aware: decode dates as `datetime` with a time zone
+        :param connect: begin to look for the servers at once (synchronous client)
+        :param type_registry: codecs for types of your own
+
+        Raises ConfigurationError, InvalidURI, TypeError or ValueError for options that do not fit,
+        and ConfigurationError for those that ferromongo does not support yet.
+        """
+        keywords = {"document_class": document_class or dict, **kwargs}
+        if type_registry is not None:
+            keywords["type_registry"] = type_registry
+        settings = client_settings(
+            host,
+            port,
+            {**keywords, "tz_aware": tz_aware, "connect": connect},
+            default_host=self.HOST,
+            default_port=self.PORT,
+            is_sync=_IS_SYNC,
+        )
+        options = settings.options
+        super().__init__(
+            options.codec_options,
+            options.read_preference,
+            options.write_concern,
+            options.read_concern,
+        )
+        self._settings = settings
+        self._options = options
+        self._core = calls.engine(settings)
+        # Source lines are read only if the warning in `__del__` is ever shown.
+        self._made_at = traceback.StackSummary.extract(
+            traceback.walk_stack(None), lookup_lines=False
+        )
+        if _IS_SYNC and options.connect:
+            calls.open_now(self)
+
+    async def aconnect(self) -> None:  # async only
+        """Begin to look for the servers, without waiting for an answer."""
+        calls.open_now(self)
+
+    def __getattr__(self, name: str) -> AsyncDatabase[DocumentType]:
+        """The database of that name."""
+        if name.startswith("_"):
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}. "
+                f"The database of that name is client[{name!r}]."
+            )
+        return self[name]
+
+    def __getitem__(self, name: str) -> AsyncDatabase[DocumentType]:
+        """The database of that name."""
+        return AsyncDatabase(self, name)
+
+    def get_database(
+        self,
+        name: str | None = None,
+        codec_options: CodecOptions[DocumentTypeArg] | None = None,
+        read_preference: ServerMode | None = None,
+        write_concern: WriteConcern | None = None,
+        read_concern: ReadConcern | None = None,
+    ) -> AsyncDatabase[DocumentType]:
+        """A database with options of its own; those not given are the client's.
+
+        :param name: its name, or None for the one in the connection string
+
+        Raises ConfigurationError if `name` is None and the connection string names none.
+        """
+        if name is None:
+            name = self._settings.default_database
+            if name is None:
+                raise ConfigurationError("the connection string names no default database")
+        return AsyncDatabase(
+            self, name, codec_options, read_preference, write_concern, read_concern
+        )
+
+    def get_default_database(
+        self,
+        default: str | None = None,
+        codec_options: CodecOptions[DocumentTypeArg] | None = None,
+        read_preference: ServerMode | None = None,
+        write_concern: WriteConcern | None = None,
+        read_concern: ReadConcern | None = None,
+    ) -> AsyncDatabase[DocumentType]:
+        """The database in the connection string, or `default` if that names none.
+
+        Raises ConfigurationError if there is neither.
+        """
+        name = self._settings.default_database or default
+        if name is None:
+            raise ConfigurationError("no default database was named or given")
+        return AsyncDatabase(
+            self, name, codec_options, read_preference, write_concern, read_concern
+        )
+
+    def start_session(
+        self,
+        causal_consistency: bool | None = None,
+        default_transaction_options: TransactionOptions | None = None,
+        snapshot: bool | None = False,
+    ) -> AsyncClientSession:
+        """A session, to be passed to operations and ended after use.
+
+        :param causal_consistency: reads see the session's earlier writes; default True
+        :param default_transaction_options: options of transactions that are given none
+        :param snapshot: all reads see the data of one point in time
+
+        Raises ConfigurationError for causal consistency together with snapshot.
+        """
+        options = SessionOptions(causal_consistency, default_transaction_options, snapshot)
+        return AsyncClientSession(self, options)
+
+    async def list_database_names(
+        self, session: AsyncClientSession | None = None, comment: Any | None = None
+    ) -> list[str]:
+        """The names of all databases of the deployment."""
+        return await drive(calls.list_database_names(self._admin(), session, comment))
+
+    async def drop_database(
+        self,
+        name_or_database: str | AsyncDatabase[DocumentTypeArg],
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+    ) -> None:
+        """Delete a database with everything in it."""
+        database = self[calls.database_name(name_or_database)]
+        await drive(calls.drop_database(database, session, comment))
+
+    async def server_info(self, session: AsyncClientSession | None = None) -> dict[str, Any]:
+        """What `buildInfo` says: version, modules, and so on."""
+        return await self["admin"].command(
+            "buildinfo", read_preference=ReadPreference.PRIMARY, session=session
+        )
+
+    @property
+    def options(self) -> ClientOptions:
+        """The parsed options."""
+        return self._options
+
+    @property
+    def nodes(self) -> frozenset[Address]:
+        """The servers known so far, as (host, port); empty before the first answer."""
+        return calls.known_nodes(self)
+
+    @property
+    async def address(self) -> Address | None:
+        """The (host, port) of the primary, standalone or only mongos; waits for one.
+
+        Raises InvalidOperation for several mongos, ServerSelectionTimeoutError if none is found.
+        """
+        calls.check_one_address(self)
+        server = await drive(calls.select_writable(self))
+        address: Address = server["address"]
+        return address
+
+    @property
+    async def primary(self) -> Address | None:
+        """The (host, port) of the replica set's primary as known now, or None."""
+        known = calls.topology(self)
+        primary: Address | None = known["primary"]
+        return primary if known["type"] == "ReplicaSetWithPrimary" else None
+
+    @property
+    async def secondaries(self) -> set[Address]:
+        """The (host, port) of the replica set's secondaries as known now."""
+        return calls.members(self, "RSSecondary")
+
+    @property
+    async def arbiters(self) -> set[Address]:
+        """The (host, port) of the replica set's arbiters as known now."""
+        return calls.members(self, "RSArbiter")
+
+    @property
+    async def is_primary(self) -> bool:
+        """Whether the selected server takes writes; waits for one."""
+        return (await drive(calls.select_writable(self)))["type"] in calls.WRITABLE
+
+    @property
+    async def is_mongos(self) -> bool:
+        """Whether the deployment is sharded; waits for a server."""
+        server = await drive(calls.select_writable(self))
+        return bool(server["type"] == "Mongos")
+
+    async def close(self) -> None:
+        """End the server sessions and close every connection; operations raise from then on."""
+        await drive(self._core.close())
+
+    aclose = close  # async only
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def eq_props(self) -> tuple[tuple[Address, ...], str | None, str | None, str]:
+        """What makes two clients equal: seeds, replica set, SRV host and SRV service."""
+        seeds = tuple(sorted(self._settings.seeds))
+        return seeds, self._options.replica_set_name, None, "mongodb"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, type(self)):
+            return self.eq_props() == other.eq_props()
+        return NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.eq_props())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({describe(self._settings)})"
+
+    def __del__(self) -> None:
+        # A constructor that raised leaves no `_core`.
+        if "_core" in self.__dict__ and self._used and not self._core.closed:
+            made_at = "".join(self._made_at.format())
+            warnings.warn(
+                f"Unclosed {type(self).__name__}, made at:\n{made_at}Call its close() to end "
+                "its connections and free what it holds.",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    def _admin(self) -> AsyncDatabase[Mapping[str, Any]]:
+        """The admin database without the client's own options."""
+        admin: AsyncDatabase[Any] = self.get_database(
+            "admin", DEFAULT_CODEC_OPTIONS, ReadPreference.PRIMARY, WriteConcern()
+        )
+        return admin

@@ -1,0 +1,5 @@
+"""Where PyMongo has Database."""
+
+from ferromongo.synchronous.database import Database
+
+__all__ = ["Database"]

@@ -1,0 +1,3 @@
+"""PyMongo's own `pymongo.errors`: value types are shared, not copied."""
+
+from pymongo.errors import *

@@ -1,0 +1,3 @@
+"""PyMongo's own `pymongo.operations`: value types are shared, not copied."""
+
+from pymongo.operations import *

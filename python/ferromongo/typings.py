@@ -1,0 +1,32 @@
+"""Type variables and aliases of the public signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from pymongo.collation import Collation
+
+DocumentType = TypeVar("DocumentType", bound=Mapping[str, Any])
+DocumentTypeArg = TypeVar("DocumentTypeArg", bound=Mapping[str, Any])
+
+Address: TypeAlias = tuple[str, int | None]
+CollationIn: TypeAlias = Mapping[str, Any] | Collation
+Pipeline: TypeAlias = Sequence[Mapping[str, Any]]
+KeyPattern: TypeAlias = (
+    Sequence[str | tuple[str, int | str | Mapping[str, Any]]] | Mapping[str, Any]
+)
+"""Keys with directions: of a sort, an index, a hint, `min` and `max`."""
+Hint: TypeAlias = str | KeyPattern
+ClusterTime: TypeAlias = Mapping[str, Any]
+
+__all__ = [
+    "Address",
+    "ClusterTime",
+    "CollationIn",
+    "DocumentType",
+    "DocumentTypeArg",
+    "Hint",
+    "KeyPattern",
+    "Pipeline",
+]
