@@ -4,7 +4,6 @@ PyMongo's public modules are a dependency like any other; a name that starts wit
 move in any release. Listed here they are easy to check when a new PyMongo comes out.
 """
 
-# Type of every read preference: the public `ReadPreference` is only a list of its instances.
 # Validation and merging of client options: their rules, defaults and texts are PyMongo's.
 from pymongo.common import _CaseInsensitiveDictionary as CaseInsensitiveDictionary
 
@@ -13,11 +12,18 @@ from pymongo.helpers_shared import _fields_list_to_dict as projection_document
 from pymongo.helpers_shared import _gen_index_name as index_name
 from pymongo.helpers_shared import _index_document as key_document
 from pymongo.helpers_shared import _index_list as key_list
+
+# Type of every read preference: the public `ReadPreference` is only a list of instances.
 from pymongo.read_preferences import _ServerMode as ServerMode
+
+# See the first. Of parse_uri there is a public form, but it parses twice and so warns twice.
 from pymongo.uri_parser_shared import _check_options as check_option_conflicts
 from pymongo.uri_parser_shared import _handle_option_deprecations as warn_of_deprecated_options
 from pymongo.uri_parser_shared import _handle_security_options as normalize_security_options
 from pymongo.uri_parser_shared import _normalize_options as normalize_option_names
+from pymongo.uri_parser_shared import _validate_uri as parse_uri
+
+# Besides these modules' names: `PyMongoError._add_error_label`, in with_transaction.
 
 __all__ = [
     "CaseInsensitiveDictionary",
@@ -28,6 +34,7 @@ __all__ = [
     "key_list",
     "normalize_option_names",
     "normalize_security_options",
+    "parse_uri",
     "projection_document",
     "warn_of_deprecated_options",
 ]

@@ -122,6 +122,16 @@ class SessionBase:
     _transaction_options: TransactionOptions | None
 
 
+def check_kind(owner: object, kind: str) -> None:
+    """Raise TypeError unless `owner` is a `kind`, by class name as PyMongo does for subclasses.
+
+    By name, because a class cannot import the one whose attributes it is made from.
+    """
+    given = type(owner)
+    if given.__name__ != kind and all(base.__name__ != kind for base in given.__mro__):
+        raise TypeError(f"{kind} required but given {given.__name__}")
+
+
 def check_database_name(name: Any) -> None:
     """Raise TypeError or InvalidName unless the server could have a database of that name."""
     if not isinstance(name, str):

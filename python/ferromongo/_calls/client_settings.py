@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 from pymongo import common
 from pymongo.client_options import ClientOptions
 from pymongo.errors import ConfigurationError
-from pymongo.uri_parser import parse_uri, split_hosts
+from pymongo.uri_parser import split_hosts
 
 from ferromongo._pymongo_internals import (
     CaseInsensitiveDictionary,
     check_option_conflicts,
     normalize_option_names,
     normalize_security_options,
+    parse_uri,
     warn_of_deprecated_options,
 )
 from ferromongo.typings import Address
@@ -53,7 +54,6 @@ def client_settings(
         raise TypeError(f"port must be an instance of int, not {type(port)}")
     seeds, uri = _parse_hosts(hosts, port)
     given = _merge(uri.get("options", CaseInsensitiveDictionary()), keywords)
-    # Normalising renames elements in place; repr shows what the caller wrote.
     merged = normalize_option_names(normalize_security_options(given))
     check_option_conflicts(seeds, merged)
     username = merged.get("username", uri.get("username"))
@@ -66,7 +66,7 @@ def client_settings(
 
 def _parse_hosts(hosts: list[str], port: int) -> tuple[tuple[Address, ...], Mapping[str, Any]]:
     if sum("/" in host for host in hosts) > 1:
-        raise ConfigurationError("host must not contain more than one MongoDB URI")
+        raise ConfigurationError("host must not contain multiple MongoDB URIs")
     seeds: dict[Address, None] = {}
     uri: Mapping[str, Any] = {}
     for host in hosts:
@@ -104,10 +104,11 @@ def _refuse_unsupported(options: Any, username: str | None, seeds: Sequence[Addr
     for name in _UNSUPPORTED:
         if options.get(name):
             raise _unsupported(f"the option {options.cased_key(name)}")
-    for name in options:
-        # Options such as tlsCAFile turn TLS on by themselves.
-        if name.lower().startswith("tls") and options.get("tls") is not False and options[name]:
-            raise _unsupported(f"tls (option {name})")
+    if options.get("tls") is not False:
+        for name in options:
+            # Options such as tlsCAFile turn TLS on by themselves.
+            if name.startswith("tls"):
+                raise _unsupported(f"tls (option {options.cased_key(name)})")
     if options.get("timeoutms") is not None:
         raise _unsupported("the option timeoutMS")
     if options.get("servermonitoringmode", "auto") == "poll":

@@ -19,10 +19,9 @@ from ferromongo._calls import aggregation, find_and_modify, reads, writes
 from ferromongo._calls import database as database_calls
 from ferromongo._calls import find as find_calls
 from ferromongo._calls import indexes as index_calls
-from ferromongo._calls.bases import CollectionBase, check_collection_name
+from ferromongo._calls.bases import CollectionBase, check_collection_name, check_kind
 from ferromongo._drive import drive, run
 from ferromongo._pymongo_internals import ServerMode
-from ferromongo.asynchronous import database as database_module
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
 from ferromongo.asynchronous.cursor import AsyncCursor
@@ -77,8 +76,7 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         Raises InvalidName for a name no collection can have.
         """
-        if not isinstance(database, database_module.AsyncDatabase):
-            raise TypeError(f"AsyncDatabase required but given {type(database).__name__}")
+        check_kind(database, "AsyncDatabase")
         check_collection_name(name)
         super().__init__(
             codec_options or database._codec_options,

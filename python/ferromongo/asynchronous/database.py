@@ -13,10 +13,9 @@ from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import aggregation
 from ferromongo._calls import database as calls
-from ferromongo._calls.bases import DatabaseBase, check_database_name
+from ferromongo._calls.bases import DatabaseBase, check_database_name, check_kind
 from ferromongo._drive import drive
 from ferromongo._pymongo_internals import ServerMode
-from ferromongo.asynchronous import mongo_client
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
@@ -47,8 +46,7 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
 
         Raises InvalidName for a name no database can have.
         """
-        if not isinstance(client, mongo_client.AsyncMongoClient):
-            raise TypeError(f"AsyncMongoClient required but given {type(client).__name__}")
+        check_kind(client, "AsyncMongoClient")
         check_database_name(name)
         super().__init__(
             codec_options or client._codec_options,

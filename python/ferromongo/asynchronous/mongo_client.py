@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
@@ -90,9 +91,8 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         self._options = options
         self._core = calls.engine(settings)
         # Source lines are read only if the warning in `__del__` is ever shown.
-        self._made_at = traceback.StackSummary.extract(
-            traceback.walk_stack(None), lookup_lines=False
-        )
+        callers = traceback.walk_stack(sys._getframe(1))
+        self._made_at = traceback.StackSummary.extract(callers, lookup_lines=False)
         if _IS_SYNC and options.connect:
             calls.open_now(self)
 

@@ -20,10 +20,9 @@ from ferromongo._calls import aggregation, find_and_modify, reads, writes
 from ferromongo._calls import database as database_calls
 from ferromongo._calls import find as find_calls
 from ferromongo._calls import indexes as index_calls
-from ferromongo._calls.bases import CollectionBase, check_collection_name
+from ferromongo._calls.bases import CollectionBase, check_collection_name, check_kind
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
-from ferromongo.synchronous import database as database_module
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.command_cursor import CommandCursor
 from ferromongo.synchronous.cursor import Cursor
@@ -76,8 +75,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         Raises InvalidName for a name no collection can have.
         """
-        if not isinstance(database, database_module.Database):
-            raise TypeError(f"Database required but given {type(database).__name__}")
+        check_kind(database, "Database")
         check_collection_name(name)
         super().__init__(
             codec_options or database._codec_options,

@@ -14,10 +14,9 @@ from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import aggregation
 from ferromongo._calls import database as calls
-from ferromongo._calls.bases import DatabaseBase, check_database_name
+from ferromongo._calls.bases import DatabaseBase, check_database_name, check_kind
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
-from ferromongo.synchronous import mongo_client
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.command_cursor import CommandCursor
@@ -48,8 +47,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
 
         Raises InvalidName for a name no database can have.
         """
-        if not isinstance(client, mongo_client.MongoClient):
-            raise TypeError(f"MongoClient required but given {type(client).__name__}")
+        check_kind(client, "MongoClient")
         check_database_name(name)
         super().__init__(
             codec_options or client._codec_options,

@@ -1,0 +1,29 @@
+"""What a type checker must refuse: every marked line, with the error code in the comment."""
+
+from typing import Any
+
+from ferromongo import AsyncMongoClient, MongoClient
+from ferromongo.collection import Collection
+
+
+def synchronous(client: MongoClient[dict[str, Any]]) -> None:
+    orders: Collection[dict[str, Any]] = client.shop.orders
+    orders.insert_one(3)  # error: arg-type
+    orders.insert_one({}, nonsense=1)  # error: call-arg
+    orders.find_one().get("item")  # error: union-attr
+    orders.find().limit("many")  # error: arg-type
+    orders.update_one({})  # error: call-arg
+    number: str = orders.count_documents({})  # error: assignment
+    client.start_session(causal_consistency="yes")  # error: arg-type
+    orders.insert_one({}, session=client)  # error: arg-type
+    print(number)
+
+
+async def asynchronous(client: AsyncMongoClient[dict[str, Any]]) -> None:
+    orders = client.shop.orders
+    number: int = orders.count_documents({})  # error: assignment
+    for order in orders.find():  # error: attr-defined
+        print(order)
+    with client.start_session():  # error: attr-defined
+        pass
+    print(number)

@@ -1,0 +1,90 @@
+"""Client options: what PyMongo makes of them, or a refusal that names what is missing."""
+
+import re
+from typing import Any
+
+import pymongo
+import pytest
+from pymongo.errors import ConfigurationError
+
+from ferromongo import MongoClient
+
+
+def made(kind: Any, arguments: dict[str, Any]) -> tuple[Any, ...]:
+    """What a client is, or the error it raises, in comparable form."""
+    try:
+        client = kind(**{"connect": False, **arguments})
+    except Exception as error:
+        return type(error), str(error)
+    options = client.options
+    concerns = options.write_concern, options.read_concern, options.read_preference
+    default = client.get_default_database("none").name
+    # PyMongo shows its hosts in no particular order.
+    text = re.sub(r"host=\[[^]]*'\], ", "", repr(client))
+    seen = (
+        text,
+        client.eq_props(),
+        client.codec_options,
+        concerns,
+        options.replica_set_name,
+        default,
+    )
+    client.close()
+    return seen
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"host": "example.com", "port": 1234},
+        {"host": ["a:1", "b:2", "[::1]:3"]},
+        {"host": "mongodb://a:1,b/db?replicaSet=rs&w=2&readPreference=secondary&tz_aware=true"},
+        {"host": "mongodb://a/?retryWrites=false&maxPoolSize=3&waitQueueTimeoutMS=50"},
+        {"host": "mongodb://a/?w=1", "w": "majority", "journal": True},
+        {"host": "mongodb://a/?socketTimeoutMS=2000", "serverSelectionTimeoutMS": 10},
+        {"readConcernLevel": "majority", "uuidRepresentation": "standard"},
+        {"maxPoolSize": None, "minPoolSize": 5},
+        {"minPoolSize": 5, "maxPoolSize": 2},
+        {"maxPoolSize": -1},
+        {"port": "27017"},
+        {"host": []},
+        {"host": "mongodb://"},
+        {"host": "http://a/"},
+        {"host": "mongodb://a:99999"},
+        {"host": ["mongodb://a/", "mongodb://b/"]},
+        {"host": ["a", "b"], "directConnection": True},
+        {"nonsense": 1},
+        {"w": -1},
+        {"w": 0, "journal": True},
+        {"readPreference": "nearby"},
+        {"tz_aware": "yes"},
+        {"document_class": 3},
+    ],
+    ids=str,
+)
+def test_as_pymongo(arguments: dict[str, Any]) -> None:
+    assert made(MongoClient, arguments) == made(pymongo.MongoClient, arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"tls": True}, "tls"),
+        ({"tlsCAFile": __file__}, "tlsCAFile"),
+        ({"tlsAllowInvalidHostnames": False}, "tls"),
+        ({"username": "u", "password": "p"}, "authentication"),
+        ({"host": "mongodb://u:p@a/"}, "authentication"),
+        ({"compressors": "zlib"}, "compressors"),
+        ({"host": "mongodb+srv://cluster.example.com/"}, "srv"),
+        ({"loadBalanced": True}, "loadBalanced"),
+        ({"timeoutMS": 100}, "timeoutMS"),
+        ({"serverMonitoringMode": "poll"}, "serverMonitoringMode"),
+        ({"server_selector": lambda servers: servers}, "server_selector"),
+        ({"host": "mongodb://%2Ftmp%2Fmongodb.sock"}, "unix domain sockets"),
+    ],
+    ids=str,
+)
+def test_refused(arguments: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        MongoClient(connect=False, **arguments)

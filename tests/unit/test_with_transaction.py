@@ -1,0 +1,59 @@
+"""`Attempts` decides as the convenient transactions API prescribes; the clock is scripted."""
+
+import pytest
+from pymongo.errors import NetworkTimeout, OperationFailure
+
+from ferromongo._calls.with_transaction import Attempts
+
+TRANSIENT = "TransientTransactionError"
+UNKNOWN = "UnknownTransactionCommitResult"
+
+
+def failure(*labels: str, code: int = 1) -> OperationFailure:
+    return OperationFailure("no", code, {"errorLabels": list(labels)})
+
+
+def test_first_attempt_does_not_wait() -> None:
+    assert Attempts(0.0).backoff(0.0) == 0.0
+
+
+def test_backoff_grows_to_half_a_second() -> None:
+    attempts = Attempts(0.0)
+    for _ in range(30):
+        attempts.callback_failed(failure(TRANSIENT), 0.0)
+        assert 0 <= attempts.backoff(0.0) <= 0.5
+
+
+def test_users_errors_are_raised() -> None:
+    error = KeyError("mine")
+    with pytest.raises(KeyError) as raised:
+        Attempts(0.0).callback_failed(error, 1.0)
+    assert raised.value is error
+
+
+def test_transient_error_after_the_limit_becomes_a_timeout_with_its_labels() -> None:
+    error = failure(TRANSIENT)
+    with pytest.raises(NetworkTimeout) as raised:
+        Attempts(10.0).callback_failed(error, 130.0)
+    assert raised.value.has_error_label(TRANSIENT)
+    assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [(failure(UNKNOWN), True), (failure(TRANSIENT), False), (failure(UNKNOWN, TRANSIENT), True)],
+)
+def test_commit_verdicts(error: OperationFailure, again: bool) -> None:
+    assert Attempts(0.0).commit_failed(error, 119.0) is again
+
+
+@pytest.mark.parametrize("error", [failure(), failure(UNKNOWN, code=50)])
+def test_commit_errors_that_end_it(error: OperationFailure) -> None:
+    with pytest.raises(OperationFailure) as raised:
+        Attempts(0.0).commit_failed(error, 1.0)
+    assert raised.value is error
+
+
+def test_commit_after_the_limit() -> None:
+    with pytest.raises(NetworkTimeout):
+        Attempts(0.0).commit_failed(failure(UNKNOWN), 120.0)
