@@ -1,1 +1,9 @@
-//! Room `topology`: see docs/architecture.md.
+//! The topology room: what is known about a deployment, as plain values. No I/O, no clock, no Python.
+//!
+//! Hello replies come in (`hello`), the discovery rules make the next snapshot (`reduce`, `error_rules`),
+//! and an operation picks a server from a snapshot (`selection`).
+
+pub mod address;
+pub mod read_preference;
+pub mod server;
+pub mod snapshot;
