@@ -4,6 +4,12 @@
 //! and an operation picks a server from a snapshot (`selection`).
 
 pub mod address;
+pub mod error_rules;
+pub mod hello;
 pub mod read_preference;
+pub mod reduce;
+pub mod selection;
 pub mod server;
 pub mod snapshot;
+mod staleness;
+pub mod summary;
