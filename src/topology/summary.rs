@@ -1,0 +1,108 @@
+//! A snapshot in words, for messages: the shape PyMongo users know from its server selection errors.
+
+use std::fmt;
+
+use super::address::Address;
+use super::selection::Criteria;
+use super::server::ServerDescription;
+use super::snapshot::{Snapshot, TopologyKind};
+
+/// `<TopologyDescription id: ..., topology_type: ..., servers: [...]>`, for `format!`.
+pub fn summary(snapshot: &Snapshot) -> impl fmt::Display + '_ {
+    Summary(snapshot)
+}
+
+/// Why no server was found, in one sentence without the topology's summary.
+pub fn reason(snapshot: &Snapshot, criteria: &Criteria) -> String {
+    let servers = match snapshot.kind {
+        TopologyKind::ReplicaSetNoPrimary | TopologyKind::ReplicaSetWithPrimary => "replica set members",
+        TopologyKind::Sharded => "mongoses",
+        _ => "servers",
+    };
+    if snapshot.known_servers().next().is_some() {
+        return match criteria {
+            Criteria::Writable if snapshot.kind.is_replica_set() => "No primary available for writes".to_owned(),
+            Criteria::Writable => format!("No {servers} available for writes"),
+            Criteria::Read(preference) => {
+                format!("No {servers} match read preference {}", preference.mode.name())
+            }
+        };
+    }
+    if snapshot.servers.is_empty() {
+        return match &snapshot.settings.replica_set {
+            Some(name) => format!("No {servers} available for replica set name '{name}'"),
+            None => format!("No {servers} available"),
+        };
+    }
+    // All Unknown. One reason for all of them is told once.
+    let mut errors: Vec<&str> = snapshot.servers.values().filter_map(|server| server.error.as_deref()).collect();
+    errors.dedup();
+    let still_starting = snapshot.servers.values().all(|server| server.error.is_none());
+    let seeds_are_gone = snapshot.settings.seeds.iter().all(|seed| !snapshot.servers.contains_key(seed));
+    if still_starting {
+        format!("No {servers} found yet")
+    } else if seeds_are_gone && snapshot.kind.is_replica_set() {
+        let names: Vec<String> = snapshot.servers.keys().map(Address::to_string).collect();
+        format!(
+            "Could not reach any of {}: the replica set's configuration names its members so, perhaps by hosts known inside its own network only",
+            names.join(", ")
+        )
+    } else {
+        errors.join(",")
+    }
+}
+
+struct Summary<'a>(&'a Snapshot);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Summary(snapshot) = self;
+        write!(
+            out,
+            "<TopologyDescription id: {}, topology_type: {}, servers: [",
+            snapshot.settings.id,
+            snapshot.kind.name()
+        )?;
+        for (index, server) in snapshot.servers.values().enumerate() {
+            if index > 0 {
+                out.write_str(", ")?;
+            }
+            write_server(out, server)?;
+        }
+        out.write_str("]>")
+    }
+}
+
+fn write_server(out: &mut fmt::Formatter<'_>, server: &ServerDescription) -> fmt::Result {
+    out.write_str("<ServerDescription (")?;
+    write_text(out, &server.address.host)?;
+    match server.address.is_unix_socket() {
+        true => out.write_str(", None)")?,
+        false => write!(out, ", {})", server.address.port)?,
+    }
+    write!(out, " server_type: {}, rtt: ", server.kind.name())?;
+    match server.round_trip_time {
+        Some(time) => write!(out, "{}", time.as_secs_f64())?,
+        None => out.write_str("None")?,
+    }
+    if let Some(error) = &server.error {
+        out.write_str(", error=")?;
+        write_text(out, error)?;
+    }
+    out.write_str(">")
+}
+
+/// As Python's repr writes a string.
+fn write_text(out: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    write!(out, "{quote}")?;
+    for character in text.chars() {
+        match character {
+            '\n' => out.write_str("\\n")?,
+            '\\' => out.write_str("\\\\")?,
+            '\'' if quote == '\'' => out.write_str("\\'")?,
+            other => write!(out, "{other}")?,
+        }
+    }
+    write!(out, "{quote}")
+}
