@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
@@ -46,14 +46,12 @@ fn sleep(set: &WaitSet, parker: &Parker) -> bool {
         pause = pause.min(left);
     }
     let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(set.sockets.len() + 1);
-    for &(socket, interest) in &set.sockets {
+    for (stream, interest) in &set.sockets {
         let flags = match interest {
             Interest::Read => PollFlags::IN,
             Interest::Write => PollFlags::OUT,
         };
-        // SAFETY: the socket belongs to a stream that the pending future holds.
-        let socket = unsafe { BorrowedFd::borrow_raw(socket) };
-        polled.push(PollFd::from_borrowed_fd(socket, flags));
+        polled.push(PollFd::from_borrowed_fd(stream.as_fd(), flags));
     }
     if set.gate {
         polled.push(PollFd::from_borrowed_fd(parker.bell.as_fd(), PollFlags::IN));

@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -65,7 +65,7 @@ impl Stream {
         endpoint: Endpoint<'_>,
         frame_length: FrameLength,
         buffers: Arc<Buffers>,
-    ) -> io::Result<Stream> {
+    ) -> io::Result<Arc<Stream>> {
         fork::watch();
         let family = match endpoint {
             Endpoint::Ip(SocketAddr::V4(_)) => AddressFamily::INET,
@@ -75,14 +75,14 @@ impl Stream {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
         fork::opened(socket.as_raw_fd());
-        let stream = Stream {
+        let stream = Arc::new(Stream {
             socket: Some(socket),
             inbox: Mutex::default(),
             frame_length,
             buffers,
             home: OnceLock::new(),
             born_in: fork::generation(),
-        };
+        });
         let started = match endpoint {
             Endpoint::Ip(address) => {
                 stream.tune()?;
@@ -105,7 +105,7 @@ impl Stream {
     }
 
     /// Sends both parts, one after the other, as one message.
-    pub async fn send(&self, first: &[u8], second: &[u8]) -> io::Result<()> {
+    pub async fn send(self: &Arc<Self>, first: &[u8], second: &[u8]) -> io::Result<()> {
         let mut sent = 0;
         poll_fn(|_| {
             while sent < first.len() + second.len() {
@@ -122,7 +122,7 @@ impl Stream {
                     Ok(count) => sent += count,
                     Err(Errno::INTR) => {}
                     Err(Errno::AGAIN) => {
-                        wait::on_socket(self.fd(), Interest::Write);
+                        wait::on_socket(self.clone(), Interest::Write);
                         return Poll::Pending;
                     }
                     Err(error) => return Poll::Ready(Err(error.into())),
@@ -134,7 +134,7 @@ impl Stream {
     }
 
     /// The next frame, length prefix included.
-    pub async fn frame(&self) -> io::Result<Buffer> {
+    pub async fn frame(self: &Arc<Self>) -> io::Result<Buffer> {
         // Right after a request the answer can't be there yet: not trying saves a system call.
         let mut try_first = false;
         poll_fn(|_| {
@@ -148,7 +148,7 @@ impl Stream {
                     Poll::Ready(Err(io::Error::new(kind, message)))
                 }
                 Filled::Partly => {
-                    wait::on_socket(self.fd(), Interest::Read);
+                    wait::on_socket(self.clone(), Interest::Read);
                     Poll::Pending
                 }
             }
@@ -206,7 +206,7 @@ impl Stream {
         self.socket.as_ref().expect("only drop takes the socket")
     }
 
-    async fn writable(&self) {
+    async fn writable(self: &Arc<Self>) {
         let mut waited = false;
         poll_fn(|_| {
             let mut polled = [PollFd::new(self.socket(), PollFlags::OUT)];
@@ -214,7 +214,7 @@ impl Stream {
                 return Poll::Ready(());
             }
             waited = true;
-            wait::on_socket(self.fd(), Interest::Write);
+            wait::on_socket(self.clone(), Interest::Write);
             Poll::Pending
         })
         .await
@@ -303,6 +303,12 @@ impl Inbox {
             self.buffer = Some(rest);
         }
         frame
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket().as_fd()
     }
 }
 

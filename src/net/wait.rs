@@ -6,13 +6,13 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::os::fd::RawFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::event_loop::Lane;
+use super::stream::Stream;
 use crate::deadline::Deadline;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Interest {
 
 #[derive(Default)]
 pub struct WaitSet {
-    pub sockets: Vec<(RawFd, Interest)>,
+    pub sockets: Vec<(Arc<Stream>, Interest)>,
     pub deadline: Option<Instant>,
     /// Somebody will call the waker.
     pub gate: bool,
@@ -56,7 +56,7 @@ pub fn poll<F: Future + ?Sized>(
     future.poll(&mut Context::from_waker(waker))
 }
 
-pub fn on_socket(socket: RawFd, interest: Interest) {
+pub fn on_socket(socket: Arc<Stream>, interest: Interest) {
     CURRENT.with_borrow_mut(|set| set.sockets.push((socket, interest)));
 }
 

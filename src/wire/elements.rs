@@ -1,6 +1,6 @@
 //! Appending BSON elements to a document that is still open (no length, no terminator yet).
 
-use bson::{RawDocument, Timestamp};
+use bson::{RawDocument, Timestamp, Uuid};
 
 pub fn boolean(out: &mut Vec<u8>, key: &str, value: bool) {
     head(out, 0x08, key);
@@ -29,6 +29,37 @@ pub fn timestamp(out: &mut Vec<u8>, key: &str, value: Timestamp) {
     head(out, 0x11, key);
     out.extend_from_slice(&value.increment.to_le_bytes());
     out.extend_from_slice(&value.time.to_le_bytes());
+}
+
+pub fn uuid(out: &mut Vec<u8>, key: &str, value: Uuid) {
+    head(out, 0x05, key);
+    out.extend_from_slice(&16_i32.to_le_bytes());
+    out.push(4);
+    out.extend_from_slice(&value.bytes());
+}
+
+/// An array with one document for each item, filled by `fill`.
+pub fn array_of_documents<T>(
+    out: &mut Vec<u8>,
+    key: &str,
+    items: &[T],
+    fill: impl Fn(&T, &mut Vec<u8>),
+) {
+    head(out, 0x04, key);
+    open_document(out, |out| {
+        for (index, item) in items.iter().enumerate() {
+            nested(out, &index.to_string(), |out| fill(item, out));
+        }
+    });
+}
+
+pub fn array_of_int64(out: &mut Vec<u8>, key: &str, items: &[i64]) {
+    head(out, 0x04, key);
+    open_document(out, |out| {
+        for (index, item) in items.iter().enumerate() {
+            int64(out, &index.to_string(), *item);
+        }
+    });
 }
 
 pub fn document(out: &mut Vec<u8>, key: &str, value: &RawDocument) {

@@ -64,9 +64,13 @@ impl Message {
     }
 
     /// Makes the bytes of one attempt: `extras` appends elements behind the caller's.
-    pub fn seal(&mut self, request_id: i32, extras: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+    pub fn seal(
+        &mut self,
+        request_id: i32,
+        extras: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
         self.bytes.truncate(self.body_end);
-        extras(&mut self.bytes);
+        extras(&mut self.bytes)?;
         self.bytes.push(0);
         let body_length = self.bytes.len() - BODY;
         let mut total = self.bytes.len();
@@ -119,8 +123,8 @@ mod tests {
     fn sealing_twice_forgets_the_first_attempt() {
         let mut message = Message::from_elements(|out| elements::int32(out, "ping", 1));
         assert_eq!(message.name(), "ping");
-        message.seal(1, |out| elements::string(out, "lsid", "a long first attempt")).unwrap();
-        message.seal(2, |out| elements::string(out, "$db", "admin")).unwrap();
+        message.seal(1, |out| Ok(elements::string(out, "lsid", "a long first attempt"))).unwrap();
+        message.seal(2, |out| Ok(elements::string(out, "$db", "admin"))).unwrap();
         let (bytes, documents) = message.parts();
         assert!(documents.is_empty());
         assert_eq!(bytes[..4], (bytes.len() as i32).to_le_bytes());
@@ -134,7 +138,7 @@ mod tests {
         let documents = bson::rawdoc! { "x": 1 }.into_bytes();
         let mut message = Message::from_elements(|out| elements::string(out, "insert", "c"))
             .with_sequence("documents", documents.clone());
-        message.seal(7, |out| elements::string(out, "$db", "d")).unwrap();
+        message.seal(7, |out| Ok(elements::string(out, "$db", "d"))).unwrap();
         let (head, tail) = message.parts();
         assert_eq!(tail, documents);
         assert_eq!(head[..4], ((head.len() + tail.len()) as i32).to_le_bytes());
