@@ -16,9 +16,15 @@ pub const DEFAULT_PORT: u16 = 27017;
 impl Address {
     pub fn new(host: &str, port: u16) -> Address {
         if host.ends_with(".sock") {
-            return Address { host: host.to_owned(), port: 0 };
+            return Address {
+                host: host.to_owned(),
+                port: 0,
+            };
         }
-        Address { host: host.to_lowercase(), port }
+        Address {
+            host: host.to_lowercase(),
+            port,
+        }
     }
 
     /// "host", "host:port", "[ipv6]", "[ipv6]:port" or "/path/to.sock".
@@ -44,7 +50,11 @@ impl Address {
             },
         };
         let port = match port {
-            Some(digits) => digits.parse().ok().filter(|port| *port != 0).ok_or_else(invalid)?,
+            Some(digits) => digits
+                .parse()
+                .ok()
+                .filter(|port| *port != 0)
+                .ok_or_else(invalid)?,
             None => DEFAULT_PORT,
         };
         if host.is_empty() {
@@ -94,10 +104,19 @@ mod tests {
             ("[::1]", "::1", 27017, "[::1]:27017"),
             ("[FE80::1]:28000", "fe80::1", 28000, "[fe80::1]:28000"),
             ("::1", "::1", 27017, "[::1]:27017"),
-            ("/tmp/MongoDB-27017.sock", "/tmp/MongoDB-27017.sock", 0, "/tmp/MongoDB-27017.sock"),
+            (
+                "/tmp/MongoDB-27017.sock",
+                "/tmp/MongoDB-27017.sock",
+                0,
+                "/tmp/MongoDB-27017.sock",
+            ),
         ] {
             let address = Address::parse(text).unwrap();
-            assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
+            assert_eq!(
+                (address.host.as_str(), address.port),
+                (host, port),
+                "{text}"
+            );
             assert_eq!(address.to_string(), shown);
             assert_eq!(Address::parse(shown), Ok(address));
         }
@@ -105,7 +124,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", ":27017", "a:", "a:0", "a:65536", "a:-1", "[::1", "[::1]x", "[]:1"] {
+        for text in [
+            "", ":27017", "a:", "a:0", "a:65536", "a:-1", "[::1", "[::1]x", "[]:1",
+        ] {
             assert_eq!(Address::parse(text), Err(InvalidAddress(text.to_owned())));
         }
     }

@@ -36,7 +36,10 @@ pub enum ErrorKind {
     Network,
     Timeout,
     /// The server answered with an error.
-    Command { code: Option<i32>, topology_version: Option<TopologyVersion> },
+    Command {
+        code: Option<i32>,
+        topology_version: Option<TopologyVersion>,
+    },
 }
 
 /// What to do now. The default is nothing.
@@ -51,7 +54,12 @@ pub struct Verdict {
     pub cancel_check: bool,
 }
 
-pub fn after_error(snapshot: &Snapshot, address: &Address, error: &ApplicationError, now: Instant) -> Verdict {
+pub fn after_error(
+    snapshot: &Snapshot,
+    address: &Address,
+    error: &ApplicationError,
+    now: Instant,
+) -> Verdict {
     let load_balanced = snapshot.kind == TopologyKind::LoadBalanced;
     // Before the handshake nobody knows which service behind the balancer has failed.
     if is_stale(snapshot, address, error) || load_balanced && error.when == When::BeforeHandshake {
@@ -65,22 +73,32 @@ pub fn after_error(snapshot: &Snapshot, address: &Address, error: &ApplicationEr
         (!load_balanced).then(|| reduce::apply(snapshot, server))
     };
     match error.kind {
-        ErrorKind::Command { code: Some(code), topology_version } if is_state_change(code) => Verdict {
+        ErrorKind::Command {
+            code: Some(code),
+            topology_version,
+        } if is_state_change(code) => Verdict {
             new: unknown(topology_version),
             clear_pool: is_shutdown(code),
             check_now: true,
             cancel_check: false,
         },
-        ErrorKind::Command { topology_version, .. } if error.when == When::BeforeHandshake => {
-            Verdict { new: unknown(topology_version), clear_pool: true, ..Verdict::default() }
-        }
+        ErrorKind::Command {
+            topology_version, ..
+        } if error.when == When::BeforeHandshake => Verdict {
+            new: unknown(topology_version),
+            clear_pool: true,
+            ..Verdict::default()
+        },
         ErrorKind::Command { .. } => Verdict::default(),
         // The connection is closed by its user; a slow operation says nothing about the server.
         ErrorKind::Timeout if error.when == When::AfterHandshake => Verdict::default(),
         ErrorKind::Network | ErrorKind::Timeout if error.overloaded => Verdict::default(),
-        ErrorKind::Network | ErrorKind::Timeout => {
-            Verdict { new: unknown(None), clear_pool: true, check_now: false, cancel_check: true }
-        }
+        ErrorKind::Network | ErrorKind::Timeout => Verdict {
+            new: unknown(None),
+            clear_pool: true,
+            check_now: false,
+            cancel_check: true,
+        },
     }
 }
 
@@ -96,10 +114,15 @@ impl ErrorKind {
             _ => reply,
         };
         let code = details.get("code").ok().flatten().and_then(hello::integer);
-        let topology_version = reply.get_document("topologyVersion").ok().and_then(hello::topology_version);
+        let topology_version = reply
+            .get_document("topologyVersion")
+            .ok()
+            .and_then(hello::topology_version);
         let from_message = || code_from_message(details.get_str("errmsg").ok()?);
         Some(ErrorKind::Command {
-            code: code.and_then(|code| i32::try_from(code).ok()).or_else(from_message),
+            code: code
+                .and_then(|code| i32::try_from(code).ok())
+                .or_else(from_message),
             topology_version,
         })
     }
@@ -126,9 +149,17 @@ fn code_from_message(message: &str) -> Option<i32> {
 }
 
 fn is_stale(snapshot: &Snapshot, address: &Address, error: &ApplicationError) -> bool {
-    let Some(server) = snapshot.server(address) else { return true };
+    let Some(server) = snapshot.server(address) else {
+        return true;
+    };
     let told_before = match (&server.topology_version, &error.kind) {
-        (Some(known), ErrorKind::Command { topology_version: Some(new), .. }) => known.includes(new),
+        (
+            Some(known),
+            ErrorKind::Command {
+                topology_version: Some(new),
+                ..
+            },
+        ) => known.includes(new),
         _ => false,
     };
     told_before || error.generation < error.current_generation

@@ -26,7 +26,9 @@ pub fn parse(
             topology_version: server.topology_version,
             ..ServerDescription::failed(address, flags.failure(), now)
         },
-        Err(why) => ServerDescription::failed(address, format!("malformed hello reply: {why}"), now),
+        Err(why) => {
+            ServerDescription::failed(address, format!("malformed hello reply: {why}"), now)
+        }
     }
 }
 
@@ -62,9 +64,16 @@ impl Flags<'_> {
         } else if self.in_set {
             match self {
                 Flags { hidden: true, .. } => ServerType::RSOther,
-                Flags { writable_primary: true, .. } => ServerType::RSPrimary,
-                Flags { secondary: true, .. } => ServerType::RSSecondary,
-                Flags { arbiter_only: true, .. } => ServerType::RSArbiter,
+                Flags {
+                    writable_primary: true,
+                    ..
+                } => ServerType::RSPrimary,
+                Flags {
+                    secondary: true, ..
+                } => ServerType::RSSecondary,
+                Flags {
+                    arbiter_only: true, ..
+                } => ServerType::RSArbiter,
                 _ => ServerType::RSOther,
             }
         } else if self.is_mongos {
@@ -99,7 +108,10 @@ fn read(address: Address, reply: &RawDocument) -> Result<(ServerDescription, Fla
             "errmsg" => flags.errmsg = value.as_str(),
             "helloOk" => server.hello_ok = truth(value),
             "setName" => {
-                server.set_name = value.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+                server.set_name = value
+                    .as_str()
+                    .filter(|name| !name.is_empty())
+                    .map(str::to_owned);
                 flags.in_set = server.set_name.is_some();
             }
             "setVersion" => server.set_version = integer(value),
@@ -113,7 +125,9 @@ fn read(address: Address, reply: &RawDocument) -> Result<(ServerDescription, Fla
                 for tag in value.as_document().into_iter().flatten() {
                     let (name, value) = tag.map_err(|error| error.to_string())?;
                     if let Some(text) = value.as_str() {
-                        server.tags.insert(name.as_str().to_owned(), text.to_owned());
+                        server
+                            .tags
+                            .insert(name.as_str().to_owned(), text.to_owned());
                     }
                 }
             }
@@ -122,12 +136,18 @@ fn read(address: Address, reply: &RawDocument) -> Result<(ServerDescription, Fla
             "maxBsonObjectSize" => set(&mut server.max_bson_object_size, value),
             "maxMessageSizeBytes" => set(&mut server.max_message_size_bytes, value),
             "maxWriteBatchSize" => set(&mut server.max_write_batch_size, value),
-            "logicalSessionTimeoutMinutes" => server.logical_session_timeout_minutes = integer(value),
+            "logicalSessionTimeoutMinutes" => {
+                server.logical_session_timeout_minutes = integer(value)
+            }
             "lastWrite" => {
-                let date = value.as_document().and_then(|write| write.get_datetime("lastWriteDate").ok());
+                let date = value
+                    .as_document()
+                    .and_then(|write| write.get_datetime("lastWriteDate").ok());
                 server.last_write_date = date;
             }
-            "topologyVersion" => server.topology_version = value.as_document().and_then(topology_version),
+            "topologyVersion" => {
+                server.topology_version = value.as_document().and_then(topology_version)
+            }
             _ => {}
         }
     }
@@ -135,7 +155,9 @@ fn read(address: Address, reply: &RawDocument) -> Result<(ServerDescription, Fla
 }
 
 fn members(value: RawBsonRef<'_>) -> Result<Vec<Address>, String> {
-    let Some(array) = value.as_array() else { return Ok(Vec::new()) };
+    let Some(array) = value.as_array() else {
+        return Ok(Vec::new());
+    };
     let mut addresses = Vec::new();
     for item in <&RawArray>::into_iter(array) {
         addresses.extend(member(item.map_err(|error| error.to_string())?)?);
@@ -145,7 +167,9 @@ fn members(value: RawBsonRef<'_>) -> Result<Vec<Address>, String> {
 
 fn member(value: RawBsonRef<'_>) -> Result<Option<Address>, String> {
     match value.as_str() {
-        Some(text) if !text.is_empty() => Address::parse(text).map(Some).map_err(|error| error.to_string()),
+        Some(text) if !text.is_empty() => Address::parse(text)
+            .map(Some)
+            .map_err(|error| error.to_string()),
         _ => Ok(None),
     }
 }
@@ -196,12 +220,25 @@ mod tests {
             "lastWrite": {"lastWriteDate": bson::DateTime::from_millis(5)}, "helloOk": true, "ok": 1.0,
         });
         assert_eq!(server.kind, ServerType::RSPrimary);
-        assert_eq!(server.hosts, [Address::new("a", 27017), Address::new("::1", 27018)]);
+        assert_eq!(
+            server.hosts,
+            [Address::new("a", 27017), Address::new("::1", 27018)]
+        );
         assert_eq!(server.all_hosts().count(), 3);
         assert_eq!(server.me, Some(Address::new("a", 27017)));
-        assert_eq!(server.topology_version, Some(TopologyVersion { process_id, counter: 3 }));
         assert_eq!(
-            (server.max_bson_object_size, server.max_message_size_bytes, server.max_write_batch_size),
+            server.topology_version,
+            Some(TopologyVersion {
+                process_id,
+                counter: 3
+            })
+        );
+        assert_eq!(
+            (
+                server.max_bson_object_size,
+                server.max_message_size_bytes,
+                server.max_write_batch_size
+            ),
             (100, 200, 300)
         );
         assert_eq!(server.last_write_date, Some(bson::DateTime::from_millis(5)));
@@ -215,13 +252,31 @@ mod tests {
             (rawdoc! {"ok": 1}, ServerType::Standalone),
             (rawdoc! {"ok": 1, "msg": "isdbgrid"}, ServerType::Mongos),
             (rawdoc! {"ok": 1, "isreplicaset": true}, ServerType::RSGhost),
-            (rawdoc! {"ok": 1, "setName": "rs", "ismaster": true}, ServerType::RSPrimary),
-            (rawdoc! {"ok": 1, "setName": "rs", "secondary": true}, ServerType::RSSecondary),
-            (rawdoc! {"ok": 1, "setName": "rs", "secondary": true, "hidden": true}, ServerType::RSOther),
-            (rawdoc! {"ok": 1, "setName": "rs", "arbiterOnly": true}, ServerType::RSArbiter),
+            (
+                rawdoc! {"ok": 1, "setName": "rs", "ismaster": true},
+                ServerType::RSPrimary,
+            ),
+            (
+                rawdoc! {"ok": 1, "setName": "rs", "secondary": true},
+                ServerType::RSSecondary,
+            ),
+            (
+                rawdoc! {"ok": 1, "setName": "rs", "secondary": true, "hidden": true},
+                ServerType::RSOther,
+            ),
+            (
+                rawdoc! {"ok": 1, "setName": "rs", "arbiterOnly": true},
+                ServerType::RSArbiter,
+            ),
             (rawdoc! {"ok": 1, "setName": "rs"}, ServerType::RSOther),
-            (rawdoc! {"ok": 1, "serviceId": ObjectId::from_bytes([1; 12])}, ServerType::LoadBalancer),
-            (rawdoc! {"ok": 0, "setName": "rs", "secondary": true}, ServerType::Unknown),
+            (
+                rawdoc! {"ok": 1, "serviceId": ObjectId::from_bytes([1; 12])},
+                ServerType::LoadBalancer,
+            ),
+            (
+                rawdoc! {"ok": 0, "setName": "rs", "secondary": true},
+                ServerType::Unknown,
+            ),
             (rawdoc! {}, ServerType::Unknown),
         ] {
             assert_eq!(parsed(&reply).kind, kind, "{reply:?}");
@@ -233,6 +288,9 @@ mod tests {
         let refused = parsed(&rawdoc! {"ok": 0, "errmsg": "no way"});
         assert!(refused.error.unwrap().contains("no way"));
         let lost = parsed(&rawdoc! {"ok": 1, "setName": "rs", "hosts": ["a:nine"]});
-        assert_eq!((lost.kind, lost.error.is_some()), (ServerType::Unknown, true));
+        assert_eq!(
+            (lost.kind, lost.error.is_some()),
+            (ServerType::Unknown, true)
+        );
     }
 }

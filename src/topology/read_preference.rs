@@ -6,7 +6,7 @@ use std::time::Duration;
 use bson::raw::CStr;
 use bson::{RawArrayBuf, RawDocumentBuf};
 
-use super::server::ServerType;
+use super::server::{ServerDescription, ServerType};
 use super::snapshot::{Snapshot, TopologyKind};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -34,9 +34,15 @@ impl ReadMode {
     /// From a server's name for it, in any case ("Primary" in test files, "primary" on the wire).
     pub fn from_name(name: &str) -> Option<ReadMode> {
         use ReadMode::*;
-        [Primary, PrimaryPreferred, Secondary, SecondaryPreferred, Nearest]
-            .into_iter()
-            .find(|mode| mode.name().eq_ignore_ascii_case(name))
+        [
+            Primary,
+            PrimaryPreferred,
+            Secondary,
+            SecondaryPreferred,
+            Nearest,
+        ]
+        .into_iter()
+        .find(|mode| mode.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -55,7 +61,10 @@ pub struct ReadPreference {
 
 impl ReadPreference {
     pub fn new(mode: ReadMode) -> ReadPreference {
-        ReadPreference { mode, ..ReadPreference::default() }
+        ReadPreference {
+            mode,
+            ..ReadPreference::default()
+        }
     }
 
     /// The `$readPreference` document. Fails on a tag name that BSON cannot hold (a zero byte in it).
@@ -112,8 +121,14 @@ impl ReadPreference {
     /// An aggregation that ends in $out or $merge may run on a secondary only when every server is 5.0
     /// or newer; otherwise the primary must do it.
     pub fn with_output_stage(&self, snapshot: &Snapshot) -> ReadPreference {
-        let old_server = snapshot.known_servers().any(|server| server.max_wire_version < WIRE_VERSION_5_0);
-        if old_server { ReadPreference::default() } else { self.clone() }
+        // Load balancers came with 5.0.
+        let old = |server: &ServerDescription| server.max_wire_version < WIRE_VERSION_5_0;
+        let monitored = snapshot.kind != TopologyKind::LoadBalanced;
+        if monitored && snapshot.known_servers().any(old) {
+            ReadPreference::default()
+        } else {
+            self.clone()
+        }
     }
 
     /// One empty tag set is the same as none.
@@ -163,13 +178,18 @@ mod tests {
         let primary = ReadPreference::default();
         let secondary = ReadPreference::new(ReadMode::Secondary);
         let mode = |preference: &ReadPreference, topology, server, in_transaction| {
-            preference.on_the_wire(topology, server, in_transaction).map(|sent| sent.mode)
+            preference
+                .on_the_wire(topology, server, in_transaction)
+                .map(|sent| sent.mode)
         };
         use ServerType::*;
         use TopologyKind::*;
         assert_eq!(mode(&secondary, Single, Standalone, false), None);
         for preference in [&primary, &secondary] {
-            assert_eq!(mode(preference, Single, RSSecondary, false), Some(ReadMode::PrimaryPreferred));
+            assert_eq!(
+                mode(preference, Single, RSSecondary, false),
+                Some(ReadMode::PrimaryPreferred)
+            );
         }
         assert_eq!(mode(&primary, Single, RSPrimary, true), None);
         for (topology, server) in [
@@ -179,7 +199,10 @@ mod tests {
             (LoadBalanced, LoadBalancer),
         ] {
             assert_eq!(mode(&primary, topology, server, false), None);
-            assert_eq!(mode(&secondary, topology, server, false), Some(ReadMode::Secondary));
+            assert_eq!(
+                mode(&secondary, topology, server, false),
+                Some(ReadMode::Secondary)
+            );
         }
     }
 }

@@ -15,7 +15,9 @@ use super::snapshot::{Snapshot, TopologyKind};
 /// change nothing.
 pub fn apply(snapshot: &Snapshot, mut server: ServerDescription) -> Snapshot {
     let mut next = snapshot.clone();
-    let Some(known) = snapshot.server(&server.address) else { return next };
+    let Some(known) = snapshot.server(&server.address) else {
+        return next;
+    };
     if let (Some(known), Some(new)) = (&known.topology_version, &server.topology_version)
         && known.is_newer_than(new)
     {
@@ -32,16 +34,22 @@ pub fn apply(snapshot: &Snapshot, mut server: ServerDescription) -> Snapshot {
     use ServerType::*;
     match next.kind {
         TopologyKind::Single => next.check_set_name_of_single(&server),
-        TopologyKind::Sharded if !matches!(server.kind, Mongos | Unknown) => next.remove(&server.address),
-        TopologyKind::ReplicaSetNoPrimary | TopologyKind::ReplicaSetWithPrimary => match server.kind {
-            Standalone | Mongos => next.remove(&server.address),
-            RSPrimary => next.update_from_primary(&server),
-            RSSecondary | RSArbiter | RSOther if next.kind == TopologyKind::ReplicaSetNoPrimary => {
-                next.update_without_primary(&server);
+        TopologyKind::Sharded if !matches!(server.kind, Mongos | Unknown) => {
+            next.remove(&server.address)
+        }
+        TopologyKind::ReplicaSetNoPrimary | TopologyKind::ReplicaSetWithPrimary => {
+            match server.kind {
+                Standalone | Mongos => next.remove(&server.address),
+                RSPrimary => next.update_from_primary(&server),
+                RSSecondary | RSArbiter | RSOther
+                    if next.kind == TopologyKind::ReplicaSetNoPrimary =>
+                {
+                    next.update_without_primary(&server);
+                }
+                RSSecondary | RSArbiter | RSOther => next.update_from_member(&server),
+                Unknown | RSGhost | LoadBalancer => {}
             }
-            RSSecondary | RSArbiter | RSOther => next.update_from_member(&server),
-            Unknown | RSGhost | LoadBalancer => {}
-        },
+        }
         _ => {}
     }
     if next.kind.is_replica_set() {
@@ -83,7 +91,8 @@ impl Snapshot {
     }
 
     fn mark_unknown(&mut self, server: &ServerDescription, why: impl Into<String>) {
-        self.servers.insert(server.address.clone(), server.to_unknown(why));
+        self.servers
+            .insert(server.address.clone(), server.to_unknown(why));
     }
 
     fn keep_only(&mut self, hosts: &BTreeSet<Address>) {
@@ -104,7 +113,9 @@ impl Snapshot {
             && server.set_name.as_ref() != Some(wanted)
         {
             let why = match &server.set_name {
-                Some(found) => format!("the server belongs to replica set '{found}', not to '{wanted}'"),
+                Some(found) => {
+                    format!("the server belongs to replica set '{found}', not to '{wanted}'")
+                }
                 None => format!("the server is not a member of replica set '{wanted}'"),
             };
             self.mark_unknown(server, why);
@@ -133,16 +144,14 @@ impl Snapshot {
             return;
         }
         if !self.accept_election(server) {
-            self.mark_unknown(
-                server,
-                format!(
-                    "a stale primary: its electionId {} and setVersion {} are older than {} and {}",
-                    shown(server.election_id),
-                    shown(server.set_version),
-                    shown(self.max_election_id),
-                    shown(self.max_set_version)
-                ),
+            let why = format!(
+                "{STALE_ELECTION}: {} and {} are older than {} and {}",
+                shown(server.election_id),
+                shown(server.set_version),
+                shown(self.max_election_id),
+                shown(self.max_set_version)
             );
+            self.mark_unknown(server, why);
             return;
         }
         let deposed = self
@@ -151,7 +160,7 @@ impl Snapshot {
             .find(|other| other.kind == ServerType::RSPrimary && other.address != server.address)
             .cloned();
         if let Some(deposed) = deposed {
-            self.mark_unknown(&deposed, format!("a newer primary was found: {}", server.address));
+            self.mark_unknown(&deposed, format!("{DEPOSED}: {}", server.address));
         }
         self.keep_only(&server.all_hosts().cloned().collect());
     }
@@ -188,7 +197,8 @@ impl Snapshot {
         }
         // Before 6.0 setVersion comes first, and only complete pairs can be compared.
         if let (Some(election_id), Some(set_version)) = new {
-            if let (Some(max_election_id), Some(max_set_version)) = (self.max_election_id, self.max_set_version)
+            if let (Some(max_election_id), Some(max_set_version)) =
+                (self.max_election_id, self.max_set_version)
                 && (set_version, election_id) < (max_set_version, max_election_id)
             {
                 return false;
@@ -205,3 +215,6 @@ fn shown(value: Option<impl ToString>) -> String {
 }
 
 const WIRE_VERSION_6_0: i32 = 17;
+/// The specification's words, which its tests look for.
+const STALE_ELECTION: &str = "primary marked stale due to electionId/setVersion mismatch";
+const DEPOSED: &str = "primary marked stale due to discovery of newer primary";

@@ -33,7 +33,10 @@ impl TopologyKind {
     }
 
     pub fn is_replica_set(self) -> bool {
-        matches!(self, TopologyKind::ReplicaSetNoPrimary | TopologyKind::ReplicaSetWithPrimary)
+        matches!(
+            self,
+            TopologyKind::ReplicaSetNoPrimary | TopologyKind::ReplicaSetWithPrimary
+        )
     }
 }
 
@@ -65,7 +68,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// What is known before the first hello reply: the seeds, all Unknown. A load balancer is never
-    /// monitored, so it is taken as it is.
+    /// monitored, so it is taken as it is; wire versions and limits are then those of each connection.
     pub fn new(settings: Arc<TopologySettings>) -> Snapshot {
         let kind = if settings.load_balanced {
             TopologyKind::LoadBalanced
@@ -81,7 +84,6 @@ impl Snapshot {
             let mut server = ServerDescription::unknown(seed.clone());
             if settings.load_balanced {
                 server.kind = ServerType::LoadBalancer;
-                server.max_wire_version = FIRST_LOAD_BALANCED_WIRE_VERSION;
             }
             servers.insert(seed.clone(), server);
         }
@@ -102,20 +104,28 @@ impl Snapshot {
     }
 
     pub fn primary(&self) -> Option<&ServerDescription> {
-        self.servers.values().find(|server| server.kind == ServerType::RSPrimary)
+        self.servers
+            .values()
+            .find(|server| server.kind == ServerType::RSPrimary)
     }
 
     pub fn known_servers(&self) -> impl Iterator<Item = &ServerDescription> {
-        self.servers.values().filter(|server| server.kind.is_known())
+        self.servers
+            .values()
+            .filter(|server| server.kind.is_known())
     }
 
     /// True when some server answers reads with a default read preference of `nearest`.
     pub fn has_readable(&self) -> bool {
-        self.servers.values().any(|server| server.kind.is_readable())
+        self.servers
+            .values()
+            .any(|server| server.kind.is_readable())
     }
 
     pub fn has_writable(&self) -> bool {
-        self.servers.values().any(|server| server.kind.is_writable())
+        self.servers
+            .values()
+            .any(|server| server.kind.is_writable())
     }
 
     /// Logical sessions work: every data-bearing server announced a session timeout, or a load balancer
@@ -167,5 +177,3 @@ fn incompatibility(server: &ServerDescription) -> Option<String> {
 pub const MIN_WIRE_VERSION: i32 = 9;
 pub const MAX_WIRE_VERSION: i32 = 29;
 const MIN_SERVER_VERSION: &str = "4.4";
-/// Load balancer mode came with MongoDB 5.0; nobody tells us more before a connection is made.
-const FIRST_LOAD_BALANCED_WIRE_VERSION: i32 = 13;

@@ -15,16 +15,23 @@ pub fn summary(snapshot: &Snapshot) -> impl fmt::Display + '_ {
 /// Why no server was found, in one sentence without the topology's summary.
 pub fn reason(snapshot: &Snapshot, criteria: &Criteria) -> String {
     let servers = match snapshot.kind {
-        TopologyKind::ReplicaSetNoPrimary | TopologyKind::ReplicaSetWithPrimary => "replica set members",
+        TopologyKind::ReplicaSetNoPrimary | TopologyKind::ReplicaSetWithPrimary => {
+            "replica set members"
+        }
         TopologyKind::Sharded => "mongoses",
         _ => "servers",
     };
     if snapshot.known_servers().next().is_some() {
         return match criteria {
-            Criteria::Writable if snapshot.kind.is_replica_set() => "No primary available for writes".to_owned(),
+            Criteria::Writable if snapshot.kind.is_replica_set() => {
+                "No primary available for writes".to_owned()
+            }
             Criteria::Writable => format!("No {servers} available for writes"),
             Criteria::Read(preference) => {
-                format!("No {servers} match read preference {}", preference.mode.name())
+                format!(
+                    "No {servers} match read preference {}",
+                    preference.mode.name()
+                )
             }
         };
     }
@@ -35,10 +42,21 @@ pub fn reason(snapshot: &Snapshot, criteria: &Criteria) -> String {
         };
     }
     // All Unknown. One reason for all of them is told once.
-    let mut errors: Vec<&str> = snapshot.servers.values().filter_map(|server| server.error.as_deref()).collect();
+    let mut errors: Vec<&str> = snapshot
+        .servers
+        .values()
+        .filter_map(|server| server.error.as_deref())
+        .collect();
     errors.dedup();
-    let still_starting = snapshot.servers.values().all(|server| server.error.is_none());
-    let seeds_are_gone = snapshot.settings.seeds.iter().all(|seed| !snapshot.servers.contains_key(seed));
+    let still_starting = snapshot
+        .servers
+        .values()
+        .all(|server| server.error.is_none());
+    let seeds_are_gone = snapshot
+        .settings
+        .seeds
+        .iter()
+        .all(|seed| !snapshot.servers.contains_key(seed));
     if still_starting {
         format!("No {servers} found yet")
     } else if seeds_are_gone && snapshot.kind.is_replica_set() {
@@ -94,7 +112,11 @@ fn write_server(out: &mut fmt::Formatter<'_>, server: &ServerDescription) -> fmt
 
 /// As Python's repr writes a string.
 fn write_text(out: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
     write!(out, "{quote}")?;
     for character in text.chars() {
         match character {
