@@ -1,1 +1,3 @@
-//! Room `control`: see docs/architecture.md.
+//! The control room: monitoring and upkeep, on one background thread. It alone names tokio and `mongodb`.
+
+pub mod monitors;
