@@ -173,3 +173,105 @@ const NOT_PRIMARY_CODES: [i32; 3] = [10107, 13435, LEGACY_NOT_PRIMARY];
 const RECOVERING_CODES: [i32; 3] = [11602, NOT_PRIMARY_OR_SECONDARY, 189];
 /// InterruptedAtShutdown, ShutdownInProgress.
 const SHUTDOWN_CODES: [i32; 2] = [11600, 91];
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bson::oid::ObjectId;
+    use bson::rawdoc;
+
+    use super::*;
+    use crate::topology::snapshot::TopologySettings;
+
+    fn snapshot(load_balanced: bool) -> (Snapshot, Address) {
+        let address = Address::new("a", 27017);
+        let settings = TopologySettings {
+            id: ObjectId::from_bytes([0; 12]),
+            seeds: vec![address.clone()],
+            replica_set: None,
+            direct_connection: !load_balanced,
+            load_balanced,
+            heartbeat_frequency: Duration::from_secs(10),
+        };
+        (Snapshot::new(Arc::new(settings)), address)
+    }
+
+    fn verdict(load_balanced: bool, when: When, kind: ErrorKind, overloaded: bool) -> Verdict {
+        let (snapshot, address) = snapshot(load_balanced);
+        let error = ApplicationError {
+            when,
+            kind,
+            generation: 0,
+            current_generation: 0,
+            overloaded,
+            message: "it broke".to_owned(),
+        };
+        after_error(&snapshot, &address, &error, Instant::now())
+    }
+
+    fn command(code: i32) -> ErrorKind {
+        ErrorKind::Command {
+            code: Some(code),
+            topology_version: None,
+        }
+    }
+
+    #[test]
+    fn behind_a_load_balancer_only_a_service_s_connections_go() {
+        let verdict_of = |when, kind| verdict(true, when, kind, false);
+        let cut = verdict_of(When::AfterHandshake, ErrorKind::Network);
+        assert!(cut.new.is_none() && cut.clear_pool);
+        let dialling = verdict_of(When::BeforeHandshake, ErrorKind::Network);
+        assert!(dialling.new.is_none() && !dialling.clear_pool);
+    }
+
+    #[test]
+    fn a_failed_authentication_marks_the_server_and_clears_its_pool() {
+        let failed = verdict(false, When::BeforeHandshake, command(18), false);
+        let (_, address) = snapshot(false);
+        let server = failed.new.unwrap().servers.remove(&address).unwrap();
+        assert_eq!(server.error.as_deref(), Some("it broke"));
+        assert!(failed.clear_pool && !failed.check_now);
+        assert!(
+            verdict(false, When::AfterHandshake, command(18), false)
+                .new
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_busy_server_is_left_alone() {
+        for (overloaded, marked) in [(true, false), (false, true)] {
+            let dialling = verdict(false, When::BeforeHandshake, ErrorKind::Timeout, overloaded);
+            assert_eq!(
+                (dialling.new.is_some(), dialling.clear_pool),
+                (marked, marked)
+            );
+        }
+    }
+
+    #[test]
+    fn the_code_is_found_where_servers_put_it() {
+        let code = |reply: &RawDocument| match ErrorKind::from_reply(reply) {
+            Some(ErrorKind::Command { code, .. }) => Some(code),
+            _ => None,
+        };
+        assert_eq!(code(&rawdoc! {"ok": 1}), None);
+        assert_eq!(
+            code(&rawdoc! {"ok": 1, "writeConcernError": {"code": 91}}),
+            Some(Some(91))
+        );
+        assert_eq!(code(&rawdoc! {"ok": 0, "code": 189}), Some(Some(189)));
+        assert_eq!(
+            code(&rawdoc! {"ok": 0, "errmsg": "not master"}),
+            Some(Some(10058))
+        );
+        assert_eq!(
+            code(&rawdoc! {"ok": 0, "errmsg": "node is recovering"}),
+            Some(Some(13436))
+        );
+        assert_eq!(code(&rawdoc! {"ok": 0, "errmsg": "no"}), Some(None));
+    }
+}

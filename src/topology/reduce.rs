@@ -218,3 +218,74 @@ const WIRE_VERSION_6_0: i32 = 17;
 /// The specification's words, which its tests look for.
 const STALE_ELECTION: &str = "primary marked stale due to electionId/setVersion mismatch";
 const DEPOSED: &str = "primary marked stale due to discovery of newer primary";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use bson::rawdoc;
+
+    use super::*;
+    use crate::topology::hello;
+    use crate::topology::snapshot::TopologySettings;
+
+    fn address(host: &str) -> Address {
+        Address::new(host, 27017)
+    }
+
+    fn snapshot(seeds: &[&str]) -> Snapshot {
+        Snapshot::new(Arc::new(TopologySettings {
+            id: ObjectId::from_bytes([0; 12]),
+            seeds: seeds.iter().map(|seed| address(seed)).collect(),
+            replica_set: None,
+            direct_connection: false,
+            load_balanced: false,
+            heartbeat_frequency: Duration::from_secs(10),
+        }))
+    }
+
+    fn mongos(host: &str, round_trip_time: Option<Duration>) -> ServerDescription {
+        let reply = rawdoc! {"ok": 1, "msg": "isdbgrid", "maxWireVersion": 21};
+        hello::parse(address(host), &reply, round_trip_time, Instant::now())
+    }
+
+    #[test]
+    fn an_awaited_reply_keeps_the_average_and_a_failure_forgets_it() {
+        let average = Some(Duration::from_millis(3));
+        let known = apply(&snapshot(&["a"]), mongos("a", average));
+        let awaited = apply(&known, mongos("a", None));
+        assert_eq!(awaited.servers[&address("a")].round_trip_time, average);
+
+        let failed = ServerDescription::failed(address("a"), "lost", Instant::now());
+        let failed = apply(&awaited, failed);
+        assert_eq!(failed.servers[&address("a")].round_trip_time, None);
+        assert_eq!(failed.kind, TopologyKind::Sharded);
+    }
+
+    #[test]
+    fn news_of_a_stranger_changes_nothing() {
+        let next = apply(&snapshot(&["a"]), mongos("b", None));
+        assert_eq!(next.kind, TopologyKind::Unknown);
+        assert_eq!(next.servers.keys().collect::<Vec<_>>(), [&address("a")]);
+    }
+
+    #[test]
+    fn dns_may_replace_the_mongoses_but_never_by_none() {
+        let sharded = apply(&snapshot(&["a", "b"]), mongos("a", None));
+        let next = replace_hosts(&sharded, &[address("a"), address("c")].into());
+        let names = next.servers.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names, [address("a"), address("c")]);
+        assert_eq!(next.servers[&address("a")].kind, ServerType::Mongos);
+        assert_eq!(replace_hosts(&sharded, &BTreeSet::new()).servers.len(), 2);
+
+        let reply = rawdoc! {"ok": 1, "setName": "rs", "secondary": true, "hosts": ["a:27017"]};
+        let member = hello::parse(address("a"), &reply, None, Instant::now());
+        let set = apply(&snapshot(&["a"]), member);
+        assert!(
+            !replace_hosts(&set, &[address("c")].into())
+                .servers
+                .contains_key(&address("c"))
+        );
+    }
+}

@@ -128,3 +128,93 @@ fn write_text(out: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     }
     write!(out, "{quote}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use bson::oid::ObjectId;
+
+    use super::*;
+    use crate::topology::read_preference::{ReadMode, ReadPreference};
+    use crate::topology::server::ServerType;
+    use crate::topology::snapshot::TopologySettings;
+
+    fn snapshot(seeds: &[&str], replica_set: Option<&str>) -> Snapshot {
+        Snapshot::new(Arc::new(TopologySettings {
+            id: ObjectId::from_bytes([1; 12]),
+            seeds: seeds
+                .iter()
+                .map(|seed| Address::parse(seed).unwrap())
+                .collect(),
+            replica_set: replica_set.map(str::to_owned),
+            direct_connection: false,
+            load_balanced: false,
+            heartbeat_frequency: Duration::from_secs(10),
+        }))
+    }
+
+    fn fail(snapshot: &mut Snapshot, error: &str) {
+        for (address, server) in &mut snapshot.servers {
+            *server = ServerDescription::failed(address.clone(), error, Instant::now());
+        }
+    }
+
+    #[test]
+    fn the_summary_reads_like_a_python_object() {
+        let mut snapshot = snapshot(&["b", "/tmp/a.sock"], None);
+        let server = snapshot.servers.get_mut(&Address::new("b", 27017)).unwrap();
+        server.kind = ServerType::Mongos;
+        server.round_trip_time = Some(Duration::from_millis(250));
+        server.error = Some("it's\\over\n".to_owned());
+        assert_eq!(
+            summary(&snapshot).to_string(),
+            "<TopologyDescription id: 010101010101010101010101, topology_type: Unknown, servers: [\
+             <ServerDescription ('/tmp/a.sock', None) server_type: Unknown, rtt: None>, \
+             <ServerDescription ('b', 27017) server_type: Mongos, rtt: 0.25, error=\"it's\\\\over\\n\">]>"
+        );
+    }
+
+    #[test]
+    fn the_reason_is_the_most_telling_one() {
+        let read = Criteria::Read(ReadPreference::new(ReadMode::Secondary));
+        let mut set = snapshot(&["a", "b"], Some("rs"));
+        assert_eq!(reason(&set, &read), "No replica set members found yet");
+
+        fail(&mut set, "refused");
+        assert_eq!(reason(&set, &read), "refused");
+        set.servers
+            .get_mut(&Address::new("b", 27017))
+            .unwrap()
+            .error = Some("lost".to_owned());
+        assert_eq!(reason(&set, &read), "refused,lost");
+
+        let mut moved = snapshot(&["a"], Some("rs"));
+        moved.servers = snapshot(&["inner"], Some("rs")).servers;
+        fail(&mut moved, "no such host");
+        assert!(
+            reason(&moved, &read).contains("inner:27017"),
+            "{}",
+            reason(&moved, &read)
+        );
+
+        set.servers.get_mut(&Address::new("b", 27017)).unwrap().kind = ServerType::RSPrimary;
+        assert!(
+            reason(&set, &read).contains("secondary"),
+            "{}",
+            reason(&set, &read)
+        );
+        assert_eq!(
+            reason(&set, &Criteria::Writable),
+            "No primary available for writes"
+        );
+
+        set.servers.clear();
+        assert!(
+            reason(&set, &read).contains("'rs'"),
+            "{}",
+            reason(&set, &read)
+        );
+    }
+}
