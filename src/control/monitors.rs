@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 use bson::{RawDocumentBuf, doc};
 use futures_util::FutureExt;
 use mongodb::Client;
+use mongodb::ServerInfo;
 use mongodb::error::{Error, ErrorKind};
 use mongodb::event::EventHandler;
 use mongodb::event::sdam::{SdamEvent, ServerHeartbeatSucceededEvent};
 use mongodb::options::{ClientOptions, DriverInfo, SelectionCriteria, ServerAddress};
-use mongodb::{ServerInfo, ServerType};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -51,13 +52,20 @@ pub struct DriverName {
 #[derive(Clone, Debug)]
 pub enum Observation {
     /// A reply, as bytes for events and as a description for the reducer.
-    Hello { server: Box<ServerDescription>, reply: RawDocumentBuf },
-    Failed { address: Address, error: String, timeout: bool },
+    Hello {
+        server: Box<ServerDescription>,
+        reply: RawDocumentBuf,
+    },
+    Failed {
+        address: Address,
+        error: String,
+        timeout: bool,
+    },
 }
 
 pub type Sink = Arc<dyn Fn(Observation) + Send + Sync>;
 
-/// Running monitors; `stop` ends them in order, dropping them stops them too, only less promptly.
+/// Running monitors. Dropping them stops them as `stop` does, without waiting for the end.
 pub struct Monitors {
     /// None behind a load balancer, which is not monitored.
     running: Option<Running>,
@@ -66,7 +74,9 @@ pub struct Monitors {
 
 struct Running {
     client: Client,
+    runtime: Handle,
     listener: JoinHandle<()>,
+    check_request: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Monitors {
@@ -90,15 +100,24 @@ impl Monitors {
             stopped: stopped.clone(),
             round_trips: BTreeMap::new(),
         };
-        let listener = tokio::spawn(listener.run(events));
-        Ok(Monitors { running: Some(Running { client, listener }), stopped })
+        let runtime = Handle::current();
+        let listener = runtime.spawn(listener.run(events));
+        let running = Running { client, runtime, listener, check_request: Mutex::new(None) };
+        Ok(Monitors { running: Some(running), stopped })
     }
 
-    /// Asks for an early check of the servers that are down or do not stream; to be called within the
-    /// runtime. The driver checks a server at most every 500 ms.
+    /// Asks for an early check of the servers that are down, as a selection does that finds none and
+    /// waits; may be called as often as it waits, on any thread. The driver checks a server at most every
+    /// 500 ms, and one that streams its replies not at all.
     pub fn request_check(&self) {
-        if let Some(running) = &self.running {
-            select_nothing(&running.client, |_| {});
+        let Some(running) = &self.running else { return };
+        let Ok(mut request) = running.check_request.lock() else {
+            return;
+        };
+        if request.as_ref().is_none_or(JoinHandle::is_finished) {
+            // Monitors look whether somebody is waiting: somebody has to.
+            let wait = wait_in_vain(running.client.clone());
+            *request = Some(running.runtime.spawn(wait));
         }
     }
 
@@ -111,7 +130,9 @@ impl Monitors {
             running.listener.abort();
         }
         async move {
-            let Some(Running { client, listener }) = running else { return };
+            let Some(Running { client, listener, .. }) = running else {
+                return;
+            };
             let _ = listener.await;
             // The first poll cancels all monitors. Waiting for the last of them is bounded: it may be
             // busy with a server that does not answer.
@@ -125,16 +146,25 @@ impl Drop for Monitors {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Release);
         if let Some(running) = &self.running {
-            // The listener holds the other handle of the client, which stops when both are gone.
-            running.listener.abort();
+            running.cancel();
         }
     }
 }
 
-fn connect(
-    settings: MonitorSettings,
-    handler: EventHandler<SdamEvent>,
-) -> Result<Client, Error> {
+impl Running {
+    /// Cancels everything without waiting: the first step of the driver's shutdown does that. Dropping
+    /// the client alone would leave its round trip monitors asleep for a heartbeat, socket in hand.
+    fn cancel(&self) {
+        self.listener.abort();
+        if let Ok(Some(request)) = self.check_request.lock().as_deref() {
+            request.abort();
+        }
+        let shutdown = self.client.clone().shutdown().immediate(true);
+        let _ = shutdown.into_future().now_or_never();
+    }
+}
+
+fn connect(settings: MonitorSettings, handler: EventHandler<SdamEvent>) -> Result<Client, Error> {
     let options = ClientOptions::builder()
         .hosts(settings.seeds.iter().map(server_address).collect::<Vec<_>>())
         .repl_set_name(settings.replica_set)
@@ -217,34 +247,36 @@ impl Listener {
 }
 
 /// The averages of the driver's round trip monitors. Its events do not carry them, but a predicate for
-/// server selection sees them.
+/// server selection sees them. One step of an operation shows the predicate every server; dropped then,
+/// the operation has opened no connection and leaves no trace.
 fn measured_round_trips(client: &Client) -> Vec<(Address, Duration)> {
     let found = Arc::new(Mutex::new(Vec::new()));
     let record = found.clone();
-    select_nothing(client, move |server| {
-        if server.server_type() != ServerType::Unknown
-            && let Some(average) = server.average_round_trip_time()
+    let look = move |server: &ServerInfo| {
+        if let Some(average) = server.average_round_trip_time()
             && let Ok(mut record) = record.lock()
         {
             record.push((address(server.address()), average));
         }
-    });
+    };
+    let unfinished = selection_of_nothing(client.clone(), look).now_or_never();
+    debug_assert!(unfinished.is_none(), "a server was selected");
     found.lock().map(|mut found| std::mem::take(&mut *found)).unwrap_or_default()
 }
 
-/// Begins an operation that finds no server, and drops it after the first step: by then the driver has
-/// shown every server to the predicate and asked idle monitors for a check, and has opened nothing.
-fn select_nothing(client: &Client, look: impl Fn(&ServerInfo) + Send + Sync + 'static) {
+async fn wait_in_vain(client: Client) {
+    let _ = tokio::time::timeout(CHECK_REQUEST, selection_of_nothing(client, |_| {})).await;
+}
+
+/// An operation that waits for a server it never takes.
+async fn selection_of_nothing(client: Client, look: impl Fn(&ServerInfo) + Send + Sync + 'static) {
     let predicate = Arc::new(move |server: &ServerInfo| {
         look(server);
         false
     });
     let database = client.database("admin");
-    let operation = database
-        .run_command(doc! {"ping": 1})
-        .selection_criteria(SelectionCriteria::Predicate(predicate));
-    let outcome = operation.into_future().now_or_never();
-    debug_assert!(!matches!(outcome, Some(Ok(_))), "a server was selected");
+    let operation = database.run_command(doc! {"ping": 1});
+    let _ = operation.selection_criteria(SelectionCriteria::Predicate(predicate)).await;
 }
 
 fn server_address(address: &Address) -> ServerAddress {
@@ -261,4 +293,6 @@ fn address(server: &ServerAddress) -> Address {
     }
 }
 
+/// Longer than the 500 ms that the driver leaves between two checks of a server.
+const CHECK_REQUEST: Duration = Duration::from_millis(750);
 const SHUTDOWN_LIMIT: Duration = Duration::from_millis(100);

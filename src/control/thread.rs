@@ -70,12 +70,13 @@ impl ControlThread {
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("ferromongo".to_owned()).spawn(move || {
-            block_signals();
-            let _ = runtime.block_on(stopped);
-            // A name look-up cannot be cancelled; it is left behind.
-            runtime.shutdown_timeout(STOP_WITHIN);
-        })?;
+        let thread =
+            std::thread::Builder::new().name("ferromongo".to_owned()).spawn(move || {
+                block_signals();
+                let _ = runtime.block_on(stopped);
+                // A name look-up cannot be cancelled; it is left behind.
+                runtime.shutdown_timeout(STOP_WITHIN);
+            })?;
         let born_in = fork::generation();
         Ok(ControlThread { runtime: handle, stop: Some(stop), thread: Some(thread), born_in })
     }

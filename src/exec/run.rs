@@ -159,10 +159,12 @@ fn report(cluster: &Arc<Cluster>, server: &Arc<Server>, generation: u64, error: 
     let kind = match error.kind() {
         ErrorKind::Network | ErrorKind::Protocol => Seen::Network,
         ErrorKind::NetworkTimeout => Seen::Timeout,
-        ErrorKind::Command { .. } => match error.reply().and_then(|reply| Seen::from_reply(reply)) {
-            Some(seen) => seen,
-            None => return,
-        },
+        ErrorKind::Command { .. } => {
+            match error.reply().and_then(|reply| Seen::from_reply(reply)) {
+                Some(seen) => seen,
+                None => return,
+            }
+        }
         _ => return,
     };
     let when = match error.is_before_handshake() {

@@ -40,10 +40,8 @@ enum Handed {
 impl Pool {
     pub fn new(server: Arc<Server>) -> Arc<Pool> {
         let settings = &server.settings;
-        let limits = Limits {
-            max_size: settings.max_pool_size,
-            max_connecting: settings.max_connecting,
-        };
+        let limits =
+            Limits { max_size: settings.max_pool_size, max_connecting: settings.max_connecting };
         Arc::new(Pool { state: Mutex::new(State::new(limits)), server })
     }
 

@@ -27,7 +27,14 @@ pub struct Connection {
 impl Connection {
     pub fn new(stream: Arc<Stream>, description: ServerDescription, generation: u64) -> Self {
         let (idle_since, description) = (Instant::now(), Arc::new(description));
-        Connection { stream, description, generation, idle_since, last_request: 1, in_flight: false }
+        Connection {
+            stream,
+            description,
+            generation,
+            idle_since,
+            last_request: 1,
+            in_flight: false,
+        }
     }
 
     pub fn address(&self) -> &Address {

@@ -58,12 +58,9 @@ impl Dialer {
         let make = |endpoint| Stream::connect(endpoint, frame_length, self.buffers.clone());
         if address.is_unix_socket() {
             let path = Path::new(&address.host).to_owned();
-            return Ok(Stream::connect(
-                Endpoint::Unix(&path),
-                frame_length,
-                self.buffers.clone(),
-            )
-            .await?);
+            return Ok(
+                Stream::connect(Endpoint::Unix(&path), frame_length, self.buffers.clone()).await?
+            );
         }
         let candidates = match address.host.parse::<IpAddr>() {
             Ok(ip) => vec![SocketAddr::new(ip, address.port)],

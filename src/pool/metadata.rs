@@ -39,5 +39,4 @@ pub fn client_document(settings: &Settings) -> RawDocumentBuf {
     assemble(rawdoc! { "type": std::env::consts::OS }, None)
 }
 
-
 const LIMIT: usize = 512;

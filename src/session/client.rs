@@ -36,7 +36,13 @@ pub struct State {
 impl Session {
     pub fn implicit(pool: Arc<ServerSessions>) -> Arc<Session> {
         let state = Mutex::default();
-        Arc::new(Session { pool, implicit: true, causal_consistency: false, snapshot: false, state })
+        Arc::new(Session {
+            pool,
+            implicit: true,
+            causal_consistency: false,
+            snapshot: false,
+            state,
+        })
     }
 
     pub fn explicit(

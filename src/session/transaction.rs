@@ -181,7 +181,10 @@ mod tests {
         assert_eq!(message(transaction.begin_commit()), "No transaction started");
         assert_eq!(message(transaction.begin_abort()), "No transaction started");
         transaction.start(Options::default()).unwrap();
-        assert_eq!(message(transaction.start(Options::default())), "Transaction already in progress");
+        assert_eq!(
+            message(transaction.start(Options::default())),
+            "Transaction already in progress"
+        );
         assert!(transaction.note_sent());
         assert!(!transaction.note_sent());
         assert_eq!(transaction.begin_abort().unwrap(), Ending::Send);
@@ -195,7 +198,9 @@ mod tests {
     fn the_second_commit_asks_for_a_majority() {
         let mut transaction = Transaction::default();
         let write_concern = Some(bson::rawdoc! { "w": 1, "j": true });
-        transaction.start(Options { write_concern: write_concern.clone(), ..Options::default() }).unwrap();
+        transaction
+            .start(Options { write_concern: write_concern.clone(), ..Options::default() })
+            .unwrap();
         transaction.note_sent();
         assert_eq!(transaction.begin_commit().unwrap(), Ending::Send);
         assert_eq!(transaction.ending_write_concern(true), write_concern);

@@ -36,7 +36,10 @@ pub enum ErrorKind {
     Network,
     Timeout,
     /// The server answered with an error.
-    Command { code: Option<i32>, topology_version: Option<TopologyVersion> },
+    Command {
+        code: Option<i32>,
+        topology_version: Option<TopologyVersion>,
+    },
 }
 
 /// What to do now. The default is nothing.
@@ -51,7 +54,12 @@ pub struct Verdict {
     pub cancel_check: bool,
 }
 
-pub fn after_error(snapshot: &Snapshot, address: &Address, error: &ApplicationError, now: Instant) -> Verdict {
+pub fn after_error(
+    snapshot: &Snapshot,
+    address: &Address,
+    error: &ApplicationError,
+    now: Instant,
+) -> Verdict {
     let load_balanced = snapshot.kind == TopologyKind::LoadBalanced;
     // Before the handshake nobody knows which service behind the balancer has failed.
     if is_stale(snapshot, address, error) || load_balanced && error.when == When::BeforeHandshake {
@@ -65,12 +73,14 @@ pub fn after_error(snapshot: &Snapshot, address: &Address, error: &ApplicationEr
         (!load_balanced).then(|| reduce::apply(snapshot, server))
     };
     match error.kind {
-        ErrorKind::Command { code: Some(code), topology_version } if is_state_change(code) => Verdict {
-            new: unknown(topology_version),
-            clear_pool: is_shutdown(code),
-            check_now: true,
-            cancel_check: false,
-        },
+        ErrorKind::Command { code: Some(code), topology_version } if is_state_change(code) => {
+            Verdict {
+                new: unknown(topology_version),
+                clear_pool: is_shutdown(code),
+                check_now: true,
+                cancel_check: false,
+            }
+        }
         ErrorKind::Command { topology_version, .. } if error.when == When::BeforeHandshake => {
             Verdict { new: unknown(topology_version), clear_pool: true, ..Verdict::default() }
         }
@@ -96,7 +106,8 @@ impl ErrorKind {
             _ => reply,
         };
         let code = details.get("code").ok().flatten().and_then(hello::integer);
-        let topology_version = reply.get_document("topologyVersion").ok().and_then(hello::topology_version);
+        let topology_version =
+            reply.get_document("topologyVersion").ok().and_then(hello::topology_version);
         let from_message = || code_from_message(details.get_str("errmsg").ok()?);
         Some(ErrorKind::Command {
             code: code.and_then(|code| i32::try_from(code).ok()).or_else(from_message),
@@ -126,9 +137,13 @@ fn code_from_message(message: &str) -> Option<i32> {
 }
 
 fn is_stale(snapshot: &Snapshot, address: &Address, error: &ApplicationError) -> bool {
-    let Some(server) = snapshot.server(address) else { return true };
+    let Some(server) = snapshot.server(address) else {
+        return true;
+    };
     let told_before = match (&server.topology_version, &error.kind) {
-        (Some(known), ErrorKind::Command { topology_version: Some(new), .. }) => known.includes(new),
+        (Some(known), ErrorKind::Command { topology_version: Some(new), .. }) => {
+            known.includes(new)
+        }
         _ => false,
     };
     told_before || error.generation < error.current_generation
@@ -142,3 +157,86 @@ const NOT_PRIMARY_CODES: [i32; 3] = [10107, 13435, LEGACY_NOT_PRIMARY];
 const RECOVERING_CODES: [i32; 3] = [11602, NOT_PRIMARY_OR_SECONDARY, 189];
 /// InterruptedAtShutdown, ShutdownInProgress.
 const SHUTDOWN_CODES: [i32; 2] = [11600, 91];
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bson::oid::ObjectId;
+    use bson::rawdoc;
+
+    use super::*;
+    use crate::topology::snapshot::TopologySettings;
+
+    fn snapshot(load_balanced: bool) -> (Snapshot, Address) {
+        let address = Address::new("a", 27017);
+        let settings = TopologySettings {
+            id: ObjectId::from_bytes([0; 12]),
+            seeds: vec![address.clone()],
+            replica_set: None,
+            direct_connection: !load_balanced,
+            load_balanced,
+            heartbeat_frequency: Duration::from_secs(10),
+        };
+        (Snapshot::new(Arc::new(settings)), address)
+    }
+
+    fn verdict(load_balanced: bool, when: When, kind: ErrorKind, overloaded: bool) -> Verdict {
+        let (snapshot, address) = snapshot(load_balanced);
+        let error = ApplicationError {
+            when,
+            kind,
+            generation: 0,
+            current_generation: 0,
+            overloaded,
+            message: "it broke".to_owned(),
+        };
+        after_error(&snapshot, &address, &error, Instant::now())
+    }
+
+    fn command(code: i32) -> ErrorKind {
+        ErrorKind::Command { code: Some(code), topology_version: None }
+    }
+
+    #[test]
+    fn behind_a_load_balancer_only_a_service_s_connections_go() {
+        let verdict_of = |when, kind| verdict(true, when, kind, false);
+        let cut = verdict_of(When::AfterHandshake, ErrorKind::Network);
+        assert!(cut.new.is_none() && cut.clear_pool);
+        let dialling = verdict_of(When::BeforeHandshake, ErrorKind::Network);
+        assert!(dialling.new.is_none() && !dialling.clear_pool);
+    }
+
+    #[test]
+    fn a_failed_authentication_marks_the_server_and_clears_its_pool() {
+        let failed = verdict(false, When::BeforeHandshake, command(18), false);
+        let (_, address) = snapshot(false);
+        let server = failed.new.unwrap().servers.remove(&address).unwrap();
+        assert_eq!(server.error.as_deref(), Some("it broke"));
+        assert!(failed.clear_pool && !failed.check_now);
+        assert!(verdict(false, When::AfterHandshake, command(18), false).new.is_none());
+    }
+
+    #[test]
+    fn a_busy_server_is_left_alone() {
+        for (overloaded, marked) in [(true, false), (false, true)] {
+            let dialling = verdict(false, When::BeforeHandshake, ErrorKind::Timeout, overloaded);
+            assert_eq!((dialling.new.is_some(), dialling.clear_pool), (marked, marked));
+        }
+    }
+
+    #[test]
+    fn the_code_is_found_where_servers_put_it() {
+        let code = |reply: &RawDocument| match ErrorKind::from_reply(reply) {
+            Some(ErrorKind::Command { code, .. }) => Some(code),
+            _ => None,
+        };
+        assert_eq!(code(&rawdoc! {"ok": 1}), None);
+        assert_eq!(code(&rawdoc! {"ok": 1, "writeConcernError": {"code": 91}}), Some(Some(91)));
+        assert_eq!(code(&rawdoc! {"ok": 0, "code": 189}), Some(Some(189)));
+        assert_eq!(code(&rawdoc! {"ok": 0, "errmsg": "not master"}), Some(Some(10058)));
+        assert_eq!(code(&rawdoc! {"ok": 0, "errmsg": "node is recovering"}), Some(Some(13436)));
+        assert_eq!(code(&rawdoc! {"ok": 0, "errmsg": "no"}), Some(None));
+    }
+}

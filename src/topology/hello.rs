@@ -26,7 +26,9 @@ pub fn parse(
             topology_version: server.topology_version,
             ..ServerDescription::failed(address, flags.failure(), now)
         },
-        Err(why) => ServerDescription::failed(address, format!("malformed hello reply: {why}"), now),
+        Err(why) => {
+            ServerDescription::failed(address, format!("malformed hello reply: {why}"), now)
+        }
     }
 }
 
@@ -122,12 +124,17 @@ fn read(address: Address, reply: &RawDocument) -> Result<(ServerDescription, Fla
             "maxBsonObjectSize" => set(&mut server.max_bson_object_size, value),
             "maxMessageSizeBytes" => set(&mut server.max_message_size_bytes, value),
             "maxWriteBatchSize" => set(&mut server.max_write_batch_size, value),
-            "logicalSessionTimeoutMinutes" => server.logical_session_timeout_minutes = integer(value),
+            "logicalSessionTimeoutMinutes" => {
+                server.logical_session_timeout_minutes = integer(value)
+            }
             "lastWrite" => {
-                let date = value.as_document().and_then(|write| write.get_datetime("lastWriteDate").ok());
+                let date =
+                    value.as_document().and_then(|write| write.get_datetime("lastWriteDate").ok());
                 server.last_write_date = date;
             }
-            "topologyVersion" => server.topology_version = value.as_document().and_then(topology_version),
+            "topologyVersion" => {
+                server.topology_version = value.as_document().and_then(topology_version)
+            }
             _ => {}
         }
     }
@@ -135,7 +142,9 @@ fn read(address: Address, reply: &RawDocument) -> Result<(ServerDescription, Fla
 }
 
 fn members(value: RawBsonRef<'_>) -> Result<Vec<Address>, String> {
-    let Some(array) = value.as_array() else { return Ok(Vec::new()) };
+    let Some(array) = value.as_array() else {
+        return Ok(Vec::new());
+    };
     let mut addresses = Vec::new();
     for item in <&RawArray>::into_iter(array) {
         addresses.extend(member(item.map_err(|error| error.to_string())?)?);
@@ -145,7 +154,9 @@ fn members(value: RawBsonRef<'_>) -> Result<Vec<Address>, String> {
 
 fn member(value: RawBsonRef<'_>) -> Result<Option<Address>, String> {
     match value.as_str() {
-        Some(text) if !text.is_empty() => Address::parse(text).map(Some).map_err(|error| error.to_string()),
+        Some(text) if !text.is_empty() => {
+            Address::parse(text).map(Some).map_err(|error| error.to_string())
+        }
         _ => Ok(None),
     }
 }
@@ -201,7 +212,11 @@ mod tests {
         assert_eq!(server.me, Some(Address::new("a", 27017)));
         assert_eq!(server.topology_version, Some(TopologyVersion { process_id, counter: 3 }));
         assert_eq!(
-            (server.max_bson_object_size, server.max_message_size_bytes, server.max_write_batch_size),
+            (
+                server.max_bson_object_size,
+                server.max_message_size_bytes,
+                server.max_write_batch_size
+            ),
             (100, 200, 300)
         );
         assert_eq!(server.last_write_date, Some(bson::DateTime::from_millis(5)));
@@ -217,10 +232,16 @@ mod tests {
             (rawdoc! {"ok": 1, "isreplicaset": true}, ServerType::RSGhost),
             (rawdoc! {"ok": 1, "setName": "rs", "ismaster": true}, ServerType::RSPrimary),
             (rawdoc! {"ok": 1, "setName": "rs", "secondary": true}, ServerType::RSSecondary),
-            (rawdoc! {"ok": 1, "setName": "rs", "secondary": true, "hidden": true}, ServerType::RSOther),
+            (
+                rawdoc! {"ok": 1, "setName": "rs", "secondary": true, "hidden": true},
+                ServerType::RSOther,
+            ),
             (rawdoc! {"ok": 1, "setName": "rs", "arbiterOnly": true}, ServerType::RSArbiter),
             (rawdoc! {"ok": 1, "setName": "rs"}, ServerType::RSOther),
-            (rawdoc! {"ok": 1, "serviceId": ObjectId::from_bytes([1; 12])}, ServerType::LoadBalancer),
+            (
+                rawdoc! {"ok": 1, "serviceId": ObjectId::from_bytes([1; 12])},
+                ServerType::LoadBalancer,
+            ),
             (rawdoc! {"ok": 0, "setName": "rs", "secondary": true}, ServerType::Unknown),
             (rawdoc! {}, ServerType::Unknown),
         ] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bson::raw::CStr;
 use bson::{RawArrayBuf, RawDocumentBuf};
 
-use super::server::ServerType;
+use super::server::{ServerDescription, ServerType};
 use super::snapshot::{Snapshot, TopologyKind};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -112,8 +112,14 @@ impl ReadPreference {
     /// An aggregation that ends in $out or $merge may run on a secondary only when every server is 5.0
     /// or newer; otherwise the primary must do it.
     pub fn with_output_stage(&self, snapshot: &Snapshot) -> ReadPreference {
-        let old_server = snapshot.known_servers().any(|server| server.max_wire_version < WIRE_VERSION_5_0);
-        if old_server { ReadPreference::default() } else { self.clone() }
+        // Load balancers came with 5.0.
+        let old = |server: &ServerDescription| server.max_wire_version < WIRE_VERSION_5_0;
+        let monitored = snapshot.kind != TopologyKind::LoadBalanced;
+        if monitored && snapshot.known_servers().any(old) {
+            ReadPreference::default()
+        } else {
+            self.clone()
+        }
     }
 
     /// One empty tag set is the same as none.
@@ -169,7 +175,10 @@ mod tests {
         use TopologyKind::*;
         assert_eq!(mode(&secondary, Single, Standalone, false), None);
         for preference in [&primary, &secondary] {
-            assert_eq!(mode(preference, Single, RSSecondary, false), Some(ReadMode::PrimaryPreferred));
+            assert_eq!(
+                mode(preference, Single, RSSecondary, false),
+                Some(ReadMode::PrimaryPreferred)
+            );
         }
         assert_eq!(mode(&primary, Single, RSPrimary, true), None);
         for (topology, server) in [

@@ -15,7 +15,9 @@ use super::snapshot::{Snapshot, TopologyKind};
 /// change nothing.
 pub fn apply(snapshot: &Snapshot, mut server: ServerDescription) -> Snapshot {
     let mut next = snapshot.clone();
-    let Some(known) = snapshot.server(&server.address) else { return next };
+    let Some(known) = snapshot.server(&server.address) else {
+        return next;
+    };
     if let (Some(known), Some(new)) = (&known.topology_version, &server.topology_version)
         && known.is_newer_than(new)
     {
@@ -32,16 +34,22 @@ pub fn apply(snapshot: &Snapshot, mut server: ServerDescription) -> Snapshot {
     use ServerType::*;
     match next.kind {
         TopologyKind::Single => next.check_set_name_of_single(&server),
-        TopologyKind::Sharded if !matches!(server.kind, Mongos | Unknown) => next.remove(&server.address),
-        TopologyKind::ReplicaSetNoPrimary | TopologyKind::ReplicaSetWithPrimary => match server.kind {
-            Standalone | Mongos => next.remove(&server.address),
-            RSPrimary => next.update_from_primary(&server),
-            RSSecondary | RSArbiter | RSOther if next.kind == TopologyKind::ReplicaSetNoPrimary => {
-                next.update_without_primary(&server);
+        TopologyKind::Sharded if !matches!(server.kind, Mongos | Unknown) => {
+            next.remove(&server.address)
+        }
+        TopologyKind::ReplicaSetNoPrimary | TopologyKind::ReplicaSetWithPrimary => {
+            match server.kind {
+                Standalone | Mongos => next.remove(&server.address),
+                RSPrimary => next.update_from_primary(&server),
+                RSSecondary | RSArbiter | RSOther
+                    if next.kind == TopologyKind::ReplicaSetNoPrimary =>
+                {
+                    next.update_without_primary(&server);
+                }
+                RSSecondary | RSArbiter | RSOther => next.update_from_member(&server),
+                Unknown | RSGhost | LoadBalancer => {}
             }
-            RSSecondary | RSArbiter | RSOther => next.update_from_member(&server),
-            Unknown | RSGhost | LoadBalancer => {}
-        },
+        }
         _ => {}
     }
     if next.kind.is_replica_set() {
@@ -104,7 +112,9 @@ impl Snapshot {
             && server.set_name.as_ref() != Some(wanted)
         {
             let why = match &server.set_name {
-                Some(found) => format!("the server belongs to replica set '{found}', not to '{wanted}'"),
+                Some(found) => {
+                    format!("the server belongs to replica set '{found}', not to '{wanted}'")
+                }
                 None => format!("the server is not a member of replica set '{wanted}'"),
             };
             self.mark_unknown(server, why);
@@ -133,16 +143,14 @@ impl Snapshot {
             return;
         }
         if !self.accept_election(server) {
-            self.mark_unknown(
-                server,
-                format!(
-                    "a stale primary: its electionId {} and setVersion {} are older than {} and {}",
-                    shown(server.election_id),
-                    shown(server.set_version),
-                    shown(self.max_election_id),
-                    shown(self.max_set_version)
-                ),
+            let why = format!(
+                "{STALE_ELECTION}: {} and {} are older than {} and {}",
+                shown(server.election_id),
+                shown(server.set_version),
+                shown(self.max_election_id),
+                shown(self.max_set_version)
             );
+            self.mark_unknown(server, why);
             return;
         }
         let deposed = self
@@ -151,7 +159,7 @@ impl Snapshot {
             .find(|other| other.kind == ServerType::RSPrimary && other.address != server.address)
             .cloned();
         if let Some(deposed) = deposed {
-            self.mark_unknown(&deposed, format!("a newer primary was found: {}", server.address));
+            self.mark_unknown(&deposed, format!("{DEPOSED}: {}", server.address));
         }
         self.keep_only(&server.all_hosts().cloned().collect());
     }
@@ -188,7 +196,8 @@ impl Snapshot {
         }
         // Before 6.0 setVersion comes first, and only complete pairs can be compared.
         if let (Some(election_id), Some(set_version)) = new {
-            if let (Some(max_election_id), Some(max_set_version)) = (self.max_election_id, self.max_set_version)
+            if let (Some(max_election_id), Some(max_set_version)) =
+                (self.max_election_id, self.max_set_version)
                 && (set_version, election_id) < (max_set_version, max_election_id)
             {
                 return false;
@@ -205,3 +214,73 @@ fn shown(value: Option<impl ToString>) -> String {
 }
 
 const WIRE_VERSION_6_0: i32 = 17;
+/// The specification's words, which its tests look for.
+const STALE_ELECTION: &str = "primary marked stale due to electionId/setVersion mismatch";
+const DEPOSED: &str = "primary marked stale due to discovery of newer primary";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use bson::rawdoc;
+
+    use super::*;
+    use crate::topology::hello;
+    use crate::topology::snapshot::TopologySettings;
+
+    fn address(host: &str) -> Address {
+        Address::new(host, 27017)
+    }
+
+    fn snapshot(seeds: &[&str]) -> Snapshot {
+        Snapshot::new(Arc::new(TopologySettings {
+            id: ObjectId::from_bytes([0; 12]),
+            seeds: seeds.iter().map(|seed| address(seed)).collect(),
+            replica_set: None,
+            direct_connection: false,
+            load_balanced: false,
+            heartbeat_frequency: Duration::from_secs(10),
+        }))
+    }
+
+    fn mongos(host: &str, round_trip_time: Option<Duration>) -> ServerDescription {
+        let reply = rawdoc! {"ok": 1, "msg": "isdbgrid", "maxWireVersion": 21};
+        hello::parse(address(host), &reply, round_trip_time, Instant::now())
+    }
+
+    #[test]
+    fn an_awaited_reply_keeps_the_average_and_a_failure_forgets_it() {
+        let average = Some(Duration::from_millis(3));
+        let known = apply(&snapshot(&["a"]), mongos("a", average));
+        let awaited = apply(&known, mongos("a", None));
+        assert_eq!(awaited.servers[&address("a")].round_trip_time, average);
+
+        let failed = ServerDescription::failed(address("a"), "lost", Instant::now());
+        let failed = apply(&awaited, failed);
+        assert_eq!(failed.servers[&address("a")].round_trip_time, None);
+        assert_eq!(failed.kind, TopologyKind::Sharded);
+    }
+
+    #[test]
+    fn news_of_a_stranger_changes_nothing() {
+        let next = apply(&snapshot(&["a"]), mongos("b", None));
+        assert_eq!(next.kind, TopologyKind::Unknown);
+        assert_eq!(next.servers.keys().collect::<Vec<_>>(), [&address("a")]);
+    }
+
+    #[test]
+    fn dns_may_replace_the_mongoses_but_never_by_none() {
+        let sharded = apply(&snapshot(&["a", "b"]), mongos("a", None));
+        let next = replace_hosts(&sharded, &[address("a"), address("c")].into());
+        let names = next.servers.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names, [address("a"), address("c")]);
+        assert_eq!(next.servers[&address("a")].kind, ServerType::Mongos);
+        assert_eq!(replace_hosts(&sharded, &BTreeSet::new()).servers.len(), 2);
+
+        let reply = rawdoc! {"ok": 1, "setName": "rs", "secondary": true, "hosts": ["a:27017"]};
+        let member = hello::parse(address("a"), &reply, None, Instant::now());
+        let set = apply(&snapshot(&["a"]), member);
+        assert!(!replace_hosts(&set, &[address("c")].into()).servers.contains_key(&address("c")));
+    }
+}

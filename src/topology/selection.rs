@@ -41,7 +41,8 @@ pub fn suitable<'a>(
     }
     let known: Vec<&ServerDescription> = snapshot.known_servers().collect();
     if !deprioritized.is_empty() {
-        let preferred = known.iter().copied().filter(|server| !deprioritized.contains(&server.address));
+        let preferred =
+            known.iter().copied().filter(|server| !deprioritized.contains(&server.address));
         let found = matching(snapshot, criteria, preferred.collect());
         if !found.is_empty() {
             return Ok(found);
@@ -60,7 +61,8 @@ pub fn in_latency_window<'a>(
         return candidates;
     };
     let limit = fastest.saturating_add(local_threshold);
-    let near = |server: &&ServerDescription| server.round_trip_time.is_none_or(|time| time <= limit);
+    let near =
+        |server: &&ServerDescription| server.round_trip_time.is_none_or(|time| time <= limit);
     candidates.into_iter().filter(near).collect()
 }
 
@@ -89,7 +91,9 @@ pub fn pick<'a>(
 fn check(snapshot: &Snapshot, preference: &ReadPreference) -> Result<(), SelectionError> {
     let tagged = preference.tag_sets.iter().any(|tags| !tags.is_empty());
     match preference.max_staleness {
-        _ if preference.mode == ReadMode::Primary && (tagged || preference.max_staleness.is_some()) => {
+        _ if preference.mode == ReadMode::Primary
+            && (tagged || preference.max_staleness.is_some()) =>
+        {
             Err(SelectionError::PrimaryWithOptions)
         }
         Some(max_staleness) if snapshot.kind.is_replica_set() => {
@@ -115,8 +119,11 @@ fn matching<'a>(
         TopologyKind::Sharded => of_kind(ServerType::Mongos),
         TopologyKind::ReplicaSetNoPrimary | TopologyKind::ReplicaSetWithPrimary => {
             let primary = || of_kind(ServerType::RSPrimary);
-            let Criteria::Read(preference) = criteria else { return primary() };
-            let eligible = |servers| with_tags(fresh(snapshot, servers, preference), &preference.tag_sets);
+            let Criteria::Read(preference) = criteria else {
+                return primary();
+            };
+            let eligible =
+                |servers| with_tags(fresh(snapshot, servers, preference), &preference.tag_sets);
             let secondaries = || eligible(of_kind(ServerType::RSSecondary));
             match preference.mode {
                 ReadMode::Primary => primary(),
@@ -149,7 +156,10 @@ fn fresh<'a>(
 }
 
 /// The servers that meet the first tag set which anyone meets.
-fn with_tags<'a>(servers: Vec<&'a ServerDescription>, tag_sets: &[TagSet]) -> Vec<&'a ServerDescription> {
+fn with_tags<'a>(
+    servers: Vec<&'a ServerDescription>,
+    tag_sets: &[TagSet],
+) -> Vec<&'a ServerDescription> {
     if tag_sets.is_empty() {
         return servers;
     }
@@ -158,7 +168,9 @@ fn with_tags<'a>(servers: Vec<&'a ServerDescription>, tag_sets: &[TagSet]) -> Ve
     };
     tag_sets
         .iter()
-        .map(|tags| servers.iter().copied().filter(|server| meets(server, tags)).collect::<Vec<_>>())
+        .map(|tags| {
+            servers.iter().copied().filter(|server| meets(server, tags)).collect::<Vec<_>>()
+        })
         .find(|met| !met.is_empty())
         .unwrap_or_default()
 }

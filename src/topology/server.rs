@@ -49,12 +49,6 @@ impl ServerType {
     pub fn is_known(self) -> bool {
         self != ServerType::Unknown
     }
-
-    /// A member of a replica set that can be talked to as one (a ghost has no config yet).
-    pub fn is_replica_set_member(self) -> bool {
-        use ServerType::*;
-        matches!(self, RSPrimary | RSSecondary | RSArbiter | RSOther)
-    }
 }
 
 /// Orders a server's answers: the counter grows with each state change of one process.
@@ -90,6 +84,7 @@ pub struct ServerDescription {
     pub tags: BTreeMap<String, String>,
     /// The name under which the member stands in the replica set's config.
     pub me: Option<Address>,
+    /// Both zero for a server that did not tell (or was not asked).
     pub min_wire_version: i32,
     pub max_wire_version: i32,
     pub max_bson_object_size: i32,
@@ -165,8 +160,8 @@ impl ServerDescription {
         matches!(self.kind, Mongos | RSPrimary | LoadBalancer)
     }
 
-    /// Equality of the specification: what decides whether a change event is due. Times, round trips
-    /// and the error's wording of two failures are not part of it except the error itself.
+    /// The specification's equality, which decides whether a change event is due: times and round trips
+    /// are no part of it.
     pub fn same_as(&self, other: &ServerDescription) -> bool {
         self.address == other.address
             && self.kind == other.kind

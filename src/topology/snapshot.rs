@@ -65,7 +65,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// What is known before the first hello reply: the seeds, all Unknown. A load balancer is never
-    /// monitored, so it is taken as it is.
+    /// monitored, so it is taken as it is; wire versions and limits are then those of each connection.
     pub fn new(settings: Arc<TopologySettings>) -> Snapshot {
         let kind = if settings.load_balanced {
             TopologyKind::LoadBalanced
@@ -81,7 +81,6 @@ impl Snapshot {
             let mut server = ServerDescription::unknown(seed.clone());
             if settings.load_balanced {
                 server.kind = ServerType::LoadBalancer;
-                server.max_wire_version = FIRST_LOAD_BALANCED_WIRE_VERSION;
             }
             servers.insert(seed.clone(), server);
         }
@@ -167,5 +166,3 @@ fn incompatibility(server: &ServerDescription) -> Option<String> {
 pub const MIN_WIRE_VERSION: i32 = 9;
 pub const MAX_WIRE_VERSION: i32 = 29;
 const MIN_SERVER_VERSION: &str = "4.4";
-/// Load balancer mode came with MongoDB 5.0; nobody tells us more before a connection is made.
-const FIRST_LOAD_BALANCED_WIRE_VERSION: i32 = 13;

@@ -27,7 +27,11 @@ pub(super) fn refusal(max_staleness: Duration, heartbeat_frequency: Duration) ->
 
 /// True for every server but a secondary that lags too far. With a primary its own clock readings cancel
 /// the clocks' differences; without one the freshest secondary is the measure.
-pub(super) fn is_fresh(snapshot: &Snapshot, server: &ServerDescription, max_staleness: Duration) -> bool {
+pub(super) fn is_fresh(
+    snapshot: &Snapshot,
+    server: &ServerDescription,
+    max_staleness: Duration,
+) -> bool {
     if server.kind != ServerType::RSSecondary {
         return true;
     }
@@ -48,7 +52,8 @@ fn lag_behind_primary(server: &ServerDescription, primary: &ServerDescription) -
 }
 
 fn lag_behind_freshest(server: &ServerDescription, snapshot: &Snapshot) -> Option<i64> {
-    let secondaries = snapshot.servers.values().filter(|other| other.kind == ServerType::RSSecondary);
+    let secondaries =
+        snapshot.servers.values().filter(|other| other.kind == ServerType::RSSecondary);
     Some(secondaries.filter_map(written).max()? - written(server)?)
 }
 
