@@ -8,8 +8,8 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::cluster_time::ClusterTime;
 use super::server::{ServerSession, ServerSessions};
-use super::transaction::Transaction;
-use crate::error::{Error, Result};
+use super::transaction::{Options, Transaction};
+use crate::error::{Error, Kind, Result};
 
 pub struct Session {
     pool: Arc<ServerSessions>,
@@ -70,6 +70,26 @@ impl Session {
     pub fn id(&self) -> Result<Uuid> {
         let mut state = self.state.lock();
         state.server_session(&self.pool, None).map(|server| server.id())
+    }
+
+    /// No I/O: the server hears of it with the first command.
+    pub fn start_transaction(&self, options: Options) -> Result<()> {
+        let mut state = self.state.lock();
+        self.check_open(&state)?;
+        if self.snapshot {
+            let text = "Transactions are not supported in snapshot sessions";
+            return Err(Error::new(Kind::Configuration, text));
+        }
+        state.transaction.start(options)?;
+        state.server_session(&self.pool, None)?.transaction_number += 1;
+        Ok(())
+    }
+
+    pub fn check_open(&self, state: &State) -> Result<()> {
+        match state.ended {
+            true => Err(Error::invalid_operation("Cannot use ended session")),
+            false => Ok(()),
+        }
     }
 
     /// Gives the server session back. True the first time.

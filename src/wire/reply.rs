@@ -51,6 +51,17 @@ impl Reply {
         RawDocument::from_bytes(&self.buffer[start..end]).ok()
     }
 
+    /// The write concern error of a command that succeeded, as an error.
+    pub fn check_write_concern(&self) -> Result<()> {
+        match self.body().get_document("writeConcernError") {
+            Ok(error) => {
+                let fault = Fault::of_write_concern(error)?;
+                Err(fault.into_error(self.body().to_owned()))
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Notes gossip; gives the server's error if the command failed, or if it has a write concern
     /// error that a retry may cure (the others are the caller's to report).
     pub fn check(&mut self) -> Result<()> {
