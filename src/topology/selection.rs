@@ -55,10 +55,10 @@ pub fn suitable<'a>(
 
 /// Those whose average round trip is within `local_threshold` of the fastest. A server without a
 /// measurement (load balancers are not measured) is not held to it.
-pub fn in_latency_window<'a>(
-    candidates: Vec<&'a ServerDescription>,
+pub fn in_latency_window(
+    candidates: Vec<&ServerDescription>,
     local_threshold: Duration,
-) -> Vec<&'a ServerDescription> {
+) -> Vec<&ServerDescription> {
     let Some(fastest) = candidates
         .iter()
         .filter_map(|server| server.round_trip_time)
