@@ -53,11 +53,20 @@ pub fn suitable<'a>(
 
 /// Those whose average round trip is within `local_threshold` of the fastest. A server without a
 /// measurement (load balancers are not measured) is not held to it.
-pub fn in_latency_window<'a>(
-    candidates: Vec<&'a ServerDescription>,
+pub fn in_latency_window(
+    candidates: Vec<&ServerDescription>,
     local_threshold: Duration,
+<<<<<<< HEAD
 ) -> Vec<&'a ServerDescription> {
     let Some(fastest) = candidates.iter().filter_map(|server| server.round_trip_time).min() else {
+=======
+) -> Vec<&ServerDescription> {
+    let Some(fastest) = candidates
+        .iter()
+        .filter_map(|server| server.round_trip_time)
+        .min()
+    else {
+>>>>>>> topology
         return candidates;
     };
     let limit = fastest.saturating_add(local_threshold);
