@@ -6,12 +6,14 @@ use pyo3::prelude::*;
 use super::classes::Classes;
 use super::errors::{Made, Nested, OrRaise, Raised, as_invalid_bson, invalid_bson};
 use super::keys::Key;
-use super::object;
+use super::object::{self, CollectorPause};
 use super::settings::{CodecSettings, DocumentClass};
 use super::types::{binary, code, datetime, db_ref, number, object_id, regex, text};
 
 /// One complete BSON document to an object of the document class.
 pub fn decode_document<'py>(py: Python<'py>, bytes: &[u8], settings: &CodecSettings) -> PyResult<Bound<'py, PyAny>> {
+    // A reply or an export rather than a record: enough objects for the collector to look at them many times.
+    let _pause = (bytes.len() > LARGE && settings.is_plain()).then(|| CollectorPause::begin(py));
     let mut decoder = Decoder::new(py, settings);
     decoder.top_level(bytes).map_err(|raised| raised.into_error(py))
 }
@@ -247,5 +249,6 @@ fn raw_document<'py>(py: Python<'py>, class: &Py<PyAny>, whole: &[u8], settings:
 
 /// Length, no elements, terminator.
 const SMALLEST: usize = 5;
+const LARGE: usize = 16 * 1024;
 const DECODING_DOCUMENT: &std::ffi::CStr = c" while decoding a BSON document";
 const DECODING_ARRAY: &std::ffi::CStr = c" while decoding a BSON array";
