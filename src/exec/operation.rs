@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bson::RawDocumentBuf;
 
+use crate::error::{Error, Result};
 use crate::session::client::Session;
 use crate::topology::address::Address;
 use crate::topology::read_preference::ReadPreference;
@@ -49,6 +50,12 @@ pub struct Outcome {
     pub reply: Option<Reply>,
     /// The server that answered, as it was when its connection was made.
     pub server: Arc<ServerDescription>,
+}
+
+impl Outcome {
+    pub fn into_reply(self) -> Result<Reply> {
+        self.reply.ok_or_else(|| Error::protocol("an answer was expected"))
+    }
 }
 
 impl Terms {

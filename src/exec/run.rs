@@ -77,7 +77,7 @@ async fn choose_server(
     } else {
         let state = terms.session.state();
         match state.transaction.is_active() {
-            true => Criteria::Read(state.transaction.options.read_preference.clone()),
+            true => Criteria::Read(state.transaction.read_preference()?.clone()),
             false => Criteria::Read((*terms.read_preference).clone()),
         }
     };

@@ -55,9 +55,7 @@ pub static PATTERN: Import = Import::new("re", "Pattern");
 pub static SAFE_UUID: Import = Import::new("uuid", "SafeUUID");
 pub static UUID: Import = Import::new("uuid", "UUID");
 
-pub static RAW_BSON_DOCUMENT: Import = Import::new("bson.raw_bson", "RawBSONDocument");
 pub static DEFAULT_CODEC_OPTIONS: Import = Import::new("bson.codec_options", "DEFAULT_CODEC_OPTIONS");
-
 pub static AUTO_RECONNECT: Import = Import::new("pymongo.errors", "AutoReconnect");
 pub static CONFIGURATION_ERROR: Import = Import::new("pymongo.errors", "ConfigurationError");
 pub static CURSOR_NOT_FOUND: Import = Import::new("pymongo.errors", "CursorNotFound");
@@ -74,7 +72,6 @@ pub static SERVER_SELECTION_TIMEOUT: Import =
 pub static WAIT_QUEUE_TIMEOUT: Import = Import::new("pymongo.errors", "WaitQueueTimeoutError");
 pub static WRITE_CONCERN_ERROR: Import = Import::new("pymongo.errors", "WriteConcernError");
 pub static WTIMEOUT_ERROR: Import = Import::new("pymongo.errors", "WTimeoutError");
-
 pub static CONTEXT: Import = Import::new("contextvars", "Context");
 pub static GET_RUNNING_LOOP: Import = Import::new("asyncio", "get_running_loop");
 pub static WEAK_KEY_DICTIONARY: Import = Import::new("weakref", "WeakKeyDictionary");

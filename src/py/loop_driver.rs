@@ -18,7 +18,7 @@ use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyWeakrefReference};
+use pyo3::types::PyWeakrefReference;
 
 use super::imports;
 use super::pending::{Step, Task};
@@ -89,7 +89,7 @@ impl Flight {
         if let Some(at) = self.set.deadline {
             let delay = at.saturating_duration_since(Instant::now()).as_secs_f64();
             let wake = Bound::new(py, Wake(future.clone().unbind()))?;
-            let timer = in_empty_context(&event_loop, "call_later", (delay, wake))?;
+            let timer = in_empty_context(&event_loop, "call_later", delay, wake)?;
             self.timer = Some(timer.unbind());
         }
         lane.close_buried(py)?;
@@ -198,7 +198,7 @@ impl LoopLane {
         let lane = Bound::new(py, LoopLane::new(true)?)?;
         let bell = lane.get().lane.bell().as_raw_fd();
         let callback = Bound::new(py, Bell(PyWeakrefReference::new(&lane)?.unbind()))?;
-        match in_empty_context(event_loop, "add_reader", (bell, callback)) {
+        match in_empty_context(event_loop, "add_reader", bell, callback) {
             Ok(_) => {}
             Err(error) if cannot_watch(py, &error) => {
                 return Bound::new(py, LoopLane::new(false)?);
@@ -233,12 +233,12 @@ impl LoopLane {
                 registered.insert(stream.fd(), registration.clone());
                 drop(registered);
                 let callback = Bound::new(py, Readable(registration))?;
-                in_empty_context(event_loop, "add_reader", (stream.fd(), callback))?;
+                in_empty_context(event_loop, "add_reader", stream.fd(), callback)?;
             }
             Interest::Write => {
                 let writable = Writable { socket: stream.fd(), future: future.clone().unbind() };
                 let callback = Bound::new(py, writable)?;
-                in_empty_context(event_loop, "add_writer", (stream.fd(), callback))?;
+                in_empty_context(event_loop, "add_writer", stream.fd(), callback)?;
             }
         }
         Ok(())
@@ -287,15 +287,12 @@ fn retire_closed(lanes: &Bound<'_, PyAny>) -> PyResult<()> {
 fn in_empty_context<'py>(
     event_loop: &Bound<'py, PyAny>,
     method: &str,
-    arguments: impl IntoPyObject<'py, Target = pyo3::types::PyTuple, Error: Into<PyErr>>,
+    what: impl IntoPyObject<'py>,
+    callback: impl IntoPyObject<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
-    let arguments = arguments.into_pyobject(py).map_err(Into::into)?.into_any();
-    let arguments = arguments.borrow_tuple()?;
-    let mut all = vec![event_loop.getattr(method)?];
-    all.extend(arguments.iter());
     let context = imports::CONTEXT.get(py)?.call0()?;
-    context.call_method(intern!(py, "run"), pyo3::types::PyTuple::new(py, all)?, None::<&Bound<'_, PyDict>>)
+    context.call_method1(intern!(py, "run"), (event_loop.getattr(method)?, what, callback))
 }
 
 fn cannot_watch(py: Python<'_>, error: &PyErr) -> bool {

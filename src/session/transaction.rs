@@ -3,7 +3,7 @@
 use bson::{RawDocument, RawDocumentBuf};
 
 use crate::error::{Error, Kind, Result, TRANSIENT_TRANSACTION, UNKNOWN_COMMIT_RESULT};
-use crate::topology::read_preference::ReadPreference;
+use crate::topology::read_preference::{ReadMode, ReadPreference};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
@@ -45,6 +45,17 @@ pub enum Ending {
 impl Transaction {
     pub fn is_active(&self) -> bool {
         matches!(self.state, State::Starting | State::InProgress)
+    }
+
+    /// Where its reads may go: only to the primary.
+    pub fn read_preference(&self) -> Result<&ReadPreference> {
+        match self.options.read_preference.mode {
+            ReadMode::Primary => Ok(&self.options.read_preference),
+            mode => Err(Error::invalid_operation(format!(
+                "read preference in a transaction must be primary, not: {}",
+                mode.name()
+            ))),
+        }
     }
 
     pub fn start(&mut self, options: Options) -> Result<()> {

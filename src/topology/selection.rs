@@ -41,8 +41,10 @@ pub fn suitable<'a>(
     }
     let known: Vec<&ServerDescription> = snapshot.known_servers().collect();
     if !deprioritized.is_empty() {
-        let preferred =
-            known.iter().copied().filter(|server| !deprioritized.contains(&server.address));
+        let preferred = known
+            .iter()
+            .copied()
+            .filter(|server| !deprioritized.contains(&server.address));
         let found = matching(snapshot, criteria, preferred.collect());
         if !found.is_empty() {
             return Ok(found);
@@ -56,17 +58,12 @@ pub fn suitable<'a>(
 pub fn in_latency_window(
     candidates: Vec<&ServerDescription>,
     local_threshold: Duration,
-<<<<<<< HEAD
-) -> Vec<&'a ServerDescription> {
-    let Some(fastest) = candidates.iter().filter_map(|server| server.round_trip_time).min() else {
-=======
 ) -> Vec<&ServerDescription> {
     let Some(fastest) = candidates
         .iter()
         .filter_map(|server| server.round_trip_time)
         .min()
     else {
->>>>>>> topology
         return candidates;
     };
     let limit = fastest.saturating_add(local_threshold);
@@ -119,7 +116,11 @@ fn matching<'a>(
     candidates: Vec<&'a ServerDescription>,
 ) -> Vec<&'a ServerDescription> {
     let of_kind = |kind: ServerType| {
-        candidates.iter().copied().filter(|server| server.kind == kind).collect::<Vec<_>>()
+        candidates
+            .iter()
+            .copied()
+            .filter(|server| server.kind == kind)
+            .collect::<Vec<_>>()
     };
     match snapshot.kind {
         TopologyKind::Unknown => Vec::new(),
@@ -173,12 +174,17 @@ fn with_tags<'a>(
         return servers;
     }
     let meets = |server: &&ServerDescription, tags: &TagSet| {
-        tags.iter().all(|(name, value)| server.tags.get(name) == Some(value))
+        tags.iter()
+            .all(|(name, value)| server.tags.get(name) == Some(value))
     };
     tag_sets
         .iter()
         .map(|tags| {
-            servers.iter().copied().filter(|server| meets(server, tags)).collect::<Vec<_>>()
+            servers
+                .iter()
+                .copied()
+                .filter(|server| meets(server, tags))
+                .collect::<Vec<_>>()
         })
         .find(|met| !met.is_empty())
         .unwrap_or_default()
