@@ -81,7 +81,7 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # closed transports let go of their sockets one step later
+        await asyncio.sleep(0.01)  # closed transports let go of their sockets a step or two later
 
     def _accept(self, reader, writer):
         if self._stop.is_set():
@@ -90,6 +90,10 @@ class Proxy:
         task = asyncio.create_task(self._link(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Here rather than in the task, which might be cancelled before its first step.
+        # A closed transport still sends what it was given, an aborted one is gone at once.
+        end = writer.transport
+        task.add_done_callback(lambda _: end.abort() if self._stop.is_set() else end.close())
 
     async def _link(self, reader, writer):
         link = Link()
@@ -98,7 +102,6 @@ class Proxy:
             upstream, downstream = await asyncio.open_connection(self._host, self._port)
         except OSError:
             link.open = False
-            writer.transport.abort()
             return
         try:
             # The first direction to end takes the other with it, as closing a socket does.
@@ -112,7 +115,6 @@ class Proxy:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            writer.close()
             downstream.transport.abort()
 
     async def _pass_requests(self, link, reader, writer):

@@ -74,7 +74,9 @@ async def test_operations_cancelled_at_random_moments(proxy, mongodb_database_na
         assert sum(link.open for link in proxy.links_of("find")) <= 5
 
 
-async def test_a_cancelled_iteration_leaves_no_cursor_behind(client, async_client, mongodb_database_name):
+async def test_a_cancelled_iteration_leaves_no_cursor_behind(
+    client, async_client, mongodb_database_name
+):
     collection = async_client[mongodb_database_name].c
     await collection.insert_many([{"_id": n} for n in range(1000)])
     comment = f"cancelled {mongodb_database_name}"

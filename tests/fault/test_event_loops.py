@@ -94,8 +94,9 @@ def test_a_loop_that_stops_in_mid_operation_disturbs_no_other(
     proxy.stall("find")
 
     async def give_up():
-        asyncio.ensure_future(collection.find_one())
+        task = asyncio.ensure_future(collection.find_one())
         await eventually(AsyncDriver(), lambda: proxy.seen["find"] >= 2)
+        assert not task.done()
 
     run(loop_factory, give_up())
     run(loop_factory, work(collection, "after"))

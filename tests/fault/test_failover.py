@@ -27,9 +27,7 @@ class Writers:
             except AutoReconnect:
                 self.failed_inserts.append(f"{number}-{n}")
             try:
-                await self._counter.update_one(
-                    {"_id": number}, {"$inc": {"n": 1}}, upsert=True
-                )
+                await self._counter.update_one({"_id": number}, {"$inc": {"n": 1}}, upsert=True)
                 self.counted += 1
             except AutoReconnect:
                 self.failed_counts += 1

@@ -138,7 +138,8 @@ class Servers:
                 elif code == PORT_IN_USE and not asked:
                     self._spawn(name, free_port())  # another process was faster
                 elif code is not None:
-                    raise StartFailed(f"mongod ended with code {code}:\n{server.log_tail()}")
+                    why = f" (port {asked} is in use)" if code == PORT_IN_USE else ""
+                    raise StartFailed(f"mongod ended with code {code}{why}:\n{server.log_tail()}")
                 elif time.monotonic() > deadline:
                     raise StartFailed(
                         f"mongod was not ready after {self._timeout} s:\n{server.log_tail()}"

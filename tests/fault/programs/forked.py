@@ -50,9 +50,7 @@ def under_load(uri, database):
     ]
     for thread in threads:
         thread.start()
-    reports = [
-        in_child(lambda n=n: work(client, database, f"child{n}")) for n in range(3)
-    ]
+    reports = [in_child(lambda n=n: work(client, database, f"child{n}")) for n in range(3)]
     for thread in threads:
         thread.join()
     client.close()

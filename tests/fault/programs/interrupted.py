@@ -40,10 +40,11 @@ async def afterwards(client):
         return (await client.admin.command("ping"))["ok"]
 
 
-async def in_a_query(driver, client, database):
-    await client.admin.command("ping")
+async def in_a_query(driver, client, database, documents=2000):
+    # Slow in small steps: between them the server notices that nobody waits any longer.
+    await client[database].c.insert_many([{} for _ in range(documents)])
     ready()
-    await client[database].c.find_one({"$where": "sleep(20000) || true"}, max_time_ms=25000)
+    await client[database].c.find_one({"$where": "sleep(10)"}, max_time_ms=25000)
 
 
 async def in_server_selection(driver, client, database):
@@ -52,8 +53,9 @@ async def in_server_selection(driver, client, database):
 
 
 async def in_checkout(driver, client, database):
-    slow = driver.start(in_a_query, driver, client, database)
-    await driver.sleep(1)
+    # Longer than the test takes to press Ctrl-C; the use afterwards waits for its end.
+    slow = driver.start(in_a_query, driver, client, database, 350)
+    await driver.sleep(1)  # by then the query has the only connection
     await client[database].c.find_one()
     await slow.result()
 
