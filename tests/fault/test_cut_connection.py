@@ -56,9 +56,13 @@ async def test_a_get_more_is_not_retried(driver, proxy, mongodb_database_name):
         await collection.insert_many([{"_id": n} for n in range(10)])
         proxy.cut("getMore", after=30)
         seen = []
-        with pytest.raises(AutoReconnect):
+
+        async def read():
             async for document in collection.find().sort("_id").batch_size(4):
                 seen.append(document["_id"])
+
+        with pytest.raises(AutoReconnect):
+            await read()
         assert seen == [0, 1, 2, 3]
         assert await collection.count_documents({}) == 10
     assert proxy.seen["getMore"] == 1

@@ -79,7 +79,8 @@ async def test_a_step_down_is_not_noticed_by_writers(driver, replica_set, mongod
         await writers.check()
         primary = client.primary if driver.name == "sync" else await client.primary
         assert primary == (new.host, new.port)
-        assert writers.failed_inserts == [] and writers.failed_counts == 0
+        assert writers.failed_inserts == []
+        assert writers.failed_counts == 0
 
 
 @both_drivers

@@ -73,7 +73,8 @@ def test_a_killed_member_comes_back_with_its_data(single):
     single.kill(before)
     after = single.restart(0)
     single.recover()
-    assert (after.port, after.index) == (before.port, 0) and after.pid != before.pid
+    assert (after.port, after.index) == (before.port, 0)
+    assert after.pid != before.pid
     with MongoClient(single.uri) as client:
         assert client.test.kept.find_one() == {"_id": 1}
 
@@ -260,7 +261,8 @@ class TestFindMongod:
             copy = find_mongod()
             assert find_mongod() == copy
         assert copy.parent == tmp_path / "cache" / "ferromongo"
-        assert copy.read_bytes() == program.read_bytes() and os.access(copy, os.X_OK)
+        assert copy.read_bytes() == program.read_bytes()
+        assert os.access(copy, os.X_OK)
         assert not program.stat().st_mode & stat.S_IXUSR
         assert list(copy.parent.iterdir()) == [copy]
 

@@ -55,7 +55,8 @@ class Supervised:
         """Ends every server and removes the data; returns when both are done."""
         if os.getpid() != self._owner:
             return
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process.wait()
