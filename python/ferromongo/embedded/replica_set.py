@@ -15,7 +15,6 @@ from pymongo.errors import OperationFailure, PyMongoError
 from ferromongo.embedded.binary import find_mongod
 from ferromongo.embedded.supervised import ServerFailed, Supervised
 
-
 T = TypeVar("T")
 
 
