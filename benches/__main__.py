@@ -22,11 +22,18 @@ def main():
     with contextlib.ExitStack() as stack:
         uri = server.quiet(stack.enter_context(server.deployment()))
         control = stack.enter_context(MongoClient(uri))
+        # Proxies outlive the groups: a client says goodbye through its proxy when it closes.
+        uris = {0.0: uri} | {
+            delay: server.through(
+                uri, stack.enter_context(DelayProxy(primary(control), delay)).address
+            )
+            for delay in {workload.delay for workload in options.only if workload.delay}
+        }
         groups = [
             stack.enter_context(Group(kind, [one for one in peers if one.kind == kind], loop))
             for kind, loop in (("sync", None), ("async", loop_factory(options.uvloop)))
         ]
-        found = list(run_all(options, groups, control, uri, stack))
+        found = list(run_all(options, groups, control[DATABASE], uris))
         control.drop_database(DATABASE)
         settings = {
             "rounds": options.rounds,
@@ -38,20 +45,12 @@ def main():
     return publish(found, settings, options)
 
 
-def run_all(options, groups, control, uri, stack):
-    database = control[DATABASE]
-    proxied = {}
+def run_all(options, groups, database, uris):
     for workload in options.only:
         workload.prepare(database)
-        target = uri
-        if workload.delay:
-            if workload.delay not in proxied:
-                proxy = DelayProxy(control.primary, workload.delay)
-                proxied[workload.delay] = server.through(uri, stack.enter_context(proxy).address)
-            target = proxied[workload.delay]
         for group in groups:
             if workload.body(group.kind) and group.peers:
-                yield run_one(options, workload, group, target, database)
+                yield run_one(options, workload, group, uris[workload.delay], database)
 
 
 def run_one(options, workload, group, uri, database):
@@ -82,6 +81,11 @@ def publish(found, settings, options):
     for verdict in verdicts:
         print("pass" if verdict.passed else "FAIL", verdict.text)
     return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def primary(client):
+    client.admin.command("ping")  # until a server is selected, the primary is not known
+    return client.primary
 
 
 def chosen_peers(names):
