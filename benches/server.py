@@ -28,8 +28,6 @@ def through(uri, address):
     proxied = re.sub(r"^(mongodb://(?:[^@/]*@)?)[^/?]+", rf"\g<1>{host}:{port}", uri)
     if proxied == uri:
         raise ValueError("a delay proxy needs a mongodb:// URI")
-    # replicaSet would be checked against the proxied server, but mongojet refuses it with direct.
-    proxied = re.sub(r"(?<=[?&])replicaSet=[^&]*&?", "", proxied)
     return with_options(proxied, directConnection="true")
 
 

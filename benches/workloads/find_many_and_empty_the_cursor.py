@@ -11,8 +11,8 @@ def sync_over(name):
         for _ in items:
             count = 0
             for document in peer.database[name].find({}):
-                count += 1
-        return {"count": count, "last": document}
+                count, last = count + 1, document
+        return {"count": count, "last": last}
 
     return sync
 
@@ -22,8 +22,8 @@ def asynchronous_over(name):
         for _ in items:
             count = 0
             async for document in peer.database[name].find({}):
-                count += 1
-        return {"count": count, "last": document}
+                count, last = count + 1, document
+        return {"count": count, "last": last}
 
     return asynchronous
 
