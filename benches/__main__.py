@@ -10,6 +10,7 @@ from pymongo import MongoClient
 from benches import documents, gate, memory, report, results, rounds, server
 from benches.delay_proxy import DelayProxy
 from benches.group import Group
+from benches.mongojet_peer import leave
 from benches.peers import DATABASE, PEERS
 from benches.workloads import WORKLOADS
 
@@ -138,4 +139,4 @@ def split(parser, text, known):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

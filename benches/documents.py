@@ -33,7 +33,9 @@ def origin():
 def fill(database, name, document):
     """Make `name` hold COUNT copies of `document` with _id 0 to COUNT - 1."""
     collection = database[name]
-    if collection.estimated_document_count() != COUNT:
+    last = {"_id": COUNT - 1, **document}
+    # An earlier run on the same server may have been cut short, or have had other documents.
+    if collection.count_documents({}) != COUNT or collection.find_one({"_id": COUNT - 1}) != last:
         collection.drop()
         collection.insert_many([{"_id": number, **document} for number in range(COUNT)])
 

@@ -11,7 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benches.documents import PROJECT
 from benches.group import Group
+from benches.mongojet_peer import leave
 from benches.peers import PEERS
 from benches.workloads import WORKLOADS, run_command
 
@@ -23,7 +25,9 @@ def peak_bytes(workload, kind, peer, uri):
     if not STATUS.exists():
         return None
     child = [sys.executable, "-m", "benches.memory", workload.name, kind, peer.name, uri]
-    done = subprocess.run(child, check=True, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        child, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True, timeout=300
+    )
     return json.loads(done.stdout)
 
 
@@ -48,3 +52,4 @@ def resident(field):
 
 if __name__ == "__main__":
     print(json.dumps(measure_here(*sys.argv[1:])))
+    leave(0)

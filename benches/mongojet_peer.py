@@ -4,6 +4,8 @@ Its `find` is a coroutine, commands have another name, sessions are awaited. The
 stay as thin as they can, since their cost counts as mongojet's.
 """
 
+import os
+import sys
 from contextlib import asynccontextmanager
 
 
@@ -47,3 +49,14 @@ class Cursor:
 
     async def to_list(self):
         return await (await self._find).to_list()
+
+
+def leave(code):
+    """End the process without finalizing the interpreter.
+
+    A thread of mongojet's sometimes enters an interpreter that is shutting down, which
+    aborts the process after all is done and said, and would turn a pass into a failure.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

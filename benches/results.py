@@ -30,7 +30,7 @@ class Result:
 
     @property
     def reference(self):
-        return next(iter(self.samples))
+        return next(iter(self.samples), None)
 
     @property
     def others(self):

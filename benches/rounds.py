@@ -1,6 +1,6 @@
 """Interleaved rounds of one workload over the open peers of a group.
 
-Every round runs every peer in turn, in a rotated order, so that what the machine does
+Every round runs every peer in turn, in another order, so that what the machine does
 meanwhile falls on all alike. Before any is timed, each has warmed up and answered right;
 later answers are checked as well.
 """
@@ -25,10 +25,16 @@ def run(workload, group, peers, control, rounds, operations):
     peers = [peer for peer in peers if peer.name not in skipped]
     samples: dict[str, list[Sample]] = {peer.name: [] for peer in peers}
     for number in range(rounds):
-        first = number % len(peers) if peers else 0
-        for peer in peers[first:] + peers[:first]:
+        for peer in ordered(peers, number):
             samples[peer.name].append(one_pass(workload, group, peer, control, operations))
     return samples, skipped
+
+
+def ordered(peers, number):
+    """Rotated, and every other round backwards: no peer always follows the same one."""
+    first = number // 2 % max(1, len(peers))
+    rotated = peers[first:] + peers[:first]
+    return rotated[::-1] if number % 2 else rotated
 
 
 def one_pass(workload, group, peer, control, operations):
