@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ LATEST = Path(__file__).parent / "results" / "latest.json"
 def main():
     options = arguments()
     peers = chosen_peers(options.peers)
+    load = os.getloadavg()[0]
     with contextlib.ExitStack() as stack:
         uri = server.quiet(stack.enter_context(server.deployment()))
         control = stack.enter_context(MongoClient(uri))
@@ -38,6 +40,7 @@ def main():
         control.drop_database(DATABASE)
         settings = {
             "rounds": options.rounds,
+            "load_at_start": load,
             "loop": "uvloop" if options.uvloop else "asyncio",
             "data": documents.origin(),
             "server": control.server_info()["version"],
@@ -74,6 +77,8 @@ def run_one(options, workload, group, uri, database):
 def publish(found, settings, options):
     print(f"Server {settings['server']}, {settings['data']}, {options.rounds} rounds.", end=" ")
     print("A ratio is the median of the rounds' ratios; above 1x the reference is better.\n")
+    if settings["load_at_start"] > os.cpu_count() / 2:
+        print(f"The machine was busy (load {settings['load_at_start']:.1f}): doubt wall ratios.\n")
     print(report.ratio_table(found), "", report.time_table(found), sep="\n")
     print(*report.notes(found), sep="\n")
     if not options.gate:

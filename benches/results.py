@@ -63,7 +63,6 @@ def machine():
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
-        "load_average": os.getloadavg(),
         "packages": {name: version(name) for name in PACKAGES},
     }
 
