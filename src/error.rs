@@ -1,1 +1,167 @@
-//! The core error.
+//! The core error: what kind, which labels, what the server said. Questions such as "may this be
+//! retried?" are methods here; turning it into a Python exception is `py::errors`' part.
+
+use bson::RawDocumentBuf;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", .0.message)]
+pub struct Error(Box<Detail>);
+
+#[derive(Clone, Debug)]
+struct Detail {
+    kind: Kind,
+    message: String,
+    labels: Vec<String>,
+    reply: Option<RawDocumentBuf>,
+    before_handshake: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No suitable server within serverSelectionTimeoutMS.
+    ServerSelection,
+    /// No connection became free within waitQueueTimeoutMS.
+    WaitQueueTimeout,
+    /// The connection broke or could not be made.
+    Network,
+    /// connectTimeoutMS or socketTimeoutMS passed.
+    NetworkTimeout,
+    /// The server answered `ok: 0`, or a write concern error that retries may cure.
+    Command {
+        code: i32,
+    },
+    /// The server's bytes make no sense.
+    Protocol,
+    /// The caller asked for what cannot be: ended session, closed client, wrong order of calls.
+    InvalidOperation,
+    Configuration,
+}
+
+pub const TRANSIENT_TRANSACTION: &str = "TransientTransactionError";
+pub const UNKNOWN_COMMIT_RESULT: &str = "UnknownTransactionCommitResult";
+pub const RETRYABLE_WRITE: &str = "RetryableWriteError";
+pub const NO_WRITES_PERFORMED: &str = "NoWritesPerformed";
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Error {
+        Error(Box::new(Detail {
+            kind,
+            message: message.into(),
+            labels: Vec::new(),
+            reply: None,
+            before_handshake: false,
+        }))
+    }
+
+    pub fn protocol(message: impl Into<String>) -> Error {
+        Error::new(Kind::Protocol, message)
+    }
+
+    pub fn invalid_operation(message: impl Into<String>) -> Error {
+        Error::new(Kind::InvalidOperation, message)
+    }
+
+    pub fn client_closed() -> Error {
+        Error::invalid_operation("Cannot use MongoClient after close")
+    }
+
+    /// A server's error reply; `labels` come from its `errorLabels`.
+    pub fn command(
+        code: i32,
+        message: impl Into<String>,
+        labels: Vec<String>,
+        reply: RawDocumentBuf,
+    ) -> Error {
+        let mut error = Error::new(Kind::Command { code }, message);
+        error.0.labels = labels;
+        error.0.reply = Some(reply);
+        error
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    pub fn labels(&self) -> &[String] {
+        &self.0.labels
+    }
+
+    pub fn reply(&self) -> Option<&RawDocumentBuf> {
+        self.0.reply.as_ref()
+    }
+
+    pub fn has_label(&self, label: &str) -> bool {
+        self.0.labels.iter().any(|known| known == label)
+    }
+
+    pub fn add_label(&mut self, label: &str) {
+        if !self.has_label(label) {
+            self.0.labels.push(label.to_owned());
+        }
+    }
+
+    pub fn remove_label(&mut self, label: &str) {
+        self.0.labels.retain(|known| known != label);
+    }
+
+    /// Names the place ("localhost:27017: ...") as PyMongo's network errors do.
+    pub fn at(mut self, place: impl std::fmt::Display) -> Error {
+        self.0.message = format!("{place}: {}", self.0.message);
+        self
+    }
+
+    /// The connection was never usable: nothing of the operation can have reached the server.
+    pub fn in_handshake(mut self) -> Error {
+        self.0.before_handshake = true;
+        self
+    }
+
+    pub fn is_before_handshake(&self) -> bool {
+        self.0.before_handshake
+    }
+
+    pub fn code(&self) -> Option<i32> {
+        match self.0.kind {
+            Kind::Command { code } => Some(code),
+            _ => None,
+        }
+    }
+
+    pub fn is_network(&self) -> bool {
+        matches!(self.0.kind, Kind::Network | Kind::NetworkTimeout)
+    }
+
+    /// "not primary" and "node is recovering" codes (SDAM specification).
+    pub fn is_state_change(&self) -> bool {
+        matches!(self.code(), Some(10107 | 13435 | 10058 | 11600 | 11602 | 13436 | 189 | 91))
+    }
+
+    /// Retryable reads specification.
+    pub fn is_retryable_read(&self) -> bool {
+        self.is_network()
+            || self.is_state_change()
+            || matches!(self.code(), Some(89 | 7 | 6 | 9001 | 262 | 134))
+    }
+
+    /// Commit and abort are retried on the errors of retryable writes.
+    pub fn is_retryable_write(&self) -> bool {
+        self.is_network() || self.has_label(RETRYABLE_WRITE)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Error {
+        let kind = match error.kind() {
+            std::io::ErrorKind::TimedOut => Kind::NetworkTimeout,
+            std::io::ErrorKind::InvalidData => Kind::Protocol,
+            _ => Kind::Network,
+        };
+        Error::new(kind, error.to_string())
+    }
+}

@@ -8,6 +8,7 @@ pub mod net;
 pub mod ops;
 pub mod pool;
 pub mod session;
+pub mod settings;
 pub mod topology;
 pub mod wire;
 

@@ -1,1 +1,19 @@
-//! Room `codec`: see docs/architecture.md.
+//! Python objects to BSON bytes and back, with no document tree in between. Behaviour is that of PyMongo's
+//! `bson` package: the same types, options and exception classes. The room knows nothing of sockets or commands.
+
+mod batch;
+mod classes;
+mod decode;
+mod encode;
+mod errors;
+mod insert;
+mod keys;
+mod object;
+mod settings;
+mod types;
+
+pub use batch::{decode_array_of_documents, decode_next_in_array};
+pub use decode::decode_document;
+pub use encode::encode_document;
+pub use insert::encode_for_insert;
+pub use settings::CodecSettings;

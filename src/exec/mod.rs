@@ -1,1 +1,8 @@
-//! Room `exec`: see docs/architecture.md.
+//! Running one operation: select a server, check out a connection, send, read, and try again.
+
+pub mod client;
+pub mod extras;
+pub mod operation;
+pub mod retry;
+pub mod run;
+pub mod select;

@@ -1,1 +1,6 @@
-//! Room `ops`: see docs/architecture.md.
+//! Server commands that the engine itself makes or reads.
+
+pub mod crud;
+pub mod cursor;
+pub mod end_sessions;
+pub mod transaction;

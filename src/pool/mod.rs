@@ -1,1 +1,8 @@
-//! Room `pool`: see docs/architecture.md.
+//! Connections: made, lent, kept and closed, one pool for each server and event loop.
+
+pub mod checkout;
+pub mod connection;
+pub mod handshake;
+pub mod metadata;
+pub mod server;
+pub mod state;

@@ -2,8 +2,29 @@
 
 use pyo3::prelude::*;
 
+mod bson;
+mod client;
+mod cursor;
+mod errors;
+pub mod imports;
+mod insert;
+mod loop_driver;
+mod options;
+mod pending;
+mod scope;
+mod session;
+
 /// The extension module `ferromongo._core`.
 #[pymodule(gil_used = true)]
-fn _core(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<client::PyClient>()?;
+    module.add_class::<cursor::CursorCore>()?;
+    module.add_class::<cursor::SyncCursorCore>()?;
+    module.add_class::<cursor::AsyncCursorCore>()?;
+    module.add_class::<pending::PyPending>()?;
+    module.add_class::<scope::PyScope>()?;
+    module.add_class::<session::PySession>()?;
+    module.add_function(wrap_pyfunction!(bson::encode, module)?)?;
+    module.add_function(wrap_pyfunction!(bson::decode, module)?)?;
     Ok(())
 }

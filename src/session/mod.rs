@@ -1,1 +1,6 @@
-//! Room `session`: see docs/architecture.md.
+//! Logical sessions: server sessions and their pool, causal consistency, transactions.
+
+pub mod client;
+pub mod cluster_time;
+pub mod server;
+pub mod transaction;

@@ -1,1 +1,6 @@
-//! Room `wire`: see docs/architecture.md.
+//! Bytes in, bytes out: OP_MSG requests and replies.
+
+pub mod elements;
+pub mod framer;
+pub mod message;
+pub mod reply;

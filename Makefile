@@ -1,0 +1,86 @@
+# Everything a developer does here, one verb each; `make all` is what CI runs.
+# Needs Python 3.11+, cargo and a C linker; the tests' mongod needs libcurl4 and OpenSSL 3.
+
+PYTHON ?= python3
+VENV ?= .venv
+COUNT ?= 20
+SECONDS_PER_TARGET ?= 60
+export FERROMONGO_SPECS ?= $(abspath ../shared/specs)
+
+BIN := $(abspath $(VENV))/bin
+# The same interpreter for every cargo call, or pyo3 would be compiled anew for each.
+export PYO3_PYTHON := $(BIN)/python
+SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
+  $(shell find src python -type f -not -name '*.pyc' -not -name '*.so')
+
+.PHONY: help venv build develop demo test test-rust test-python format lint bench soak fuzz all clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+venv: $(VENV)/.installed  ## Create .venv with the development tools and the peers
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --group dev --group peers
+	touch $@
+
+build: $(VENV)/.wheel  ## Build the release wheel and install it into .venv
+$(VENV)/.wheel: $(VENV)/.installed $(SOURCES)
+	rm -rf dist
+	$(BIN)/maturin build --release --locked --interpreter $(BIN)/python --out dist
+	$(BIN)/pip install --quiet "$$(echo dist/ferromongo-*.whl)[embedded]"
+	$(BIN)/pip install --quiet --no-deps --force-reinstall dist/ferromongo-*.whl
+	touch $@
+
+develop: venv  ## Build quickly and install in place (light profile)
+	rm -f $(VENV)/.wheel
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --profile light --locked --extras embedded
+
+demo: build  ## Run the tours against a real replica set, then a short comparison
+	$(BIN)/python examples/tour.py
+	$(BIN)/python examples/tour_async.py
+	$(BIN)/python -m benches --quick
+
+test: test-rust test-python  ## Run all tests
+
+test-rust: venv  ## Run the tests that need no Python and no server
+	@test -d "$(FERROMONGO_SPECS)" || echo "No $(FERROMONGO_SPECS): the official scenarios are skipped."
+	cargo test --release --locked --no-default-features
+
+test-python: build  ## Run the Python tests on a real replica set
+	$(BIN)/pytest
+
+format: venv  ## Format Rust and Python
+	cargo fmt
+	$(BIN)/ruff check --quiet --fix-only .
+	$(BIN)/ruff format .
+
+lint: venv  ## Check formatting, lints, types and generated files
+	cargo fmt --check
+	cargo clippy --release --locked --all-targets -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python python/tools/async_to_sync.py --check
+
+bench: build  ## Compare with PyMongo, Motor and mongojet
+	$(BIN)/python -m benches
+
+soak: build  ## Repeat the fault tests COUNT times (20)
+	@for round in $$(seq $(COUNT)); do \
+	  echo "== round $$round of $(COUNT)"; $(BIN)/pytest -q tests/fault || exit 1; \
+	done
+
+fuzz:  ## Fuzz each target for SECONDS_PER_TARGET (needs cargo-fuzz and a nightly toolchain)
+	@for target in $$(cargo +nightly fuzz list); do \
+	  cargo +nightly fuzz run $$target -- -max_total_time=$(SECONDS_PER_TARGET) || exit 1; \
+	done
+
+all: lint test  ## What CI runs
+
+clean:  ## Remove what was built
+	rm -rf $(VENV) dist target .pytest_cache .mypy_cache .ruff_cache
+	find python tests benches examples -name __pycache__ -prune -exec rm -rf {} +
+	rm -f python/ferromongo/*.so

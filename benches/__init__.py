@@ -1,0 +1,1 @@
+"""ferromongo measured beside its peers, interleaved in one run: `python -m benches`."""

@@ -1,0 +1,95 @@
+"""The drivers that are measured, each opened so that one body of a workload fits all.
+
+A peer's client is PyMongo-shaped, so that workloads are written once; what its API does
+otherwise is bridged here (sessions) or, for mongojet, in a file of its own.
+"""
+
+import importlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from benches import mongojet_peer
+
+DATABASE = "ferromongo_bench"
+
+
+@dataclass(frozen=True)
+class OpenPeer:
+    name: str
+    database: Any
+    transaction: Callable[[], AbstractContextManager]  # asynchronous in the async group
+    close: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Peer:
+    name: str
+    kind: str  # "sync" or "async"
+    module: str
+    opener: Callable  # (peer, module, uri) -> OpenPeer, a coroutine function in the async group
+
+    def absence(self):
+        """Why this peer cannot be measured here, or None."""
+        try:
+            importlib.import_module(self.module)
+        except ImportError as error:
+            return str(error)
+        return None
+
+    def open(self, uri):
+        return self.opener(self.name, importlib.import_module(self.module), uri)
+
+
+def open_sync(name, module, uri):
+    client = module.MongoClient(uri)
+
+    @contextmanager
+    def transaction():
+        with client.start_session() as session, session.start_transaction():
+            yield session
+
+    return OpenPeer(name, client[DATABASE], transaction, client.close)
+
+
+async def open_async(name, module, uri):
+    client = module.AsyncMongoClient(uri)
+
+    @asynccontextmanager
+    async def transaction():
+        async with client.start_session() as session, await session.start_transaction():
+            yield session
+
+    return OpenPeer(name, client[DATABASE], transaction, client.close)
+
+
+async def open_motor(name, module, uri):
+    client = module.AsyncIOMotorClient(uri)
+
+    @asynccontextmanager
+    async def transaction():
+        async with await client.start_session() as session, session.start_transaction():
+            yield session
+
+    async def close():
+        client.close()
+
+    return OpenPeer(name, client[DATABASE], transaction, close)
+
+
+async def open_mongojet(name, module, uri):
+    client = await module.create_client(uri)
+    database = mongojet_peer.Database(client[DATABASE])
+    return OpenPeer(name, database, lambda: mongojet_peer.transaction(client), client.close)
+
+
+# The first of each kind is the reference: ratios are "peer divided by reference".
+PEERS = (
+    Peer("ferromongo", "sync", "ferromongo", open_sync),
+    Peer("pymongo", "sync", "pymongo", open_sync),
+    Peer("ferromongo", "async", "ferromongo", open_async),
+    Peer("pymongo", "async", "pymongo", open_async),
+    Peer("motor", "async", "motor.motor_asyncio", open_motor),
+    Peer("mongojet", "async", "mongojet", open_mongojet),
+)

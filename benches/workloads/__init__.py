@@ -1,0 +1,30 @@
+"""The workloads in the order of the table; each file is one, named as in MongoDB's
+driver benchmarking specification where it has one."""
+
+from benches.workloads import (
+    find_many_and_empty_the_cursor,
+    find_many_to_list,
+    find_one_by_id,
+    find_one_delayed,
+    find_one_tasks,
+    find_one_threads,
+    run_command,
+    small_doc_bulk_insert,
+    small_doc_insert_one,
+    transaction,
+)
+
+WORKLOADS = (
+    run_command.WORKLOAD,
+    find_one_by_id.WORKLOAD,
+    find_one_threads.WORKLOAD,
+    find_one_tasks.WORKLOAD,
+    find_one_delayed.WORKLOAD,
+    find_many_and_empty_the_cursor.TWEETS,
+    find_many_to_list.TWEETS,
+    find_many_and_empty_the_cursor.SMALL_DOCUMENTS,
+    find_many_to_list.SMALL_DOCUMENTS,
+    small_doc_insert_one.WORKLOAD,
+    small_doc_bulk_insert.WORKLOAD,
+    transaction.WORKLOAD,
+)

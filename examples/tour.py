@@ -1,0 +1,166 @@
+"""A tour of the API, and a money transfer that is all or nothing: `python examples/tour.py`.
+
+It starts a real three-member replica set of its own, or uses the one FERROMONGO_TEST_URI
+names. Change the import of `MongoClient` to pymongo's and it runs just the same.
+"""
+
+import os
+from contextlib import contextmanager
+
+from pymongo.errors import DuplicateKeyError
+from pymongo.read_concern import ReadConcern
+
+from ferromongo import ASCENDING, DESCENDING, MongoClient, ReadPreference
+from ferromongo.embedded import ReplicaSet
+
+
+def main():
+    with server_uri() as uri, MongoClient(uri) as client:
+        step("Connect")
+        print(f"server {client.server_info()['version']}, members {sorted(client.nodes)}")
+        client.drop_database("tour")
+        database = client["tour"]
+        write_and_read(database["planets"])
+        duplicate_key(database["planets"])
+        causal_consistency(client, database["planets"])
+        money_transfers(client, database["accounts"])
+        client.drop_database("tour")
+    step("Shown: reads and writes, errors, a causally consistent session, transactions")
+
+
+def write_and_read(planets):
+    step("insert_one, insert_many")
+    earth = planets.insert_one({"name": "Earth", "moons": 1, "radius_km": 6371})
+    print("inserted", earth.inserted_id)
+    many = planets.insert_many(
+        [
+            {"name": "Mercury", "moons": 0, "radius_km": 2440},
+            {"name": "Mars", "moons": 2, "radius_km": 3390},
+            {"name": "Neptune", "moons": 16, "radius_km": 24622},
+        ]
+    )
+    print("inserted", len(many.inserted_ids), "more")
+
+    step("find_one")
+    print(planets.find_one({"name": "Earth"}, {"_id": 0}))
+
+    step("find with a projection, sort and limit, to_list")
+    largest = planets.find({}, {"_id": 0, "name": 1}).sort("radius_km", DESCENDING).limit(2)
+    names = [planet["name"] for planet in largest.to_list()]
+    print(names)
+    expect(names, ["Neptune", "Earth"])
+
+    step("Iterate over a cursor")
+    for planet in planets.find({"moons": {"$gt": 0}}).sort("moons", ASCENDING):
+        print(f"  {planet['name']}: {planet['moons']} moons")
+
+    step("update_one, update_many, delete_one, count_documents")
+    print("updated", planets.update_one({"name": "Earth"}, {"$set": {"life": True}}).modified_count)
+    print("updated", planets.update_many({}, {"$inc": {"visits": 1}}).modified_count)
+    print("deleted", planets.delete_one({"name": "Mercury"}).deleted_count)
+    print("left", planets.count_documents({}))
+    expect(planets.count_documents({"visits": 1}), 3)
+
+
+def duplicate_key(planets):
+    step("A unique index refuses a second Earth")
+    planets.create_index("name", unique=True)
+    try:
+        planets.insert_one({"name": "Earth"})
+    except DuplicateKeyError as error:
+        print("DuplicateKeyError, code", error.code, "on", error.details["keyValue"])
+    else:
+        raise AssertionError("a duplicate was accepted")
+
+
+def causal_consistency(client, planets):
+    step("A causally consistent session reads its own write, even from a secondary")
+    with client.start_session(causal_consistency=True) as session:
+        planets.update_one({"name": "Mars"}, {"$set": {"rover": "Perseverance"}}, session=session)
+        replica = planets.with_options(
+            read_preference=ReadPreference.SECONDARY_PREFERRED, read_concern=ReadConcern("majority")
+        )
+        mars = replica.find_one({"name": "Mars"}, session=session)
+    print("Mars has", mars["rover"])
+
+
+def money_transfers(client, accounts):
+    step("Accounts")
+    accounts.insert_many([{"name": "Ada", "balance": 1000}, {"name": "Ben", "balance": 200}])
+    print(balances(accounts))
+
+    step("Ada sends Ben 100: both updates are committed")
+    expect(transfer_money(client, accounts, "Ada", "Ben", 100), True)
+    show_and_expect(accounts, {"Ada": 900, "Ben": 300})
+
+    step("Ben sends Ada 2000: his balance is too small")
+    expect(transfer_money(client, accounts, "Ben", "Ada", 2000), False)
+    show_and_expect(accounts, {"Ada": 900, "Ben": 300})
+
+    step("Ada sends Nobody 50: withdrawn already, so it must be rolled back")
+    expect(transfer_money(client, accounts, "Ada", "Nobody", 50), False)
+    show_and_expect(accounts, {"Ada": 900, "Ben": 300})
+
+
+class TransferRefused(Exception):
+    pass
+
+
+def transfer_money(client, accounts, sender, receiver, amount):
+    """Move `amount` and say whether it was moved; if not, nothing has changed."""
+    # The error is caught around the transaction: caught inside, the block would end well
+    # and commit what had been done so far.
+    try:
+        with client.start_session() as session, session.start_transaction():
+            withdrawn = accounts.update_one(
+                {"name": sender, "balance": {"$gte": amount}},
+                {"$inc": {"balance": -amount}},
+                session=session,
+            )
+            if withdrawn.matched_count == 0:
+                raise TransferRefused(f"{sender} does not exist or has less than {amount}")
+            print(f"  withdrew {amount} from {sender}")
+            deposited = accounts.update_one(
+                {"name": receiver}, {"$inc": {"balance": amount}}, session=session
+            )
+            if deposited.matched_count == 0:
+                raise TransferRefused(f"{receiver} does not exist")
+            print(f"  paid {amount} to {receiver}")
+    except TransferRefused as reason:
+        print(f"  rolled back: {reason}")
+        return False
+    print("  committed")
+    return True
+
+
+def balances(accounts):
+    return {account["name"]: account["balance"] for account in accounts.find()}
+
+
+def show_and_expect(accounts, right):
+    found = balances(accounts)
+    print("balances now", found)
+    expect(found, right)
+
+
+def expect(found, right):
+    if found != right:
+        raise AssertionError(f"found {found!r}, expected {right!r}")
+
+
+def step(title):
+    print(f"\n== {title}")
+
+
+@contextmanager
+def server_uri():
+    if uri := os.environ.get("FERROMONGO_TEST_URI"):
+        yield uri
+        return
+    print("starting a three-member replica set ...")
+    with ReplicaSet(members=3) as replica_set:
+        yield replica_set.uri
+
+
+if __name__ == "__main__":
+    main()

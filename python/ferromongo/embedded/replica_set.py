@@ -1,0 +1,275 @@
+"""A replica set of real mongods on this machine, with ways to hurt it and to make it well again."""
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from ferromongo.embedded.binary import find_mongod
+from ferromongo.embedded.supervised import ServerFailed, Supervised
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One mongod of the set; a restarted member has another `pid` but the same index and port."""
+
+    index: int
+    port: int
+    pid: int
+    host: str = "127.0.0.1"
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def uri(self) -> str:
+        """For a connection to this member alone."""
+        return f"mongodb://{self.address}/?directConnection=true"
+
+
+class ReplicaSet:
+    """`members` mongods as one replica set; the servers and their data end with the `with` block.
+
+    The set is complete when `start()` (or the `with` statement) returns: member 0 is the primary
+    and the others are secondaries that replicate. Elections take about two seconds. `parameters`
+    are server parameters (`--setParameter`); fail points are enabled. With `port`, the members
+    listen there and on the ports after it; else on free ones. `directory` holds the data for the
+    time being (the system's directory for temporary files when None). A set that is not closed
+    ends with its process, even when that is killed.
+    """
+
+    def __init__(
+        self,
+        members: int = 1,
+        *,
+        port: int | None = None,
+        directory: str | Path | None = None,
+        mongod: str | Path | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        timeout: float = 60,
+    ) -> None:
+        if members < 1:
+            raise ValueError("a replica set has at least one member")
+        # A name of its own: a client of a set that is gone must not mistake this one for it.
+        self.name = f"ferromongo-{secrets.token_hex(3)}"
+        self._ports = [port + n if port else 0 for n in range(members)]
+        self._directory = str(directory) if directory is not None else None
+        self._mongod = mongod
+        self._parameters = {**PARAMETERS, **(parameters or {})}
+        self._timeout = timeout
+        self._supervised: Supervised | None = None
+        self._members: list[Member] = []
+
+    def start(self) -> Self:
+        if self._supervised is not None:
+            raise RuntimeError("the replica set has been started already")
+        self._supervised = Supervised(self._command(), self._directory, self._timeout)
+        try:
+            self._start(dict(enumerate(self._ports)))
+            self._initiate()
+            self.recover()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Ends all members and removes their data. May be called twice."""
+        if self._supervised is not None:
+            self._supervised.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def members(self) -> list[Member]:
+        return list(self._members)
+
+    @property
+    def uri(self) -> str:
+        hosts = ",".join(member.address for member in self._members)
+        return f"mongodb://{hosts}/?replicaSet={self.name}"
+
+    @property
+    def directory(self) -> Path:
+        """Holds `member-N` (data) and `member-N.log` of every member while the set runs."""
+        return self._servers.directory
+
+    @property
+    def primary(self) -> Member:
+        """The member that takes writes now; waits for an election that is under way."""
+
+        def find() -> Member | None:
+            return next((m for m in self._alive() if _says(m, "isWritablePrimary")), None)
+
+        return self._wait_for("a primary", find)
+
+    @property
+    def secondaries(self) -> list[Member]:
+        return [member for member in self._alive() if _says(member, "secondary")]
+
+    def kill(self, member: Member | int) -> None:
+        """SIGKILL: the member is gone at once, without a word to the others."""
+        self._servers.ask("kill", str(_index(member)))
+
+    def stop(self, member: Member | int) -> None:
+        """SIGTERM: the member steps down, closes its data and ends."""
+        self._servers.ask("stop", str(_index(member)))
+
+    def restart(self, member: Member | int) -> Member:
+        """Starts a killed or stopped member on its old port and data; it rejoins by itself.
+
+        A member that runs is stopped first. `recover` waits until it has rejoined.
+        """
+        index = _index(member)
+        if self._servers.ask("alive")[str(index)]:
+            self.stop(index)
+        self._start({index: self._members[index].port})
+        return self._members[index]
+
+    def recover(self) -> None:
+        """Restarts what is down; returns when there are a primary and only secondaries beside."""
+        alive = self._servers.ask("alive")
+        self._start({m.index: m.port for m in self._members if not alive[str(m.index)]})
+
+        def complete() -> bool:
+            with _client(self.primary) as client:
+                # Replicated everywhere: cluster time keys exist, a majority is what it should be.
+                status = client.admin.command("replSetGetStatus")
+                states = sorted(member["stateStr"] for member in status["members"])
+                if states != ["PRIMARY"] + ["SECONDARY"] * (len(self._members) - 1):
+                    return False
+                note = {"appendOplogNote": 1, "data": {"ferromongo": "complete"}}
+                concern = {"w": len(self._members), "wtimeout": 5000}
+                reply = client.admin.command({**note, "writeConcern": concern})
+                return "writeConcernError" not in reply
+
+        self._wait_for("a complete replica set", complete)
+
+    def step_down(self) -> Member:
+        """The primary hands over to a secondary; returns the new primary.
+
+        The only member of a set of one is elected again at once.
+        """
+        old = self.primary
+        with _client(old) as client:
+            alone = len(self._members) == 1
+            patience = 0 if alone else 10
+            client.admin.command(
+                {"replSetStepDown": 60, "secondaryCatchUpPeriodSecs": patience, "force": alone}
+            )
+            if not alone:
+                self._wait_for("another primary", lambda: self.primary.index != old.index)
+            # Lifts the 60 seconds in which the old primary would refuse to be elected.
+            client.admin.command("replSetFreeze", 0)
+        return self.primary
+
+    def _command(self) -> list[str]:
+        command = [str(self._mongod or find_mongod()), "--replSet", self.name, *FLAGS]
+        for name, value in self._parameters.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            command += ["--setParameter", f"{name}={text}"]
+        return command
+
+    @property
+    def _servers(self) -> Supervised:
+        if self._supervised is None:
+            raise RuntimeError("the replica set has not been started")
+        return self._supervised
+
+    def _start(self, ports: Mapping[int, int]) -> None:
+        if not ports:
+            return
+        started = self._servers.ask("start", {str(index): port for index, port in ports.items()})
+        members = {member.index: member for member in self._members}
+        for index, server in started.items():
+            members[int(index)] = Member(int(index), server["port"], server["pid"])
+        self._members = [members[index] for index in sorted(members)]
+
+    def _initiate(self) -> None:
+        config = {
+            "_id": self.name,
+            "members": [{"_id": m.index, "host": m.address} for m in self._members],
+            "settings": {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500},
+        }
+        with _client(self._members[0]) as client:
+            client.admin.command("replSetInitiate", config)
+
+            def elected() -> bool:
+                # Asked to stand for election, member 0 need not wait for the election timeout,
+                # and with equal priorities no later primary is voted out in its favour.
+                with contextlib.suppress(OperationFailure):
+                    client.admin.command("replSetStepUp")
+                return bool(client.admin.command("hello")["isWritablePrimary"])
+
+            self._wait_for("the first election", elected)
+
+    def _alive(self) -> list[Member]:
+        alive = self._servers.ask("alive")
+        return [member for member in self._members if alive[str(member.index)]]
+
+    def _wait_for(self, what: str, attempt: Callable[[], T | None]) -> T:
+        """Asks until the answer is true; a server's refusal means "not yet"."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            problem: Exception | None = None
+            try:
+                if answer := attempt():
+                    return answer
+            except PyMongoError as error:
+                problem = error
+            if time.monotonic() > deadline:
+                raise ServerFailed(f"no {what} after {self._timeout} s") from problem
+            time.sleep(0.03)
+
+
+def _index(member: Member | int) -> int:
+    return member if isinstance(member, int) else member.index
+
+
+def _says(member: Member, role: str) -> bool:
+    try:
+        with _client(member) as client:
+            return bool(client.admin.command("hello").get(role))
+    except PyMongoError:
+        return False
+
+
+@contextlib.contextmanager
+def _client(member: Member) -> Iterator[MongoClient[dict[str, Any]]]:
+    # Short-lived: between calls a replica set keeps no thread and no socket in the user's process.
+    with MongoClient[dict[str, Any]](
+        member.uri, serverSelectionTimeoutMS=5000, socketTimeoutMS=20000, retryWrites=False
+    ) as client:
+        yield client
+
+
+FLAGS = (
+    "--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet",
+    "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "128",
+)  # fmt: skip
+
+PARAMETERS = {
+    "enableTestCommands": 1,
+    "diagnosticDataCollectionEnabled": False,
+    # A stopped primary would otherwise wait 15 seconds for its clients to leave.
+    "shutdownTimeoutMillisForSignaledShutdown": 100,
+}

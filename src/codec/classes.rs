@@ -1,0 +1,328 @@
+//! The value classes of `bson`, ready to be made without running their Python constructors: a decoder that runs
+//! no Python code is faster and may hold the garbage collector off. The classes stay PyMongo's own.
+//!
+//! `bson.ObjectId` and its like keep their state in `__slots__`. A slot's place in the object is read from the
+//! class at start-up; where it is not an ordinary slot, the attribute is set the ordinary way.
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyString, PyType};
+
+use super::errors::{Made, Raised};
+use super::object::owned;
+use crate::py::imports::{self, Import};
+
+pub struct Classes {
+    pub object_id: SlotClass<1>,
+    pub timestamp: SlotClass<2>,
+    pub decimal128: SlotClass<2>,
+    pub regex: SlotClass<2>,
+    pub datetime_ms: SlotClass<1>,
+    pub uuid: SlotClass<2>,
+    /// collection, id, database, further fields
+    pub db_ref: SlotClass<4>,
+    pub int64: Int64Class,
+    pub binary: ValueSubclass,
+    pub code: ValueSubclass,
+    pub min_key: Py<PyAny>,
+    pub max_key: Py<PyAny>,
+    pub datetime: Py<PyType>,
+    pub uuid_unknown_safety: Py<PyAny>,
+    pub bson_utc: Py<PyAny>,
+    pub standard_utc: Py<PyAny>,
+    pub key_id: Py<PyString>,
+}
+
+impl Classes {
+    pub fn get(py: Python<'_>) -> PyResult<&'static Classes> {
+        static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
+        CLASSES.get_or_try_init(py, || {
+            Ok(Classes {
+                object_id: SlotClass::new(py, &imports::OBJECT_ID, ["_ObjectId__id"])?,
+                timestamp: SlotClass::new(py, &imports::TIMESTAMP, ["_Timestamp__time", "_Timestamp__inc"])?,
+                decimal128: SlotClass::new(py, &imports::DECIMAL128, ["_Decimal128__high", "_Decimal128__low"])?,
+                regex: SlotClass::new(py, &imports::REGEX, ["pattern", "flags"])?,
+                datetime_ms: SlotClass::new(py, &imports::DATETIME_MS, ["_value"])?,
+                uuid: SlotClass::new(py, &imports::UUID, ["int", "is_safe"])?,
+                db_ref: SlotClass::new(
+                    py,
+                    &imports::DB_REF,
+                    ["_DBRef__collection", "_DBRef__id", "_DBRef__database", "_DBRef__kwargs"],
+                )?,
+                int64: Int64Class::new(py)?,
+                binary: ValueSubclass::new(py, &imports::BINARY, "_Binary__subtype")?,
+                code: ValueSubclass::new(py, &imports::CODE, "_Code__scope")?,
+                min_key: imports::MIN_KEY.get(py)?.clone().unbind(),
+                max_key: imports::MAX_KEY.get(py)?.clone().unbind(),
+                datetime: py.get_type::<pyo3::types::PyDateTime>().unbind(),
+                uuid_unknown_safety: imports::SAFE_UUID.get(py)?.getattr("unknown")?.unbind(),
+                bson_utc: imports::BSON_UTC.get(py)?.clone().unbind(),
+                standard_utc: pyo3::types::PyTzInfo::utc(py)?.to_owned().into_any().unbind(),
+                key_id: PyString::intern(py, "_id").unbind(),
+            })
+        })
+    }
+}
+
+/// A class whose instances are made of `N` slots.
+pub struct SlotClass<const N: usize> {
+    pub class: Py<PyType>,
+    slots: [Slot; N],
+    collected: bool,
+}
+
+struct Slot {
+    name: Py<PyString>,
+    offset: Option<isize>,
+}
+
+impl<const N: usize> SlotClass<N> {
+    fn new(py: Python<'_>, import: &'static Import, names: [&str; N]) -> PyResult<Self> {
+        let class = import.class(py)?;
+        let slots = names.map(|name| Slot { name: PyString::intern(py, name).unbind(), offset: slot_offset(class, name) });
+        // SAFETY: a live class; reads its flags.
+        let collected = unsafe { ffi::PyType_HasFeature(class.as_type_ptr(), ffi::Py_TPFLAGS_HAVE_GC) } != 0;
+        Ok(SlotClass { class: class.clone().unbind(), slots, collected })
+    }
+
+    /// A new instance. `atomic` instances hold only strings and numbers, so they can't be part of a cycle and
+    /// the collector need not visit them.
+    #[inline]
+    pub fn make<'py>(&self, py: Python<'py>, values: [Bound<'py, PyAny>; N], atomic: bool) -> Made<'py> {
+        let object = allocate(py, self.class.bind(py), 0)?;
+        if atomic && self.collected {
+            // SAFETY: an instance of a type that takes part in collection; nobody else has seen it yet.
+            unsafe { ffi::PyObject_GC_UnTrack(object.as_ptr().cast()) };
+        }
+        for (slot, value) in self.slots.iter().zip(values) {
+            slot.fill(&object, value)?;
+        }
+        Ok(object)
+    }
+
+    /// What slot `N` of an exact instance holds; None when it is empty or not an ordinary slot.
+    #[inline]
+    pub fn slot<'py>(&self, object: &Bound<'py, PyAny>, index: usize) -> Option<Bound<'py, PyAny>> {
+        debug_assert!(object.get_type().is(&self.class));
+        let offset = self.slots[index].offset?;
+        // SAFETY: an exact instance of the class whose descriptor told the offset: a pointer to an object or
+        // null lies there. The GIL is held until the new reference is made.
+        unsafe {
+            let place = object.as_ptr().byte_offset(offset).cast::<*mut ffi::PyObject>();
+            Bound::from_borrowed_ptr_or_opt(object.py(), *place)
+        }
+    }
+}
+
+impl Slot {
+    #[inline]
+    fn fill<'py>(&self, object: &Bound<'py, PyAny>, value: Bound<'py, PyAny>) -> Result<(), Raised> {
+        match self.offset {
+            // SAFETY: `object` is a new exact instance of the class whose descriptor told the offset; the place
+            // is null so far and takes over the reference.
+            Some(offset) => unsafe {
+                *object.as_ptr().byte_offset(offset).cast::<*mut ffi::PyObject>() = value.into_ptr();
+                Ok(())
+            },
+            None => set_plainly(object, self.name.bind(object.py()), &value),
+        }
+    }
+}
+
+/// Where instances keep the slot `name`, if it is one that may hold any object.
+fn slot_offset(class: &Bound<'_, PyType>, name: &str) -> Option<isize> {
+    let descriptor = class.getattr("__dict__").ok()?.get_item(name).ok()?;
+    // SAFETY: the exact type is checked before the cast; a member descriptor of a live class points to its
+    // definition, which lives as long as the class (and we keep the class).
+    unsafe {
+        if ffi::Py_TYPE(descriptor.as_ptr()) != &raw mut ffi::PyMemberDescr_Type {
+            return None;
+        }
+        let member = &*(*descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>()).d_member;
+        (member.type_code == ffi::Py_T_OBJECT_EX && member.offset > 0).then_some(member.offset)
+    }
+}
+
+/// `object.__setattr__`, whatever the class made of it (a UUID refuses assignments).
+fn set_plainly(object: &Bound<'_, PyAny>, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> Result<(), Raised> {
+    // SAFETY: live references; the callee adds its own.
+    match unsafe { ffi::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(Raised),
+    }
+}
+
+#[inline]
+fn allocate<'py>(py: Python<'py>, class: &Bound<'py, PyType>, items: isize) -> Made<'py> {
+    // SAFETY: a live class; every ready type has an allocator, which makes a zeroed instance.
+    unsafe {
+        let class = class.as_type_ptr();
+        let allocator = (*class).tp_alloc.unwrap_or(ffi::PyType_GenericAlloc);
+        owned(py, allocator(class, items))
+    }
+}
+
+/// `bson.Int64`, an `int` subclass without state of its own.
+pub struct Int64Class {
+    pub class: Py<PyType>,
+    /// Whether `int` keeps 30-bit digits behind one machine word of size and sign, and the bits of that word
+    /// which a subclass copies. None: make instances through `int.__new__`.
+    word_mask: Option<usize>,
+}
+
+impl Int64Class {
+    fn new(py: Python<'_>) -> PyResult<Self> {
+        let class = imports::INT64.class(py)?.clone();
+        let known = py.version_info() < (3, 15)
+            && py.import("sys")?.getattr("int_info")?.getattr("bits_per_digit")?.extract::<u32>()? == 30
+            && class.getattr("__itemsize__")?.extract::<usize>()? == size_of::<u32>()
+            && class.getattr("__dictoffset__")?.extract::<isize>()? == 0;
+        // From 3.12 on, bit 2 of the word marks the interpreter's shared small integers.
+        let mask = if py.version_info() < (3, 12) { usize::MAX } else { !0b100 };
+        Ok(Int64Class { class: class.unbind(), word_mask: known.then_some(mask) })
+    }
+
+    #[inline]
+    pub fn make<'py>(&self, py: Python<'py>, value: i64) -> Made<'py> {
+        let plain = super::object::integer(py, value)?;
+        let Some(mask) = self.word_mask else { return subclass_new(&plain, int_new, self.class.bind(py)) };
+        let digits = match value.unsigned_abs() {
+            0..=0x3FFF_FFFF => 1,
+            0x4000_0000..=0x0FFF_FFFF_FFFF_FFFF => 2,
+            _ => 3,
+        };
+        let object = allocate(py, self.class.bind(py), digits as isize)?;
+        // SAFETY: both are int objects: a header, one word for size and sign, then the digits. `plain` has
+        // `digits` of them (a zero has room for one), `object` was allocated with as many. It is new, and
+        // nobody else has seen it.
+        unsafe {
+            let from = plain.as_ptr().byte_add(size_of::<ffi::PyObject>()).cast::<usize>();
+            let to = object.as_ptr().byte_add(size_of::<ffi::PyObject>()).cast::<usize>();
+            *to = *from & mask;
+            std::ptr::copy_nonoverlapping(from.add(1).cast::<u32>(), to.add(1).cast::<u32>(), digits);
+        }
+        Ok(object)
+    }
+}
+
+/// `bson.Binary` and `bson.Code`: a bytes or str with one further attribute.
+pub struct ValueSubclass {
+    pub class: Py<PyType>,
+    attribute: Py<PyString>,
+}
+
+impl ValueSubclass {
+    fn new(py: Python<'_>, import: &'static Import, attribute: &str) -> PyResult<Self> {
+        Ok(ValueSubclass { class: import.class(py)?.clone().unbind(), attribute: PyString::intern(py, attribute).unbind() })
+    }
+
+    pub fn from_bytes<'py>(&self, bytes: &Bound<'py, PyAny>, attribute: &Bound<'py, PyAny>) -> Made<'py> {
+        self.with_attribute(subclass_new(bytes, bytes_new, self.class.bind(bytes.py()))?, attribute)
+    }
+
+    pub fn from_text<'py>(&self, text: &Bound<'py, PyAny>, attribute: &Bound<'py, PyAny>) -> Made<'py> {
+        self.with_attribute(subclass_new(text, text_new, self.class.bind(text.py()))?, attribute)
+    }
+
+    fn with_attribute<'py>(&self, object: Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Made<'py> {
+        set_plainly(&object, self.attribute.bind(object.py()), value)?;
+        Ok(object)
+    }
+}
+
+/// `base.__new__(class, value)`, past a `__new__` or `__init__` written in Python.
+fn subclass_new<'py>(value: &Bound<'py, PyAny>, base_new: fn() -> Option<ffi::newfunc>, class: &Bound<'py, PyType>) -> Made<'py> {
+    let arguments = (value,).into_pyobject(value.py()).map_err(|error| {
+        error.restore(value.py());
+        Raised
+    })?;
+    let new = base_new().expect("int, bytes and str have a constructor");
+    // SAFETY: `class` derives from the type whose constructor this is; the arguments are a live tuple.
+    owned(value.py(), unsafe { new(class.as_type_ptr(), arguments.as_ptr(), std::ptr::null_mut()) })
+}
+
+fn int_new() -> Option<ffi::newfunc> {
+    // SAFETY: a built-in type, ready since the interpreter's start.
+    unsafe { ffi::PyLong_Type.tp_new }
+}
+
+fn bytes_new() -> Option<ffi::newfunc> {
+    // SAFETY: as above.
+    unsafe { ffi::PyBytes_Type.tp_new }
+}
+
+fn text_new() -> Option<ffi::newfunc> {
+    // SAFETY: as above.
+    unsafe { ffi::PyUnicode_Type.tp_new }
+}
+
+// ---- datetime
+
+/// The calendar fields of a datetime.
+#[derive(Clone, Copy)]
+pub struct Fields {
+    pub year: i32,
+    pub month: u8,
+    pub day: u8,
+    pub hour: u8,
+    pub minute: u8,
+    pub second: u8,
+    pub microsecond: u32,
+}
+
+/// `datetime.datetime(..., tzinfo=tz)`.
+pub fn make_datetime<'py>(py: Python<'py>, fields: Fields, tz: Option<&Py<PyAny>>) -> Made<'py> {
+    // SAFETY: `datetime_api` is not null; the callee checks the ranges and takes no reference it does not add.
+    unsafe {
+        let api = datetime_api(py)?;
+        owned(
+            py,
+            (api.DateTime_FromDateAndTime)(
+                fields.year,
+                fields.month.into(),
+                fields.day.into(),
+                fields.hour.into(),
+                fields.minute.into(),
+                fields.second.into(),
+                fields.microsecond as i32,
+                tz.map_or_else(|| ffi::Py_None(), |tz| tz.as_ptr()),
+                api.DateTimeType,
+            ),
+        )
+    }
+}
+
+pub fn is_datetime(object: &Bound<'_, PyAny>) -> bool {
+    object.is_instance_of::<pyo3::types::PyDateTime>()
+}
+
+/// The fields of a datetime, and its tzinfo as a bare address to compare (null for a naive one).
+pub fn fields_of(datetime: &Bound<'_, PyAny>) -> (Fields, *const ffi::PyObject) {
+    let pointer = datetime.as_ptr();
+    // SAFETY: `datetime` passed `is_datetime` (or the exact check): the accessors read its fixed layout.
+    unsafe {
+        let fields = Fields {
+            year: ffi::PyDateTime_GET_YEAR(pointer),
+            month: ffi::PyDateTime_GET_MONTH(pointer) as u8,
+            day: ffi::PyDateTime_GET_DAY(pointer) as u8,
+            hour: ffi::PyDateTime_DATE_GET_HOUR(pointer) as u8,
+            minute: ffi::PyDateTime_DATE_GET_MINUTE(pointer) as u8,
+            second: ffi::PyDateTime_DATE_GET_SECOND(pointer) as u8,
+            microsecond: ffi::PyDateTime_DATE_GET_MICROSECOND(pointer) as u32,
+        };
+        let tz = ffi::PyDateTime_DATE_GET_TZINFO(pointer);
+        (fields, if tz == ffi::Py_None() { std::ptr::null() } else { tz })
+    }
+}
+
+fn datetime_api(_py: Python<'_>) -> Result<&'static ffi::PyDateTime_CAPI, Raised> {
+    // SAFETY: the GIL is held; once imported, the table lives as long as the process.
+    unsafe {
+        if ffi::PyDateTimeAPI().is_null() {
+            ffi::PyDateTime_IMPORT();
+        }
+        ffi::PyDateTimeAPI().as_ref().ok_or(Raised)
+    }
+}
+

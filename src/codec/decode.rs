@@ -1,0 +1,254 @@
+//! BSON to Python: documents, arrays and the choice by type byte. Every length is checked against the document
+//! around it before use, so malformed bytes raise `InvalidBSON` and nothing is read outside the slice.
+
+use pyo3::prelude::*;
+
+use super::classes::Classes;
+use super::errors::{Made, Nested, OrRaise, Raised, as_invalid_bson, invalid_bson};
+use super::keys::Key;
+use super::object::{self, CollectorPause};
+use super::settings::{CodecSettings, DocumentClass};
+use super::types::{binary, code, datetime, db_ref, number, object_id, regex, text};
+
+/// One complete BSON document to an object of the document class.
+pub fn decode_document<'py>(py: Python<'py>, bytes: &[u8], settings: &CodecSettings) -> PyResult<Bound<'py, PyAny>> {
+    // A reply or an export rather than a record: enough objects for the collector to look at them many times.
+    let _pause = (bytes.len() > LARGE && settings.is_plain()).then(|| CollectorPause::begin(py));
+    let mut decoder = Decoder::new(py, settings);
+    decoder.top_level(bytes).map_err(|raised| raised.into_error(py))
+}
+
+pub struct Decoder<'a, 'py> {
+    pub py: Python<'py>,
+    pub settings: &'a CodecSettings,
+    pub classes: &'static Classes,
+    /// Items of the arrays being read, innermost last: a list is made when its length is known.
+    items: Vec<Bound<'py, PyAny>>,
+    depth: u32,
+}
+
+impl<'a, 'py> Decoder<'a, 'py> {
+    pub fn new(py: Python<'py>, settings: &'a CodecSettings) -> Self {
+        Decoder { py, settings, classes: settings.classes, items: Vec::new(), depth: 0 }
+    }
+
+    fn top_level(&mut self, bytes: &[u8]) -> Made<'py> {
+        let mut at = 0;
+        if bytes.len() < SMALLEST {
+            return Err(invalid_bson(self.py, "not enough data for a BSON document"));
+        }
+        let whole = self.extent(bytes, &mut at)?;
+        if at != bytes.len() {
+            return Err(invalid_bson(self.py, "the document's length is not that of the data"));
+        }
+        self.document(whole)
+    }
+
+    /// The bytes of the document or array at `at`: length prefix, elements, terminator. Moves `at` behind it.
+    #[inline]
+    pub fn extent<'b>(&self, data: &'b [u8], at: &mut usize) -> Result<&'b [u8], Raised> {
+        let start = *at;
+        let size = self.length(data, at)?;
+        match data.get(start..start + size) {
+            Some(whole) if size >= SMALLEST && whole[size - 1] == 0 => {
+                *at = start + size;
+                Ok(whole)
+            }
+            _ => Err(invalid_bson(self.py, "bad length or end of a document")),
+        }
+    }
+
+    /// A document as an object of the document class, never as a DBRef.
+    pub fn document(&mut self, whole: &[u8]) -> Made<'py> {
+        match &self.settings.document_class {
+            DocumentClass::Dict => Ok(self.dict(whole)?.0),
+            DocumentClass::Raw(class) => raw_document(self.py, class, whole, self.settings),
+            DocumentClass::Mapping(class) => Ok(self.mapping(class, whole)?.0),
+        }
+    }
+
+    /// A document inside another one: it may be a DBRef.
+    #[inline]
+    pub fn embedded(&mut self, data: &[u8], at: &mut usize) -> Made<'py> {
+        let whole = self.extent(data, at)?;
+        let (document, fields) = match &self.settings.document_class {
+            DocumentClass::Dict => self.dict(whole)?,
+            DocumentClass::Raw(class) => return raw_document(self.py, class, whole, self.settings),
+            DocumentClass::Mapping(class) => self.mapping(class, whole)?,
+        };
+        if fields == (db_ref::HAS_REF | db_ref::HAS_ID) {
+            return db_ref::from_document(self, document);
+        }
+        Ok(document)
+    }
+
+    fn dict(&mut self, whole: &[u8]) -> Result<(Bound<'py, PyAny>, u8), Raised> {
+        let _nested = self.nest(DECODING_DOCUMENT)?;
+        let dict = object::dict(self.py)?;
+        let data = &whole[..whole.len() - 1];
+        let (mut at, mut fields) = (4, 0);
+        while at < data.len() {
+            let (key, value) = self.element(data, &mut at)?;
+            fields |= db_ref::marks(key.bytes(data));
+            let name = key.name(self.py, data, self.settings)?;
+            object::dict_set(&dict, &name, &value)?;
+        }
+        self.depth -= 1;
+        Ok((dict, fields))
+    }
+
+    fn mapping(&mut self, class: &Py<PyAny>, whole: &[u8]) -> Result<(Bound<'py, PyAny>, u8), Raised> {
+        let _nested = self.nest(DECODING_DOCUMENT)?;
+        let document = class.bind(self.py).call0().or_raise(self.py)?;
+        let data = &whole[..whole.len() - 1];
+        let (mut at, mut fields) = (4, 0);
+        while at < data.len() {
+            let (key, value) = self.element(data, &mut at)?;
+            fields |= db_ref::marks(key.bytes(data));
+            let name = key.name(self.py, data, self.settings)?;
+            object::set_item(&document, &name, &value)?;
+        }
+        self.depth -= 1;
+        Ok((document, fields))
+    }
+
+    #[inline]
+    fn element(&mut self, data: &[u8], at: &mut usize) -> Result<(Key, Bound<'py, PyAny>), Raised> {
+        let tag = data[*at];
+        let key = Key::scan(self.py, data, *at + 1)?;
+        *at = key.end + 1;
+        Ok((key, self.value(tag, data, at, &key)?))
+    }
+
+    fn array(&mut self, data: &[u8], at: &mut usize) -> Made<'py> {
+        let whole = self.extent(data, at)?;
+        let _nested = self.nest(DECODING_ARRAY)?;
+        let base = self.items.len();
+        let data = &whole[..whole.len() - 1];
+        let mut at = 4;
+        while at < data.len() {
+            // The names of array elements count up; only their ends matter.
+            match self.element(data, &mut at) {
+                Ok((_, value)) => self.items.push(value),
+                Err(raised) => {
+                    self.items.truncate(base);
+                    return Err(raised);
+                }
+            }
+        }
+        self.depth -= 1;
+        object::list(self.py, &mut self.items, base)
+    }
+
+    #[inline]
+    pub fn value(&mut self, tag: u8, data: &[u8], at: &mut usize, key: &Key) -> Made<'py> {
+        let value = match tag {
+            0x02 | 0x0E => text::decode(self, data, at),
+            0x10 => object::integer(self.py, i32::from_le_bytes(self.take(data, at)?).into()),
+            0x0A | 0x06 => Ok(object::none(self.py)),
+            0x08 => self.boolean(data, at),
+            0x03 => self.embedded(data, at).map_err(|raised| as_invalid_bson(self.py, raised)),
+            0x04 => self.array(data, at).map_err(|raised| as_invalid_bson(self.py, raised)),
+            0x07 => object_id::decode(self, data, at),
+            0x01 => object::float(self.py, f64::from_le_bytes(self.take(data, at)?)),
+            0x12 => self.classes.int64.make(self.py, i64::from_le_bytes(self.take(data, at)?)),
+            0x09 => datetime::decode(self, i64::from_le_bytes(self.take(data, at)?)),
+            _ => self.rare_value(tag, data, at, key),
+        }?;
+        match &self.settings.decoders {
+            None => Ok(value),
+            Some(decoders) => self.custom(decoders.bind(self.py), value),
+        }
+    }
+
+    #[inline(never)]
+    fn rare_value(&mut self, tag: u8, data: &[u8], at: &mut usize, key: &Key) -> Made<'py> {
+        match tag {
+            0x05 => binary::decode(self, data, at),
+            0x0B => regex::decode(self, data, at),
+            0x0C => db_ref::decode_pointer(self, data, at),
+            0x0D => code::decode(self, data, at),
+            0x0F => code::decode_with_scope(self, data, at).map_err(|raised| as_invalid_bson(self.py, raised)),
+            0x11 => number::decode_timestamp(self, data, at),
+            0x13 => number::decode_decimal128(self, data, at),
+            0xFF => self.classes.min_key.bind(self.py).call0().or_raise(self.py),
+            0x7F => self.classes.max_key.bind(self.py).call0().or_raise(self.py),
+            unknown => {
+                let field = String::from_utf8_lossy(key.bytes(data));
+                let message = format!("unknown BSON type 0x{unknown:02x} in field '{field}'; is this driver recent enough?");
+                Err(invalid_bson(self.py, &message))
+            }
+        }
+    }
+
+    fn boolean(&self, data: &[u8], at: &mut usize) -> Made<'py> {
+        match self.take(data, at)? {
+            [0] => Ok(object::boolean(self.py, false)),
+            [1] => Ok(object::boolean(self.py, true)),
+            [other] => Err(invalid_bson(self.py, &format!("invalid boolean value: {other:x}"))),
+        }
+    }
+
+    /// A type codec of the user's, chosen by the exact type of what was decoded.
+    #[cold]
+    fn custom(&self, decoders: &Bound<'py, pyo3::types::PyDict>, value: Bound<'py, PyAny>) -> Made<'py> {
+        match decoders.get_item(value.get_type()).or_raise(self.py)? {
+            Some(decode) => decode.call1((value,)).or_raise(self.py),
+            None => Ok(value),
+        }
+    }
+
+    // ---- pieces for the files in `types`
+
+    #[inline]
+    pub fn take<const N: usize>(&self, data: &[u8], at: &mut usize) -> Result<[u8; N], Raised> {
+        match data.get(*at..*at + N) {
+            Some(bytes) => {
+                *at += N;
+                Ok(bytes.try_into().expect("N bytes"))
+            }
+            None => Err(self.cut_short()),
+        }
+    }
+
+    #[inline]
+    pub fn take_slice<'b>(&self, data: &'b [u8], at: &mut usize, length: usize) -> Result<&'b [u8], Raised> {
+        match data.get(*at..*at + length) {
+            Some(bytes) => {
+                *at += length;
+                Ok(bytes)
+            }
+            None => Err(self.cut_short()),
+        }
+    }
+
+    /// A length prefix: an int32 that must not be negative.
+    #[inline]
+    pub fn length(&self, data: &[u8], at: &mut usize) -> Result<usize, Raised> {
+        let length = i32::from_le_bytes(self.take(data, at)?);
+        usize::try_from(length).map_err(|_| invalid_bson(self.py, "negative length"))
+    }
+
+    #[cold]
+    fn cut_short(&self) -> Raised {
+        invalid_bson(self.py, "a value ends after its document")
+    }
+
+    /// One level down. Levels left through an error need no counting back: the whole decoder is dropped then.
+    #[inline]
+    fn nest(&mut self, what: &'static std::ffi::CStr) -> Result<Nested, Raised> {
+        self.depth += 1;
+        Nested::enter(self.py, self.depth, what)
+    }
+}
+
+fn raw_document<'py>(py: Python<'py>, class: &Py<PyAny>, whole: &[u8], settings: &CodecSettings) -> Made<'py> {
+    let bytes = object::bytes(py, whole)?;
+    class.bind(py).call1((bytes, &settings.options)).or_raise(py)
+}
+
+/// Length, no elements, terminator.
+const SMALLEST: usize = 5;
+const LARGE: usize = 16 * 1024;
+const DECODING_DOCUMENT: &std::ffi::CStr = c" while decoding a BSON document";
+const DECODING_ARRAY: &std::ffi::CStr = c" while decoding a BSON array";

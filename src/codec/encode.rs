@@ -1,0 +1,445 @@
+//! Python to BSON: documents, arrays and the choice by type. Common types are told by their exact class; all
+//! others take the way PyMongo goes: the type marker, then base classes, then the user's type codecs.
+
+use pyo3::prelude::*;
+
+use super::classes::{self, Classes};
+use super::errors::{
+    Nested, OrRaise, Raised, integer_too_big, invalid_document, raise, too_long, with_document,
+};
+use super::object::{self, Characters};
+use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
+use super::types::{binary, code, datetime, db_ref, number, object_id, regex, text};
+use crate::py::imports::{self, name};
+
+/// Append `document` as one BSON document, `_id` first. On error `out` is as it was before.
+pub fn encode_document(
+    document: &Bound<'_, PyAny>,
+    settings: &CodecSettings,
+    check_keys: bool,
+    out: &mut Vec<u8>,
+) -> PyResult<()> {
+    let start = out.len();
+    let encoded = Encoder::new(document.py(), settings, check_keys, out).top_level(document);
+    encoded.map_err(|raised| {
+        out.truncate(start);
+        raised.into_error(document.py())
+    })
+}
+
+pub struct Encoder<'a, 'py> {
+    pub py: Python<'py>,
+    pub settings: &'a CodecSettings,
+    pub classes: &'static Classes,
+    pub out: &'a mut Vec<u8>,
+    check_keys: bool,
+    /// Where the type byte of the element being written goes: it is known after the name.
+    tag_at: usize,
+    depth: u32,
+}
+
+impl<'a, 'py> Encoder<'a, 'py> {
+    pub fn new(py: Python<'py>, settings: &'a CodecSettings, check_keys: bool, out: &'a mut Vec<u8>) -> Self {
+        Encoder { py, settings, classes: settings.classes, out, check_keys, tag_at: 0, depth: 0 }
+    }
+
+    pub fn top_level(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
+        if object::is_dict(document) {
+            return self.dict(document, true);
+        }
+        self.mapping(document, true)
+    }
+
+    // ---- documents and arrays
+
+    fn dict(&mut self, dict: &Bound<'py, PyAny>, top_level: bool) -> Result<(), Raised> {
+        let start = self.begin();
+        if top_level && let Some(id) = object::dict_get(dict, self.classes.key_id.bind(self.py).as_any())? {
+            self.element(self.classes.key_id.bind(self.py).as_any(), &id)?;
+        }
+        let mut position = 0;
+        while let Some((key, value)) = object::dict_next(dict, &mut position) {
+            self.member(dict, &key, &value, top_level)?;
+        }
+        self.finish(start)
+    }
+
+    /// Any mapping that is not a dict; also the place where it turns out not to be a mapping.
+    fn mapping(&mut self, document: &Bound<'py, PyAny>, top_level: bool) -> Result<(), Raised> {
+        if type_marker(document)? == Some(RAW_DOCUMENT_MARKER) {
+            return self.raw(document);
+        }
+        if !document.is_instance(imports::MAPPING.get(self.py).or_raise(self.py)?).or_raise(self.py)? {
+            return Err(not_a_mapping(document));
+        }
+        let start = self.begin();
+        let key_id = self.classes.key_id.bind(self.py);
+        if top_level && let Ok(id) = document.get_item(key_id) {
+            self.element(key_id.as_any(), &id)?;
+        }
+        for key in document.try_iter().or_raise(self.py)? {
+            let key = key.or_raise(self.py)?;
+            let value = document.get_item(&key).or_raise(self.py)?;
+            self.member(document, &key, &value, top_level)?;
+        }
+        self.finish(start)
+    }
+
+    /// A DBRef's document or a code's scope: PyMongo never checks the keys of these.
+    pub fn mapping_unchecked(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
+        let outer = std::mem::replace(&mut self.check_keys, false);
+        let _nested = self.nest()?;
+        let done = if object::is_dict(document) { self.dict(document, false) } else { self.mapping(document, false) };
+        self.check_keys = outer;
+        self.depth -= 1;
+        done
+    }
+
+    /// A `RawBSONDocument`: bytes go in as they are.
+    fn raw(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
+        let raw = document.getattr(name!(self.py, "raw")).or_raise(self.py)?;
+        if object::is_bytes(&raw) {
+            self.out.extend_from_slice(object::bytes_value(&raw));
+            return Ok(());
+        }
+        let view = pyo3::buffer::PyBuffer::<u8>::get(&raw).or_raise(self.py)?;
+        self.out.extend_from_slice(&view.to_vec(self.py).or_raise(self.py)?);
+        Ok(())
+    }
+
+    #[inline]
+    fn member(
+        &mut self,
+        document: &Bound<'py, PyAny>,
+        key: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+        top_level: bool,
+    ) -> Result<(), Raised> {
+        if !top_level {
+            return self.element(key, value);
+        }
+        if object::is_text(key) && matches!(object::characters_of(key), Characters::Ascii(b"_id")) {
+            return Ok(()); // already there, first
+        }
+        self.element(key, value).map_err(|raised| with_document(document, raised))
+    }
+
+    /// Type byte, name, value.
+    fn element(&mut self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+        if !object::is_text(key) {
+            return Err(not_a_string(key));
+        }
+        let tag_at = self.out.len();
+        self.out.push(0);
+        text::append(key, self.out)?;
+        if self.out[tag_at + 1..].contains(&0) {
+            return Err(invalid_document(self.py, "a key must not contain a NUL"));
+        }
+        if self.check_keys {
+            self.check_key(tag_at + 1)?;
+        }
+        self.out.push(0);
+        self.tag_at = tag_at;
+        self.value(value)
+    }
+
+    #[cold]
+    fn check_key(&self, start: usize) -> Result<(), Raised> {
+        let key = String::from_utf8_lossy(&self.out[start..]);
+        if key.starts_with('$') {
+            return Err(invalid_document(self.py, &format!("key '{key}' must not start with '$'")));
+        }
+        if key.contains('.') {
+            return Err(invalid_document(self.py, &format!("key '{key}' must not contain '.'")));
+        }
+        Ok(())
+    }
+
+    /// A list or tuple, whose item at an index `item` tells.
+    #[inline]
+    fn array(&mut self, item: impl Fn(usize) -> Option<Bound<'py, PyAny>>) -> Result<(), Raised> {
+        let _nested = self.nest()?;
+        self.write(0x04, &[]);
+        let start = self.begin();
+        let mut name = Counter::new();
+        let mut index = 0;
+        // Encoding an item may run Python code that changes the list: it is asked anew each time.
+        while let Some(item) = item(index) {
+            self.tag_at = self.out.len();
+            self.out.push(0);
+            self.out.extend_from_slice(name.next());
+            self.out.push(0);
+            self.value(&item)?;
+            index += 1;
+        }
+        self.depth -= 1;
+        self.finish(start)
+    }
+
+    // ---- values
+
+    #[inline]
+    fn value(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+        if object::is_exact_text(value) {
+            self.write(0x02, &[]);
+            self.string(value)
+        } else if object::is_exact_integer(value) {
+            self.integer(value)
+        } else if object::is_exact_dict(value) {
+            self.embedded_dict(value)
+        } else if object::is_none(value) {
+            self.write(0x0A, &[]);
+            Ok(())
+        } else if object::is_boolean(value) {
+            self.write(0x08, &[u8::from(object::is_true(value))]);
+            Ok(())
+        } else if object::is_exact_float(value) {
+            self.write(0x01, &object::float_value(value).to_le_bytes());
+            Ok(())
+        } else if object::is_exact_list(value) {
+            self.array(|index| object::list_item(value, index))
+        } else if object::is_exactly(value, &self.classes.object_id.class) {
+            object_id::encode_exact(self, value)
+        } else if object::is_exactly(value, &self.classes.datetime) {
+            datetime::encode_exact(self, value)
+        } else if object::is_exactly(value, &self.classes.int64.class) {
+            self.int64(value)
+        } else {
+            self.other(value, Tried::Nothing)
+        }
+    }
+
+    #[inline]
+    fn embedded_dict(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+        let _nested = self.nest()?;
+        self.write(0x03, &[]);
+        self.dict(value, false)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn integer(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+        match object::integer_value(value) {
+            Some(wide) => match i32::try_from(wide) {
+                Ok(narrow) => self.write(0x10, &narrow.to_le_bytes()),
+                Err(_) => self.write(0x12, &wide.to_le_bytes()),
+            },
+            None => return self.custom(value, Tried::Nothing),
+        }
+        Ok(())
+    }
+
+    fn int64(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+        let wide = object::is_integer(value).then(|| object::integer_value(value)).flatten();
+        self.write(0x12, &wide.ok_or_else(|| integer_too_big(self.py))?.to_le_bytes());
+        Ok(())
+    }
+
+    /// The rarer types, subclasses, and what merely carries a type marker.
+    #[inline(never)]
+    fn other(&mut self, value: &Bound<'py, PyAny>, tried: Tried) -> Result<(), Raised> {
+        let marker = if object::is_exact_bytes(value) || object::is_exact_tuple(value) { None } else { type_marker(value)? };
+        match marker {
+            Some(5) => binary::encode(self, value),
+            Some(7) => object_id::encode(self, value),
+            Some(9) => datetime::encode_milliseconds(self, value),
+            Some(11) => regex::encode(self, value),
+            Some(13) => code::encode(self, value),
+            Some(17) => number::encode_timestamp(self, value),
+            Some(18) => self.int64(value),
+            Some(19) => number::encode_decimal128(self, value),
+            Some(100) => db_ref::encode(self, value),
+            Some(RAW_DOCUMENT_MARKER) => {
+                self.write(0x03, &[]);
+                self.raw(value)
+            }
+            Some(127) => Ok(self.write(0x7F, &[])),
+            Some(255) => Ok(self.write(0xFF, &[])),
+            _ => self.by_base_class(value, tried),
+        }
+    }
+
+    fn by_base_class(&mut self, value: &Bound<'py, PyAny>, tried: Tried) -> Result<(), Raised> {
+        let py = self.py;
+        if object::is_boolean(value) || object::is_none(value) || object::is_exact_text(value) {
+            self.value(value) // from a type codec
+        } else if object::is_integer(value) {
+            match object::integer_value(value) {
+                Some(_) => self.integer(value),
+                None => self.custom(value, tried),
+            }
+        } else if object::is_float(value) {
+            Ok(self.write(0x01, &object::float_value(value).to_le_bytes()))
+        } else if object::is_dict(value) {
+            self.embedded_dict(value)
+        } else if object::is_list(value) {
+            self.array(|index| object::list_item(value, index))
+        } else if object::is_tuple(value) {
+            self.array(|index| object::tuple_item(value, index))
+        } else if object::is_bytes(value) {
+            binary::encode_bytes(self, value)
+        } else if object::is_text(value) {
+            self.write(0x02, &[]);
+            self.string(value)
+        } else if classes::is_datetime(value) {
+            datetime::encode(self, value)
+        } else if value.is_instance(imports::PATTERN.get(py).or_raise(py)?).or_raise(py)? {
+            regex::encode(self, value)
+        } else if value.is_instance(imports::MAPPING.get(py).or_raise(py)?).or_raise(py)? {
+            let _nested = self.nest()?;
+            self.write(0x03, &[]);
+            self.mapping(value, false)?;
+            self.depth -= 1;
+            Ok(())
+        } else if value.is_instance(imports::UUID.get(py).or_raise(py)?).or_raise(py)? {
+            binary::encode_uuid(self, value)
+        } else {
+            self.custom(value, tried)
+        }
+    }
+
+    /// The user's type codecs: one for the exact type, then the fallback; neither is asked about its own answer.
+    #[cold]
+    fn custom(&mut self, value: &Bound<'py, PyAny>, tried: Tried) -> Result<(), Raised> {
+        let py = self.py;
+        let _nested = self.nest()?;
+        let encoder = match &self.settings.encoders {
+            Some(encoders) if tried != Tried::Codec => encoders.bind(py).get_item(value.get_type()).or_raise(py)?,
+            _ => None,
+        };
+        let (replaced, tried) = match (&encoder, &self.settings.fallback_encoder) {
+            (Some(encode), _) => (encode.call1((value,)), Tried::Codec),
+            (None, Some(fallback)) if tried != Tried::Fallback => (fallback.bind(py).call1((value,)), Tried::Fallback),
+            _ => return Err(cannot_encode(value)),
+        };
+        self.other(&replaced.or_raise(py)?, tried)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    // ---- pieces for the files in `types`
+
+    /// Set the element's type byte and append to its value.
+    #[inline]
+    pub fn write(&mut self, tag: u8, value: &[u8]) {
+        self.out[self.tag_at] = tag;
+        self.out.extend_from_slice(value);
+    }
+
+    /// Length, bytes, NUL.
+    #[inline]
+    pub fn string(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+        let start = self.begin();
+        text::append(value, self.out)?;
+        self.out.push(0);
+        let length = i32::try_from(self.out.len() - start - 4).map_err(|_| too_long(self.py))?;
+        self.out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        Ok(())
+    }
+
+    /// Room for a length, to be filled in by `finish`.
+    #[inline]
+    pub fn begin(&mut self) -> usize {
+        self.out.extend_from_slice(&[0; 4]);
+        self.out.len() - 4
+    }
+
+    /// The terminator, and the length from `start` on.
+    #[inline]
+    fn finish(&mut self, start: usize) -> Result<(), Raised> {
+        self.out.push(0);
+        self.finish_at(start)
+    }
+
+    #[inline]
+    pub fn finish_at(&mut self, start: usize) -> Result<(), Raised> {
+        match i32::try_from(self.out.len() - start) {
+            Ok(length) => {
+                self.out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+                Ok(())
+            }
+            Err(_) => Err(too_big(self.py)),
+        }
+    }
+
+    /// One level down. Levels left through an error need no counting back: the whole encoder is dropped then.
+    #[inline]
+    fn nest(&mut self) -> Result<Nested, Raised> {
+        self.depth += 1;
+        Nested::enter(self.py, self.depth, c" while encoding an object to BSON")
+    }
+}
+
+/// Which of the user's codecs made the value at hand.
+#[derive(Clone, Copy, PartialEq)]
+enum Tried {
+    Nothing,
+    Codec,
+    Fallback,
+}
+
+/// The names of array elements: "0", "1", "2", ...
+struct Counter {
+    digits: [u8; 20],
+    first: usize,
+    started: bool,
+}
+
+impl Counter {
+    fn new() -> Self {
+        Counter { digits: [b'0'; 20], first: 19, started: false }
+    }
+
+    #[inline]
+    fn next(&mut self) -> &[u8] {
+        if std::mem::replace(&mut self.started, true) {
+            let mut place = 19;
+            while self.digits[place] == b'9' {
+                self.digits[place] = b'0';
+                place -= 1;
+            }
+            self.digits[place] += 1;
+            self.first = self.first.min(place);
+        }
+        &self.digits[self.first..]
+    }
+}
+
+/// PyMongo's classes say what they are by a number. An object with an eager `__getattr__` may answer anything:
+/// only a plain int counts.
+fn type_marker(value: &Bound<'_, PyAny>) -> Result<Option<i64>, Raised> {
+    let py = value.py();
+    let marker = value.getattr_opt(name!(py, "_type_marker")).or_raise(py)?;
+    Ok(marker.filter(object::is_exact_integer).and_then(|marker| object::integer_value(&marker)))
+}
+
+#[cold]
+fn not_a_mapping(document: &Bound<'_, PyAny>) -> Raised {
+    let message = format!("expected a mapping to encode, got: {}", shown(document));
+    pyo3::exceptions::PyTypeError::new_err(message).restore(document.py());
+    Raised
+}
+
+#[cold]
+fn not_a_string(key: &Bound<'_, PyAny>) -> Raised {
+    invalid_document(key.py(), &format!("documents must have only string keys, key was {}", shown(key)))
+}
+
+#[cold]
+fn cannot_encode(value: &Bound<'_, PyAny>) -> Raised {
+    if object::is_integer(value) {
+        return integer_too_big(value.py());
+    }
+    let message = format!("cannot encode object: {}, of type: {}", shown(value), shown(&value.get_type()));
+    invalid_document(value.py(), &message)
+}
+
+#[cold]
+fn too_big(py: Python<'_>) -> Raised {
+    raise(py, &imports::INVALID_DOCUMENT, "a BSON document holds at most 2147483647 bytes")
+}
+
+fn shown(object: &Bound<'_, PyAny>) -> String {
+    object.repr().map_or_else(|_| "<object without repr>".to_owned(), |repr| repr.to_string_lossy().into_owned())
+}

@@ -1,0 +1,126 @@
+//! Field names. A result set repeats the same few names in every document, so the decoder keeps the Python
+//! strings it made: a direct-mapped table for the whole process, guarded by the GIL. A hit costs no
+//! allocation, and the string brings its hash along, which makes filling the dict cheaper too.
+
+use std::cell::UnsafeCell;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::errors::{Made, Raised, as_invalid_bson, invalid_bson};
+use super::object;
+use super::settings::CodecSettings;
+
+/// Where a field name lies: `data[start..end]`, with its NUL at `end`.
+#[derive(Clone, Copy)]
+pub struct Key {
+    pub start: usize,
+    pub end: usize,
+    /// The first eight bytes, padded with zeros: the whole name when it is no longer than that.
+    head: u64,
+    hash: u64,
+    ascii: bool,
+}
+
+impl Key {
+    /// Find the name that starts at `start`; its NUL must come before the end of `data`.
+    #[inline]
+    pub fn scan(py: Python<'_>, data: &[u8], start: usize) -> Result<Key, Raised> {
+        let mut key = Key { start, end: start, head: 0, hash: 0, ascii: true };
+        loop {
+            let word = match data.get(key.end..key.end + 8) {
+                Some(bytes) => u64::from_le_bytes(bytes.try_into().expect("eight bytes")),
+                None => match padded_tail(data, key.end) {
+                    Some(word) => word,
+                    None => return Err(invalid_bson(py, "a field name does not end")),
+                },
+            };
+            // The classic test for a zero byte; the lowest set bit marks the first one.
+            let zeros = word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS;
+            let length = if zeros == 0 { 8 } else { zeros.trailing_zeros() / 8 };
+            let word = if length == 8 { word } else { word & ((1 << (8 * length)) - 1) };
+            if key.end == start {
+                key.head = word;
+            }
+            key.hash = (key.hash.rotate_left(23) ^ word).wrapping_mul(MIX);
+            key.ascii &= word & HIGH_BITS == 0;
+            key.end += length as usize;
+            if zeros != 0 {
+                return Ok(key);
+            }
+        }
+    }
+
+    #[inline]
+    pub fn bytes<'a>(&self, data: &'a [u8]) -> &'a [u8] {
+        &data[self.start..self.end]
+    }
+
+    /// The name as a Python string.
+    #[inline]
+    pub fn name<'py>(&self, py: Python<'py>, data: &[u8], settings: &CodecSettings) -> Made<'py> {
+        let bytes = self.bytes(data);
+        if !self.ascii {
+            return object::decode_utf8(py, bytes, settings.unicode_errors()).map_err(|raised| as_invalid_bson(py, raised));
+        }
+        if bytes.len() > LONGEST {
+            return object::ascii(py, bytes);
+        }
+        // SAFETY: the GIL is held from the look at the entry to the new reference or the swap; between them no
+        // Python code can run (dropping the old string runs none). Entries hold an ASCII str or are empty.
+        unsafe {
+            let entry = (*TABLE.0.get()).as_mut_ptr().add((self.hash >> (64 - TABLE_BITS)) as usize);
+            if (*entry).head == self.head && (*entry).length == bytes.len() && (bytes.len() <= 8 || (*entry).tail_is(bytes)) {
+                return Ok(Bound::from_borrowed_ptr(py, (*entry).text));
+            }
+            let text = object::ascii(py, bytes)?;
+            ffi::PyObject_Hash(text.as_ptr()); // kept in the string from here on
+            let old = std::mem::replace(
+                &mut *entry,
+                Entry { head: self.head, length: bytes.len(), text: text.clone().into_ptr() },
+            );
+            ffi::Py_XDECREF(old.text);
+            Ok(text)
+        }
+    }
+}
+
+/// The word at the end of `data`, cut after its NUL; None when there is no NUL.
+#[cold]
+fn padded_tail(data: &[u8], start: usize) -> Option<u64> {
+    let tail = data.get(start..)?;
+    let length = tail.iter().position(|byte| *byte == 0)?;
+    Some(tail[..length].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    head: u64,
+    /// `usize::MAX` while empty: no name has that length.
+    length: usize,
+    text: *mut ffi::PyObject,
+}
+
+impl Entry {
+    /// # Safety
+    /// The entry is filled, and `bytes` has its length.
+    unsafe fn tail_is(&self, bytes: &[u8]) -> bool {
+        // SAFETY: the caller's promise; the string is ASCII, so its data are `length` bytes.
+        unsafe { std::slice::from_raw_parts(ffi::PyUnicode_1BYTE_DATA(self.text), self.length) == bytes }
+    }
+}
+
+struct Table(UnsafeCell<[Entry; 1 << TABLE_BITS]>);
+
+// SAFETY: touched only in `Key::name`, by whoever holds the GIL (the module declares that it needs one).
+unsafe impl Sync for Table {}
+
+static TABLE: Table =
+    Table(UnsafeCell::new([Entry { head: 0, length: usize::MAX, text: std::ptr::null_mut() }; 1 << TABLE_BITS]));
+
+const TABLE_BITS: u32 = 12;
+/// Longer names are rare, and often data rather than names.
+const LONGEST: usize = 64;
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+const MIX: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -1,0 +1,123 @@
+//! Binary data of every subtype, and UUIDs, which are binary data with a choice of byte orders.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::codec::decode::Decoder;
+use crate::codec::encode::Encoder;
+use crate::codec::errors::{Made, OrRaise, Raised, invalid_bson, too_long};
+use crate::codec::object;
+use crate::py::imports::name;
+
+pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
+    let py = decoder.py;
+    let length = decoder.length(data, at)?;
+    let [subtype] = decoder.take(data, at)?;
+    let mut contents = decoder.take_slice(data, at, length)?;
+    if subtype == OLD_BINARY {
+        // The old generic subtype repeats its length inside.
+        let inner = decoder.length(contents, &mut 0)?;
+        if inner + 4 != length {
+            return Err(invalid_bson(py, "the two lengths of an old binary differ"));
+        }
+        contents = &contents[4..];
+    }
+    if subtype == 0 {
+        return object::bytes(py, contents);
+    }
+    if is_uuid(subtype, decoder.settings.uuid_representation) {
+        return decode_uuid(decoder, contents);
+    }
+    let subtype = object::integer(py, subtype.into())?;
+    decoder.classes.binary.from_bytes(&object::bytes(py, contents)?, &subtype)
+}
+
+/// The new subtype holds a UUID under STANDARD only, the old one under the legacy representations only.
+fn is_uuid(subtype: u8, representation: u8) -> bool {
+    match subtype {
+        OLD_UUID => matches!(representation, PYTHON_LEGACY | JAVA_LEGACY | CSHARP_LEGACY),
+        STANDARD => representation == STANDARD,
+        _ => false,
+    }
+}
+
+fn decode_uuid<'py>(decoder: &Decoder<'_, 'py>, contents: &[u8]) -> Made<'py> {
+    let py = decoder.py;
+    let bytes = contents.try_into().map_err(|_| invalid_bson(py, "a UUID has 16 bytes"))?;
+    let value = u128::from_be_bytes(reorder(bytes, decoder.settings.uuid_representation));
+    let value = value.into_pyobject(py).map_err(PyErr::from).or_raise(py)?.into_any();
+    let safety = decoder.classes.uuid_unknown_safety.bind(py).clone();
+    decoder.classes.uuid.make(py, [value, safety], true)
+}
+
+/// Between the order of RFC 4122 and that of a representation; each is its own inverse.
+fn reorder(mut bytes: [u8; 16], representation: u8) -> [u8; 16] {
+    match representation {
+        JAVA_LEGACY => {
+            bytes[..8].reverse();
+            bytes[8..].reverse();
+        }
+        CSHARP_LEGACY => {
+            bytes[..4].reverse();
+            bytes[4..6].reverse();
+            bytes[6..8].reverse();
+        }
+        _ => {}
+    }
+    bytes
+}
+
+pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+    let py = encoder.py;
+    let subtype: u8 = value.getattr(name!(py, "subtype")).and_then(|subtype| subtype.extract()).or_raise(py)?;
+    if !object::is_bytes(value) {
+        pyo3::exceptions::PyTypeError::new_err("binary data must be bytes").restore(py);
+        return Err(Raised);
+    }
+    write(encoder, subtype, object::bytes_value(value))
+}
+
+/// Plain bytes are the generic subtype.
+pub fn encode_bytes<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+    write(encoder, 0, object::bytes_value(value))
+}
+
+fn write(encoder: &mut Encoder<'_, '_>, subtype: u8, contents: &[u8]) -> Result<(), Raised> {
+    let extra = if subtype == OLD_BINARY { 4 } else { 0 };
+    let length = i32::try_from(contents.len() + extra).map_err(|_| too_long(encoder.py))?;
+    encoder.write(0x05, &length.to_le_bytes());
+    encoder.out.push(subtype);
+    if subtype == OLD_BINARY {
+        encoder.out.extend_from_slice(&(length - 4).to_le_bytes());
+    }
+    encoder.out.extend_from_slice(contents);
+    Ok(())
+}
+
+pub fn encode_uuid<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+    let py = encoder.py;
+    let representation = encoder.settings.uuid_representation;
+    let subtype = match representation {
+        STANDARD => STANDARD,
+        PYTHON_LEGACY | JAVA_LEGACY | CSHARP_LEGACY => OLD_UUID,
+        _ => {
+            PyValueError::new_err(
+                "cannot encode a native UUID while uuid_representation is UNSPECIFIED: \
+                 choose another representation, or wrap the value with bson.Binary.from_uuid",
+            )
+            .restore(py);
+            return Err(Raised);
+        }
+    };
+    let integer: u128 = value.getattr(name!(py, "int")).and_then(|value| value.extract()).or_raise(py)?;
+    write(encoder, subtype, &reorder(integer.to_be_bytes(), representation))
+}
+
+const OLD_BINARY: u8 = 2;
+/// Also the number of `UuidRepresentation.PYTHON_LEGACY`.
+const OLD_UUID: u8 = 3;
+const PYTHON_LEGACY: u8 = 3;
+/// Both the subtype and the number of `UuidRepresentation.STANDARD`.
+const STANDARD: u8 = 4;
+const JAVA_LEGACY: u8 = 5;
+const CSHARP_LEGACY: u8 = 6;

@@ -1,0 +1,49 @@
+//! JavaScript code, with or without a scope.
+
+use pyo3::prelude::*;
+
+use super::text;
+use crate::codec::decode::Decoder;
+use crate::codec::encode::Encoder;
+use crate::codec::errors::{Made, OrRaise, Raised, invalid_bson};
+use crate::codec::object;
+use crate::py::imports::name;
+
+pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
+    let code = text::decode(decoder, data, at)?;
+    decoder.classes.code.from_text(&code, &object::none(decoder.py))
+}
+
+pub fn decode_with_scope<'py>(decoder: &mut Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
+    let py = decoder.py;
+    let start = *at;
+    let size = decoder.length(data, at)?;
+    let inside = data.get(start..start + size).ok_or_else(|| invalid_bson(py, "bad length of code with scope"))?;
+    let mut position = *at - start;
+    let code = text::decode(decoder, inside, &mut position)?;
+    let scope = decoder.extent(inside, &mut position)?;
+    if position != size {
+        return Err(invalid_bson(py, "bad length of code with scope"));
+    }
+    *at = start + size;
+    let scope = decoder.document(scope)?;
+    decoder.classes.code.from_text(&code, &scope)
+}
+
+pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+    let py = encoder.py;
+    let scope = value.getattr(name!(py, "scope")).or_raise(py)?;
+    if !object::is_text(value) {
+        pyo3::exceptions::PyTypeError::new_err("code must be a string").restore(py);
+        return Err(Raised);
+    }
+    if scope.is_none() {
+        encoder.write(0x0D, &[]);
+        return encoder.string(value);
+    }
+    encoder.write(0x0F, &[]);
+    let start = encoder.begin();
+    encoder.string(value)?;
+    encoder.mapping_unchecked(&scope)?;
+    encoder.finish_at(start)
+}

@@ -1,0 +1,41 @@
+//! ObjectId: twelve bytes, which PyMongo's class keeps as a bytes object in its one slot.
+
+use pyo3::prelude::*;
+
+use crate::codec::decode::Decoder;
+use crate::codec::encode::Encoder;
+use crate::codec::errors::{Made, OrRaise, Raised, invalid_document};
+use crate::codec::object;
+use crate::py::imports::name;
+
+#[inline]
+pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
+    make(decoder, decoder.take(data, at)?)
+}
+
+#[inline]
+pub fn make<'py>(decoder: &Decoder<'_, 'py>, id: [u8; 12]) -> Made<'py> {
+    decoder.classes.object_id.make(decoder.py, [object::bytes(decoder.py, &id)?], true)
+}
+
+pub fn encode_exact<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+    match encoder.classes.object_id.slot(value, 0) {
+        Some(id) if object::is_exact_bytes(&id) && object::bytes_value(&id).len() == 12 => {
+            encoder.write(0x07, object::bytes_value(&id));
+            Ok(())
+        }
+        _ => encode(encoder, value),
+    }
+}
+
+/// Any class with an ObjectId's type marker.
+#[cold]
+pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+    let py = encoder.py;
+    let id: Vec<u8> = value.getattr(name!(py, "binary")).and_then(|id| id.extract()).or_raise(py)?;
+    if id.len() != 12 {
+        return Err(invalid_document(py, "an ObjectId has 12 bytes"));
+    }
+    encoder.write(0x07, &id);
+    Ok(())
+}

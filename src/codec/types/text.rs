@@ -1,0 +1,83 @@
+//! UTF-8 strings in both directions, without a copy in between.
+
+use std::ffi::CStr;
+
+use pyo3::prelude::*;
+
+use crate::codec::decode::Decoder;
+use crate::codec::errors::{Made, OrRaise, Raised, as_invalid_bson, invalid_bson};
+use crate::codec::object::{self, Characters};
+
+/// A BSON string: length, bytes, NUL.
+#[inline]
+pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
+    make(decoder.py, contents(decoder, data, at)?, decoder.settings.unicode_errors())
+}
+
+/// The bytes of a BSON string.
+#[inline]
+pub fn contents<'b>(decoder: &Decoder<'_, '_>, data: &'b [u8], at: &mut usize) -> Result<&'b [u8], Raised> {
+    let length = decoder.length(data, at)?;
+    match decoder.take_slice(data, at, length)?.split_last() {
+        Some((0, contents)) => Ok(contents),
+        _ => Err(invalid_bson(decoder.py, "a string does not end with a NUL")),
+    }
+}
+
+/// A Python string from UTF-8.
+#[inline]
+pub fn make<'py>(py: Python<'py>, bytes: &[u8], errors: Option<&CStr>) -> Made<'py> {
+    if bytes.is_ascii() { object::ascii(py, bytes) } else { make_wide(py, bytes, errors) }
+}
+
+fn make_wide<'py>(py: Python<'py>, bytes: &[u8], errors: Option<&CStr>) -> Made<'py> {
+    // Python's decoder guesses the width and starts anew when it was wrong; counting first is cheaper. It is
+    // still the one to say what is wrong with the bytes, and to apply the caller's error handler.
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return object::decode_utf8(py, bytes, errors).map_err(|raised| as_invalid_bson(py, raised));
+    };
+    let (count, greatest) = text.chars().fold((0, '\0'), |(count, greatest), c| (count + 1, greatest.max(c)));
+    if count < 2 {
+        return object::decode_utf8(py, bytes, None);
+    }
+    object::characters(py, text, count, greatest)
+}
+
+/// Append a string as UTF-8. Nothing is kept in the string object, as `PyUnicode_AsUTF8` would.
+#[inline]
+pub fn append(text: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), Raised> {
+    match object::characters_of(text) {
+        Characters::Ascii(bytes) => out.extend_from_slice(bytes),
+        Characters::Latin1(bytes) => {
+            for &byte in bytes {
+                push(out, byte.into());
+            }
+        }
+        Characters::Wide(units) => {
+            for &unit in units {
+                char::from_u32(unit.into()).map(|c| push(out, c)).ok_or_else(|| lone_surrogate(text))?;
+            }
+        }
+        Characters::Full(units) => {
+            for &unit in units {
+                char::from_u32(unit).map(|c| push(out, c)).ok_or_else(|| lone_surrogate(text))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn push(out: &mut Vec<u8>, c: char) {
+    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+/// Python's own UnicodeEncodeError.
+#[cold]
+fn lone_surrogate(text: &Bound<'_, PyAny>) -> Raised {
+    let py = text.py();
+    match text.call_method1("encode", ("utf-8",)).or_raise(py) {
+        Err(raised) => raised,
+        Ok(_) => invalid_bson(py, "a string cannot be encoded as UTF-8"),
+    }
+}

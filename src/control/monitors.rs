@@ -1,0 +1,298 @@
+//! Watches the servers of one client with the official driver's monitors, and tells what they hear.
+//!
+//! The driver here never runs an operation: its pools stay empty, only its monitoring connections exist
+//! (one per server, a second one for round trips once a server streams its replies). What the replies
+//! mean is decided by `topology`, not here; the driver's own view only decides which servers it watches.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bson::{RawDocumentBuf, doc};
+use futures_util::FutureExt;
+use mongodb::Client;
+use mongodb::ServerInfo;
+use mongodb::error::{Error, ErrorKind};
+use mongodb::event::EventHandler;
+use mongodb::event::sdam::{SdamEvent, ServerHeartbeatSucceededEvent};
+use mongodb::options::{ClientOptions, DriverInfo, SelectionCriteria, ServerAddress};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::topology::address::{Address, DEFAULT_PORT};
+use crate::topology::hello;
+use crate::topology::server::{ServerDescription, average_round_trip};
+
+#[derive(Clone, Debug)]
+pub struct MonitorSettings {
+    pub seeds: Vec<Address>,
+    pub replica_set: Option<String>,
+    pub direct_connection: bool,
+    pub load_balanced: bool,
+    pub app_name: Option<String>,
+    /// None means no limit.
+    pub connect_timeout: Option<Duration>,
+    pub heartbeat_frequency: Duration,
+    /// Shown in servers' logs after the official driver's own name.
+    pub drivers: Vec<DriverName>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DriverName {
+    pub name: String,
+    pub version: Option<String>,
+    pub platform: Option<String>,
+}
+
+/// What one heartbeat found out.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// A reply, as bytes for events and as a description for the reducer.
+    Hello {
+        server: Box<ServerDescription>,
+        reply: RawDocumentBuf,
+    },
+    Failed {
+        address: Address,
+        error: String,
+        timeout: bool,
+    },
+}
+
+pub type Sink = Arc<dyn Fn(Observation) + Send + Sync>;
+
+/// Running monitors. Dropping them stops them as `stop` does, without waiting for the end.
+pub struct Monitors {
+    /// None behind a load balancer, which is not monitored.
+    running: Option<Running>,
+    stopped: Arc<AtomicBool>,
+}
+
+struct Running {
+    client: Client,
+    runtime: Handle,
+    listener: JoinHandle<()>,
+    check_request: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Monitors {
+    /// Starts watching at once. To be called within a tokio runtime, whose thread calls `sink`.
+    pub fn start(settings: MonitorSettings, sink: Sink) -> Result<Monitors, String> {
+        let stopped = Arc::new(AtomicBool::new(false));
+        if settings.load_balanced {
+            return Ok(Monitors { running: None, stopped });
+        }
+        // Events pass through a channel: a callback that held the client would keep it alive for ever,
+        // since the client's options hold the callback.
+        let (sender, events) = mpsc::unbounded_channel();
+        let handler = EventHandler::callback(move |event| {
+            // Nobody listens after a stop.
+            let _ = sender.send(event);
+        });
+        let client = connect(settings, handler).map_err(|error| error.to_string())?;
+        let listener = Listener {
+            client: client.clone(),
+            sink,
+            stopped: stopped.clone(),
+            round_trips: BTreeMap::new(),
+        };
+        let runtime = Handle::current();
+        let listener = runtime.spawn(listener.run(events));
+        let running = Running { client, runtime, listener, check_request: Mutex::new(None) };
+        Ok(Monitors { running: Some(running), stopped })
+    }
+
+    /// Asks for an early check of the servers that are down, as a selection does that finds none and
+    /// waits; may be called as often as it waits, on any thread. The driver checks a server at most every
+    /// 500 ms, and one that streams its replies not at all.
+    pub fn request_check(&self) {
+        let Some(running) = &self.running else { return };
+        let Ok(mut request) = running.check_request.lock() else {
+            return;
+        };
+        if request.as_ref().is_none_or(JoinHandle::is_finished) {
+            // Monitors look whether somebody is waiting: somebody has to.
+            let wait = wait_in_vain(running.client.clone());
+            *request = Some(running.runtime.spawn(wait));
+        }
+    }
+
+    /// Silent from this call on; when the future is done the connections are closed. A look-up of a name
+    /// or a round trip connection in the making may outlive it, at most for the connect timeout.
+    pub fn stop(mut self) -> impl Future<Output = ()> + Send {
+        self.stopped.store(true, Ordering::Release);
+        let running = self.running.take();
+        if let Some(running) = &running {
+            running.listener.abort();
+        }
+        async move {
+            let Some(Running { client, listener, .. }) = running else {
+                return;
+            };
+            let _ = listener.await;
+            // The first poll cancels all monitors. Waiting for the last of them is bounded: it may be
+            // busy with a server that does not answer.
+            let shutdown = client.shutdown().immediate(true);
+            let _ = tokio::time::timeout(SHUTDOWN_LIMIT, shutdown).await;
+        }
+    }
+}
+
+impl Drop for Monitors {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Release);
+        if let Some(running) = &self.running {
+            running.cancel();
+        }
+    }
+}
+
+impl Running {
+    /// Cancels everything without waiting: the first step of the driver's shutdown does that. Dropping
+    /// the client alone would leave its round trip monitors asleep for a heartbeat, socket in hand.
+    fn cancel(&self) {
+        self.listener.abort();
+        if let Ok(Some(request)) = self.check_request.lock().as_deref() {
+            request.abort();
+        }
+        let shutdown = self.client.clone().shutdown().immediate(true);
+        let _ = shutdown.into_future().now_or_never();
+    }
+}
+
+fn connect(settings: MonitorSettings, handler: EventHandler<SdamEvent>) -> Result<Client, Error> {
+    let options = ClientOptions::builder()
+        .hosts(settings.seeds.iter().map(server_address).collect::<Vec<_>>())
+        .repl_set_name(settings.replica_set)
+        .direct_connection(settings.direct_connection)
+        .app_name(settings.app_name)
+        // The driver takes zero for "no limit".
+        .connect_timeout(settings.connect_timeout.unwrap_or(Duration::ZERO))
+        .heartbeat_freq(settings.heartbeat_frequency)
+        .sdam_event_handler(handler)
+        .build();
+    let client = Client::with_options(options)?;
+    for DriverName { name, version, platform } in settings.drivers {
+        let info = DriverInfo::builder().name(name).version(version).platform(platform).build();
+        client.append_metadata(info)?;
+    }
+    Ok(client)
+}
+
+/// Turns the driver's events into observations, in their order.
+struct Listener {
+    client: Client,
+    sink: Sink,
+    stopped: Arc<AtomicBool>,
+    /// Averages of the servers that answer.
+    round_trips: BTreeMap<Address, Duration>,
+}
+
+impl Listener {
+    async fn run(mut self, mut events: mpsc::UnboundedReceiver<SdamEvent>) {
+        while let Some(event) = events.recv().await {
+            if self.stopped.load(Ordering::Acquire) {
+                break;
+            }
+            let observation = match event {
+                SdamEvent::ServerHeartbeatSucceeded(event) => self.succeeded(event),
+                SdamEvent::ServerHeartbeatFailed(event) => {
+                    self.failed(&event.server_address, &event.failure)
+                }
+                _ => None,
+            };
+            if let Some(observation) = observation {
+                (self.sink)(observation);
+            }
+        }
+    }
+
+    fn succeeded(&mut self, event: ServerHeartbeatSucceededEvent) -> Option<Observation> {
+        let address = address(&event.server_address);
+        if event.awaited {
+            // The time of an awaited reply is the server's idle time; the driver measures elsewhere.
+            self.round_trips.extend(measured_round_trips(&self.client));
+        } else {
+            let average = self.round_trips.get(&address).copied();
+            self.round_trips.insert(address.clone(), average_round_trip(average, event.duration));
+        }
+        let round_trip = self.round_trips.get(&address).copied();
+        let now = Instant::now();
+        match RawDocumentBuf::try_from(&event.reply) {
+            Ok(reply) => {
+                let server = Box::new(hello::parse(address, &reply, round_trip, now));
+                Some(Observation::Hello { server, reply })
+            }
+            Err(error) => {
+                Some(Observation::Failed { address, error: error.to_string(), timeout: false })
+            }
+        }
+    }
+
+    fn failed(&mut self, server: &ServerAddress, failure: &Error) -> Option<Observation> {
+        let address = address(server);
+        self.round_trips.remove(&address);
+        let (error, timeout) = match failure.kind.as_ref() {
+            // A check that the driver itself broke off: the server left the topology.
+            ErrorKind::Internal { .. } => return None,
+            ErrorKind::Io(error) => (error.to_string(), error.kind() == io::ErrorKind::TimedOut),
+            other => (other.to_string(), false),
+        };
+        Some(Observation::Failed { error: format!("{address}: {error}"), address, timeout })
+    }
+}
+
+/// The averages of the driver's round trip monitors. Its events do not carry them, but a predicate for
+/// server selection sees them. One step of an operation shows the predicate every server; dropped then,
+/// the operation has opened no connection and leaves no trace.
+fn measured_round_trips(client: &Client) -> Vec<(Address, Duration)> {
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let record = found.clone();
+    let look = move |server: &ServerInfo| {
+        if let Some(average) = server.average_round_trip_time()
+            && let Ok(mut record) = record.lock()
+        {
+            record.push((address(server.address()), average));
+        }
+    };
+    let unfinished = selection_of_nothing(client.clone(), look).now_or_never();
+    debug_assert!(unfinished.is_none(), "a server was selected");
+    found.lock().map(|mut found| std::mem::take(&mut *found)).unwrap_or_default()
+}
+
+async fn wait_in_vain(client: Client) {
+    let _ = tokio::time::timeout(CHECK_REQUEST, selection_of_nothing(client, |_| {})).await;
+}
+
+/// An operation that waits for a server it never takes.
+async fn selection_of_nothing(client: Client, look: impl Fn(&ServerInfo) + Send + Sync + 'static) {
+    let predicate = Arc::new(move |server: &ServerInfo| {
+        look(server);
+        false
+    });
+    let database = client.database("admin");
+    let operation = database.run_command(doc! {"ping": 1});
+    let _ = operation.selection_criteria(SelectionCriteria::Predicate(predicate)).await;
+}
+
+fn server_address(address: &Address) -> ServerAddress {
+    if address.is_unix_socket() {
+        return ServerAddress::Unix { path: address.host.clone().into() };
+    }
+    ServerAddress::Tcp { host: address.host.clone(), port: Some(address.port) }
+}
+
+fn address(server: &ServerAddress) -> Address {
+    match server {
+        ServerAddress::Tcp { host, port } => Address::new(host, port.unwrap_or(DEFAULT_PORT)),
+        other => Address::new(&other.to_string(), 0),
+    }
+}
+
+/// Longer than the 500 ms that the driver leaves between two checks of a server.
+const CHECK_REQUEST: Duration = Duration::from_millis(750);
+const SHUTDOWN_LIMIT: Duration = Duration::from_millis(100);

@@ -1,0 +1,136 @@
+//! The control thread: one per process, alive while a client is, with a tokio runtime on it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use crate::net::fork;
+
+pub struct ControlThread {
+    runtime: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    born_in: u64,
+}
+
+impl ControlThread {
+    /// The running thread of this process, or a new one.
+    pub fn shared() -> std::io::Result<Arc<ControlThread>> {
+        let slot = slot();
+        let mut running = slot.running.lock();
+        if let Some(thread) = running.upgrade() {
+            return Ok(thread);
+        }
+        let thread = Arc::new(ControlThread::start()?);
+        *running = Arc::downgrade(&thread);
+        Ok(thread)
+    }
+
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.runtime.spawn(future).abort_handle()
+    }
+
+    /// Runs `work` with the runtime as tokio's current one.
+    pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _inside = self.runtime.enter();
+        work()
+    }
+
+    /// The addresses of a host, looked up here so that no event loop waits for DNS.
+    pub fn lookup(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> impl Future<Output = std::io::Result<Vec<SocketAddr>>> + Send + use<> {
+        let host = host.to_owned();
+        let (answer, found) = futures_channel::oneshot::channel();
+        self.runtime.spawn(async move {
+            let addresses = tokio::net::lookup_host((host, port)).await;
+            let _ = answer.send(addresses.map(Iterator::collect));
+        });
+        async move {
+            let stopped = || std::io::Error::other("the client was closed");
+            crate::net::wait::gate(found).await.map_err(|_| stopped())?
+        }
+    }
+
+    fn start() -> std::io::Result<ControlThread> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(4)
+            .on_thread_start(block_signals)
+            .build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let thread =
+            std::thread::Builder::new().name("ferromongo".to_owned()).spawn(move || {
+                block_signals();
+                let _ = runtime.block_on(stopped);
+                // A name look-up cannot be cancelled; it is left behind.
+                runtime.shutdown_timeout(STOP_WITHIN);
+            })?;
+        let born_in = fork::generation();
+        Ok(ControlThread { runtime: handle, stop: Some(stop), thread: Some(thread), born_in })
+    }
+}
+
+impl Drop for ControlThread {
+    fn drop(&mut self) {
+        if self.born_in != fork::generation() {
+            // The parent's thread and epoll: dropping our handles could disturb its sockets.
+            std::mem::forget((self.stop.take(), self.thread.take(), self.runtime.clone()));
+            return;
+        }
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Where the running thread is found; each fork generation has its own, so that a lock held at the
+/// fork is never asked for again.
+struct Slot {
+    born_in: u64,
+    running: Mutex<Weak<ControlThread>>,
+}
+
+fn slot() -> Arc<Slot> {
+    static SLOT: LazyLock<ArcSwap<Slot>> = LazyLock::new(|| ArcSwap::new(Slot::new()));
+    let slot = SLOT.load_full();
+    if slot.born_in == fork::generation() {
+        return slot;
+    }
+    let fresh = Slot::new();
+    let previous = SLOT.compare_and_swap(&slot, fresh);
+    std::mem::forget(slot);
+    if Arc::ptr_eq(&previous, &SLOT.load()) { Arc::clone(&previous) } else { SLOT.load_full() }
+}
+
+impl Slot {
+    fn new() -> Arc<Slot> {
+        Arc::new(Slot { born_in: fork::generation(), running: Mutex::new(Weak::new()) })
+    }
+}
+
+/// Python's signals are for Python's threads.
+fn block_signals() {
+    // SAFETY: sigfillset and pthread_sigmask only write to the set given to them.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
+    }
+}
+
+const STOP_WITHIN: Duration = Duration::from_millis(100);

@@ -1,0 +1,87 @@
+//! What the operations of one client share. Monitoring starts with the first of them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bson::{RawDocument, RawDocumentBuf};
+use parking_lot::Mutex;
+
+use crate::control::cluster::Cluster;
+use crate::error::{Error, Result};
+use crate::session::cluster_time::ClusterTime;
+use crate::session::server::ServerSessions;
+use crate::settings::Settings;
+
+pub struct ClientCore {
+    pub settings: Arc<Settings>,
+    pub sessions: Arc<ServerSessions>,
+    cluster: OnceLock<Arc<Cluster>>,
+    /// Held while the cluster is being opened or closed.
+    opening: Mutex<()>,
+    cluster_time: Mutex<Option<ClusterTime>>,
+    closed: AtomicBool,
+}
+
+impl ClientCore {
+    pub fn new(settings: Arc<Settings>) -> Arc<ClientCore> {
+        Arc::new(ClientCore {
+            settings,
+            sessions: Arc::default(),
+            cluster: OnceLock::new(),
+            opening: Mutex::default(),
+            cluster_time: Mutex::default(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    pub fn cluster(&self) -> Result<&Arc<Cluster>> {
+        if self.is_closed() {
+            return Err(Error::client_closed());
+        }
+        if let Some(cluster) = self.cluster.get() {
+            return Ok(cluster);
+        }
+        let _opening = self.opening.lock();
+        if self.is_closed() {
+            return Err(Error::client_closed());
+        }
+        if self.cluster.get().is_none() {
+            let _ = self.cluster.set(Cluster::open(self.settings.clone())?);
+        }
+        Ok(self.cluster.get().expect("opened above"))
+    }
+
+    /// The cluster if an operation has opened it.
+    pub fn opened(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.get()
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Refuses new operations; connections in use are closed as they come back.
+    pub fn close(&self) {
+        let _opening = self.opening.lock();
+        self.closed.store(true, Ordering::SeqCst);
+        if let Some(cluster) = self.cluster.get() {
+            cluster.close();
+        }
+    }
+
+    pub fn hear_cluster_time(&self, heard: &RawDocument) {
+        ClusterTime::advance(&mut self.cluster_time.lock(), heard);
+    }
+
+    /// Calls `tell` with the later of the client's and the given time.
+    pub fn with_cluster_time(&self, other: Option<&ClusterTime>, tell: impl FnOnce(&RawDocument)) {
+        let own = self.cluster_time.lock();
+        if let Some(later) = ClusterTime::later(own.as_ref(), other) {
+            tell(later.document());
+        }
+    }
+
+    pub fn cluster_time(&self) -> Option<RawDocumentBuf> {
+        self.cluster_time.lock().as_ref().map(|time| time.document().to_owned())
+    }
+}

@@ -1,0 +1,163 @@
+//! The elements that an attempt adds to the caller's command: concerns, session, transaction,
+//! gossip, read preference, database.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bson::RawDocumentBuf;
+
+use super::client::ClientCore;
+use super::operation::{Kind, Terms};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::session::client::{Session, State};
+use crate::topology::read_preference::ReadPreference;
+use crate::topology::server::ServerDescription;
+use crate::topology::snapshot::TopologyKind;
+use crate::wire::elements;
+
+/// What an attempt knows of where it goes.
+pub struct Destination<'a> {
+    pub client: &'a ClientCore,
+    pub topology: TopologyKind,
+    pub server: &'a ServerDescription,
+    /// Unacknowledged writes carry no implicit session: the server may still run them later.
+    pub acknowledged: bool,
+}
+
+/// Called at the moment of sending: it draws the transaction number of a retryable write, and a
+/// transaction counts as started on the server from here on.
+pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Result<()> {
+    let session = terms.session.clone();
+    let mut state = session.state();
+    let in_transaction = state.transaction.is_active();
+    let with_session = to.server.logical_session_timeout_minutes.is_some();
+    if !with_session && !session.implicit {
+        let text = "Sessions are not supported by this MongoDB deployment";
+        return Err(Error::new(ErrorKind::Configuration, text));
+    }
+    let own_concerns = !in_transaction && !matches!(terms.kind, Kind::EndTransaction { .. });
+    if own_concerns {
+        state.transaction.forget_ended();
+        if let Some(write_concern) = &terms.write_concern {
+            elements::document(out, "writeConcern", write_concern);
+        }
+        if matches!(terms.kind, Kind::Read { .. }) {
+            append_read_concern(&session, &state, terms.read_concern.as_ref(), out);
+        }
+    }
+    if with_session && (to.acknowledged || !session.implicit) {
+        append_session(terms, to, &session, &mut state, out)?;
+    }
+    let mut preference = &terms.read_preference;
+    let of_transaction;
+    if in_transaction {
+        of_transaction = Arc::new(state.transaction.options.read_preference.clone());
+        preference = &of_transaction;
+    }
+    if with_session {
+        to.client.with_cluster_time(state.cluster_time.as_ref(), |time| {
+            elements::document(out, "$clusterTime", time);
+        });
+    }
+    drop(state);
+    if !terms.is_write() {
+        append_read_preference(preference, to, in_transaction, out)?;
+    }
+    elements::string(out, "$db", &terms.database);
+    Ok(())
+}
+
+fn append_session(
+    terms: &mut Terms,
+    to: &Destination<'_>,
+    session: &Session,
+    state: &mut State,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let timeout = to.server.logical_session_timeout_minutes.map(minutes);
+    let in_transaction = state.transaction.is_active();
+    let server_session = state.server_session(session.pool(), timeout)?;
+    server_session.last_use = Instant::now();
+    elements::nested(out, "lsid", |out| server_session.append_id(out));
+    let of_transaction = server_session.transaction_number;
+    match terms.kind {
+        Kind::EndTransaction { commit } => {
+            elements::int64(out, "txnNumber", of_transaction);
+            elements::boolean(out, "autocommit", false);
+            if let Some(concern) = state.transaction.ending_write_concern(commit) {
+                elements::document(out, "writeConcern", &concern);
+            }
+        }
+        _ if in_transaction => {
+            elements::int64(out, "txnNumber", of_transaction);
+            if state.transaction.note_sent() {
+                elements::boolean(out, "startTransaction", true);
+                let concern = state.transaction.options.read_concern.clone().map(Arc::new);
+                append_read_concern(session, state, concern.as_ref(), out);
+            }
+            elements::boolean(out, "autocommit", false);
+        }
+        Kind::Write { retry: true }
+            if to.client.settings.retry_writes
+                && to.acknowledged
+                && to.server.supports_retryable_writes() =>
+        {
+            let number = *terms.transaction_number.get_or_insert_with(|| {
+                server_session.transaction_number += 1;
+                server_session.transaction_number
+            });
+            elements::int64(out, "txnNumber", number);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The concern itself, and what the session adds: `afterClusterTime` or `atClusterTime`.
+fn append_read_concern(
+    session: &Session,
+    state: &State,
+    concern: Option<&Arc<RawDocumentBuf>>,
+    out: &mut Vec<u8>,
+) {
+    let after = state.operation_time.filter(|_| session.causal_consistency);
+    if concern.is_none() && after.is_none() && !session.snapshot {
+        return;
+    }
+    elements::nested(out, "readConcern", |out| {
+        if session.snapshot {
+            elements::string(out, "level", "snapshot");
+            if let Some(time) = state.snapshot_time {
+                elements::timestamp(out, "atClusterTime", time);
+            }
+            return;
+        }
+        if let Some(concern) = concern {
+            let bytes = concern.as_bytes();
+            out.extend_from_slice(&bytes[4..bytes.len() - 1]);
+        }
+        if let Some(time) = after {
+            elements::timestamp(out, "afterClusterTime", time);
+        }
+    });
+}
+
+fn append_read_preference(
+    preference: &ReadPreference,
+    to: &Destination<'_>,
+    in_transaction: bool,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let sent = preference.on_the_wire(to.topology, to.server.kind, in_transaction);
+    if let Some(preference) = sent {
+        let document = preference
+            .document()
+            .map_err(|error| Error::new(ErrorKind::Configuration, error.to_string()))?;
+        elements::document(out, "$readPreference", &document);
+    }
+    Ok(())
+}
+
+fn minutes(count: i64) -> Duration {
+    Duration::from_secs(60 * u64::try_from(count).unwrap_or(0))
+}

@@ -1,0 +1,78 @@
+//! One operation as the caller asked for it, and what came of it.
+
+use std::sync::Arc;
+
+use bson::RawDocumentBuf;
+
+use crate::error::{Error, Result};
+use crate::session::client::Session;
+use crate::topology::address::Address;
+use crate::topology::read_preference::ReadPreference;
+use crate::topology::server::ServerDescription;
+use crate::wire::message::Message;
+use crate::wire::reply::Reply;
+
+pub struct Operation {
+    pub message: Message,
+    pub terms: Terms,
+}
+
+/// Under which terms the command runs.
+#[derive(Clone)]
+pub struct Terms {
+    pub database: Arc<str>,
+    pub kind: Kind,
+    pub session: Arc<Session>,
+    pub read_preference: Arc<ReadPreference>,
+    /// Sent outside of transactions, where they say anything.
+    pub read_concern: Option<Arc<RawDocumentBuf>>,
+    pub write_concern: Option<Arc<RawDocumentBuf>>,
+    /// It must run where an earlier one did (getMore).
+    pub server: Option<Address>,
+    /// Lets the server recognise a retried write; drawn at the first attempt.
+    pub transaction_number: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Runs once, by read preference, with no concern added.
+    Command,
+    /// Runs by read preference with a read concern; `retry` if running it twice is harmless.
+    Read { retry: bool },
+    /// Runs on the primary with a write concern; `retry` if the server can tell a retry.
+    Write { retry: bool },
+    /// commitTransaction and abortTransaction.
+    EndTransaction { commit: bool },
+}
+
+pub struct Outcome {
+    /// `None` for an unacknowledged write.
+    pub reply: Option<Reply>,
+    /// The server that answered, as it was when its connection was made.
+    pub server: Arc<ServerDescription>,
+}
+
+impl Outcome {
+    pub fn into_reply(self) -> Result<Reply> {
+        self.reply.ok_or_else(|| Error::protocol("an answer was expected"))
+    }
+}
+
+impl Terms {
+    pub fn new(database: Arc<str>, kind: Kind, session: Arc<Session>) -> Terms {
+        Terms {
+            database,
+            kind,
+            session,
+            read_preference: Arc::default(),
+            read_concern: None,
+            write_concern: None,
+            server: None,
+            transaction_number: None,
+        }
+    }
+
+    pub fn is_write(&self) -> bool {
+        matches!(self.kind, Kind::Write { .. } | Kind::EndTransaction { .. })
+    }
+}

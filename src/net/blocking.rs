@@ -1,0 +1,103 @@
+//! The blocking driver: polls a future on the caller's thread and sleeps in poll(2) between.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
+use rustix::io::Errno;
+
+use super::fork;
+use super::wait::{self, Interest, WaitSet};
+
+/// Runs `future` to its end. `interrupted` is asked a few times a second and after each signal;
+/// when it says yes the future is left as it is and `None` returned.
+pub fn run<F: Future + ?Sized>(
+    mut future: Pin<&mut F>,
+    mut interrupted: impl FnMut() -> bool,
+) -> Option<F::Output> {
+    let parker = Parker::of_this_thread();
+    let waker = Waker::from(parker.clone());
+    let mut set = WaitSet::default();
+    loop {
+        if let Poll::Ready(value) = wait::poll(&mut set, &waker, future.as_mut()) {
+            return Some(value);
+        }
+        while !sleep(&set, &parker) {
+            if interrupted() {
+                return None;
+            }
+        }
+    }
+}
+
+/// True when the future is worth polling again, false after a slice or a signal.
+fn sleep(set: &WaitSet, parker: &Parker) -> bool {
+    let mut pause = SLICE;
+    if let Some(at) = set.deadline {
+        let left = at.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        pause = pause.min(left);
+    }
+    let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(set.sockets.len() + 1);
+    for (stream, interest) in &set.sockets {
+        let flags = match interest {
+            Interest::Read => PollFlags::IN,
+            Interest::Write => PollFlags::OUT,
+        };
+        polled.push(PollFd::from_borrowed_fd(stream.as_fd(), flags));
+    }
+    if set.gate {
+        polled.push(PollFd::from_borrowed_fd(parker.bell.as_fd(), PollFlags::IN));
+    }
+    let timeout = Timespec::try_from(pause).expect("a slice is short");
+    match rustix::event::poll(&mut polled, Some(&timeout)) {
+        Ok(0) => set.deadline.is_some_and(|at| at <= Instant::now()),
+        Err(Errno::INTR) => false,
+        _ => {
+            if set.gate {
+                let _ = rustix::io::read(&parker.bell, &mut [0; 8]);
+            }
+            true
+        }
+    }
+}
+
+/// How other threads end this thread's sleep; made once per thread, and again after a fork.
+struct Parker {
+    bell: OwnedFd,
+    born_in: u64,
+}
+
+impl Parker {
+    fn of_this_thread() -> Arc<Parker> {
+        thread_local! {
+            static PARKER: RefCell<Option<Arc<Parker>>> = const { RefCell::new(None) };
+        }
+        PARKER.with_borrow_mut(|slot| match slot {
+            Some(parker) if parker.born_in == fork::generation() => parker.clone(),
+            _ => {
+                let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
+                    .expect("the process is out of file descriptors");
+                let parker = Arc::new(Parker { bell, born_in: fork::generation() });
+                *slot = Some(parker.clone());
+                parker
+            }
+        })
+    }
+}
+
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+    }
+}
+
+/// Python's signal handlers run at least this often.
+const SLICE: Duration = Duration::from_millis(100);

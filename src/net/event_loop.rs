@@ -1,0 +1,97 @@
+//! What an event loop and the sockets living in it share, without any Python.
+//!
+//! `py::loop_driver` registers sockets and suspends tasks; here are the parts that other threads
+//! touch: waking an operation, and handing over sockets to be closed only after the loop has
+//! forgotten them (closing a registered socket would leave a dead entry in the loop's selector).
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Wake, Waker};
+
+use parking_lot::Mutex;
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::fork;
+
+pub struct Lane {
+    pub id: u64,
+    /// Readable when `take_woken` or `take_buried` has something.
+    bell: OwnedFd,
+    woken: Mutex<Vec<u64>>,
+    buried: Mutex<Vec<(OwnedFd, u64)>>,
+    retired: AtomicBool,
+}
+
+impl Lane {
+    pub fn new() -> std::io::Result<Arc<Lane>> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Ok(Arc::new(Lane {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            bell: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
+            woken: Mutex::default(),
+            buried: Mutex::default(),
+            retired: AtomicBool::new(false),
+        }))
+    }
+
+    pub fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    /// Silences the bell and answers the operations that were woken.
+    pub fn take_woken(&self) -> Vec<u64> {
+        let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+        std::mem::take(&mut self.woken.lock())
+    }
+
+    pub fn take_buried(&self) -> Vec<(OwnedFd, u64)> {
+        std::mem::take(&mut self.buried.lock())
+    }
+
+    pub fn has_buried(&self) -> bool {
+        !self.buried.lock().is_empty()
+    }
+
+    /// The loop is closed or gone: nobody will answer the bell again.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        for (socket, born_in) in self.take_buried() {
+            fork::close(socket, born_in);
+        }
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    /// Takes a socket that the loop may have registered; the loop's thread closes it.
+    pub fn bury(&self, socket: OwnedFd, born_in: u64) {
+        if self.is_retired() || born_in != fork::generation() {
+            return fork::close(socket, born_in);
+        }
+        // The peer learns of it now, whenever the loop comes round.
+        let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
+        self.buried.lock().push((socket, born_in));
+        self.ring();
+    }
+
+    fn ring(&self) {
+        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+    }
+}
+
+/// The waker of one operation in a lane.
+pub fn waker(lane: &Arc<Lane>, operation: u64) -> Waker {
+    struct Ring {
+        lane: Arc<Lane>,
+        operation: u64,
+    }
+    impl Wake for Ring {
+        fn wake(self: Arc<Self>) {
+            self.lane.woken.lock().push(self.operation);
+            self.lane.ring();
+        }
+    }
+    Waker::from(Arc::new(Ring { lane: lane.clone(), operation }))
+}

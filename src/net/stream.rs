@@ -1,0 +1,327 @@
+//! A non-blocking socket that sends bytes and receives length-prefixed frames.
+//!
+//! On an event loop the readiness callback calls `fill` so that a large frame arrives without
+//! waking its operation for every piece; elsewhere the waiting future does it itself.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sockopt,
+};
+
+use super::buffers::{Buffer, Buffers};
+use super::event_loop::Lane;
+use super::fork;
+use super::wait::{self, Interest};
+
+/// The length of the frame that starts with these bytes; `None` while they are too few to tell.
+pub type FrameLength = fn(&[u8]) -> io::Result<Option<usize>>;
+
+pub struct Stream {
+    /// Taken only by `drop`.
+    socket: Option<OwnedFd>,
+    inbox: Mutex<Inbox>,
+    frame_length: FrameLength,
+    buffers: Arc<Buffers>,
+    /// The event loop that has registered the socket and so must close it.
+    home: OnceLock<Arc<Lane>>,
+    /// The fork generation that opened the socket.
+    born_in: u64,
+}
+
+#[derive(Default)]
+struct Inbox {
+    buffer: Option<Buffer>,
+    frame: Option<usize>,
+    /// End of stream or the error that ended it.
+    ended: Option<(io::ErrorKind, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    Partly,
+    Frame,
+    Ended,
+}
+
+pub enum Endpoint<'a> {
+    Ip(SocketAddr),
+    Unix(&'a Path),
+}
+
+impl Stream {
+    pub async fn connect(
+        endpoint: Endpoint<'_>,
+        frame_length: FrameLength,
+        buffers: Arc<Buffers>,
+    ) -> io::Result<Arc<Stream>> {
+        fork::watch();
+        let family = match endpoint {
+            Endpoint::Ip(SocketAddr::V4(_)) => AddressFamily::INET,
+            Endpoint::Ip(SocketAddr::V6(_)) => AddressFamily::INET6,
+            Endpoint::Unix(_) => AddressFamily::UNIX,
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        fork::opened(socket.as_raw_fd());
+        let stream = Arc::new(Stream {
+            socket: Some(socket),
+            inbox: Mutex::default(),
+            frame_length,
+            buffers,
+            home: OnceLock::new(),
+            born_in: fork::generation(),
+        });
+        let started = match endpoint {
+            Endpoint::Ip(address) => {
+                stream.tune()?;
+                rustix::net::connect(stream.socket(), &address)
+            }
+            Endpoint::Unix(path) => {
+                let address = rustix::net::SocketAddrUnix::new(path)?;
+                rustix::net::connect(stream.socket(), &address)
+            }
+        };
+        match started {
+            Ok(()) => {}
+            Err(Errno::INPROGRESS | Errno::INTR) => {
+                stream.writable().await;
+                sockopt::socket_error(stream.socket())??;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(stream)
+    }
+
+    /// Sends both parts, one after the other, as one message.
+    pub async fn send(self: &Arc<Self>, first: &[u8], second: &[u8]) -> io::Result<()> {
+        let mut sent = 0;
+        poll_fn(|_| {
+            while sent < first.len() + second.len() {
+                let head = io::IoSlice::new(&first[sent.min(first.len())..]);
+                let tail = io::IoSlice::new(&second[sent.saturating_sub(first.len())..]);
+                let written = if second.is_empty() {
+                    rustix::net::send(self.socket(), &head, SendFlags::NOSIGNAL)
+                } else {
+                    let mut nothing = SendAncillaryBuffer::default();
+                    let flags = SendFlags::NOSIGNAL;
+                    rustix::net::sendmsg(self.socket(), &[head, tail], &mut nothing, flags)
+                };
+                match written {
+                    Ok(count) => sent += count,
+                    Err(Errno::INTR) => {}
+                    Err(Errno::AGAIN) => {
+                        wait::on_socket(self.clone(), Interest::Write);
+                        return Poll::Pending;
+                    }
+                    Err(error) => return Poll::Ready(Err(error.into())),
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// The next frame, length prefix included.
+    pub async fn frame(self: &Arc<Self>) -> io::Result<Buffer> {
+        // Right after a request the answer can't be there yet: not trying saves a system call.
+        let mut try_first = false;
+        poll_fn(|_| {
+            let mut inbox = self.inbox.lock();
+            let state = if try_first { self.fill_inbox(&mut inbox) } else { inbox.state() };
+            try_first = true;
+            match state {
+                Filled::Frame => Poll::Ready(Ok(inbox.take(&self.buffers))),
+                Filled::Ended => {
+                    let (kind, message) = inbox.ended.clone().expect("an ended stream says why");
+                    Poll::Ready(Err(io::Error::new(kind, message)))
+                }
+                Filled::Partly => {
+                    wait::on_socket(self.clone(), Interest::Read);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Reads what has arrived, without waiting.
+    pub fn fill(&self) -> Filled {
+        self.fill_inbox(&mut self.inbox.lock())
+    }
+
+    /// How many bytes of the current frame are still to come, as far as known.
+    pub fn outstanding(&self) -> usize {
+        let inbox = self.inbox.lock();
+        let received = inbox.buffer.as_ref().map_or(0, |buffer| buffer.len());
+        inbox.frame.map_or(0, |length| length.saturating_sub(received))
+    }
+
+    /// Between operations nothing may arrive: a readable socket has ended (or talks out of turn).
+    pub fn is_idle_and_open(&self) -> bool {
+        let inbox = self.inbox.lock();
+        if inbox.ended.is_some() || inbox.buffer.is_some() {
+            return false;
+        }
+        let mut polled = [PollFd::new(self.socket(), PollFlags::IN)];
+        matches!(rustix::event::poll(&mut polled, Some(&Timespec::default())), Ok(0))
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.inbox.lock().ended.is_some()
+    }
+
+    pub fn fd(&self) -> RawFd {
+        self.socket().as_raw_fd()
+    }
+
+    /// From now on `lane`'s thread closes the socket. A stream keeps its first lane for life.
+    pub fn settle(&self, lane: &Arc<Lane>) {
+        let _ = self.home.set(lane.clone());
+    }
+
+    pub fn is_settled(&self) -> bool {
+        self.home.get().is_some()
+    }
+
+    /// Ends both directions now, whoever still holds the stream.
+    pub fn shutdown(&self) {
+        if self.born_in == fork::generation() {
+            let _ = rustix::net::shutdown(self.socket(), rustix::net::Shutdown::Both);
+        }
+    }
+
+    fn socket(&self) -> &OwnedFd {
+        self.socket.as_ref().expect("only drop takes the socket")
+    }
+
+    async fn writable(self: &Arc<Self>) {
+        let mut waited = false;
+        poll_fn(|_| {
+            let mut polled = [PollFd::new(self.socket(), PollFlags::OUT)];
+            if waited && rustix::event::poll(&mut polled, Some(&Timespec::default())) != Ok(0) {
+                return Poll::Ready(());
+            }
+            waited = true;
+            wait::on_socket(self.clone(), Interest::Write);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// PyMongo's settings: no Nagle, keepalive after 120 s, every 10 s, 9 times.
+    fn tune(&self) -> io::Result<()> {
+        let socket = self.socket();
+        sockopt::set_tcp_nodelay(socket, true)?;
+        sockopt::set_socket_keepalive(socket, true)?;
+        sockopt::set_tcp_keepidle(socket, Duration::from_secs(120))?;
+        sockopt::set_tcp_keepintvl(socket, Duration::from_secs(10))?;
+        sockopt::set_tcp_keepcnt(socket, 9)?;
+        Ok(())
+    }
+
+    fn fill_inbox(&self, inbox: &mut Inbox) -> Filled {
+        if let Err(error) = self.measure(inbox) {
+            inbox.ended = Some((error.kind(), error.to_string()));
+        }
+        while inbox.state() == Filled::Partly {
+            let buffer = inbox.buffer.get_or_insert_with(|| self.buffers.take(FIRST_READ));
+            let wanted = inbox.frame.map_or(FIRST_READ, |length| length - buffer.len());
+            buffer.reserve(wanted);
+            let room = buffer.capacity() - buffer.len();
+            let error = match rustix::net::recv(
+                self.socket(),
+                spare_capacity(&mut **buffer),
+                RecvFlags::empty(),
+            ) {
+                Ok((0, _)) => io::Error::new(io::ErrorKind::UnexpectedEof, "connection closed"),
+                Ok((count, _)) => match self.measure(inbox) {
+                    Ok(()) if count < room && inbox.state() == Filled::Partly => {
+                        return Filled::Partly; // drained: the next read would say EAGAIN
+                    }
+                    Ok(()) => continue,
+                    Err(error) => error,
+                },
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => {
+                    if buffer.is_empty() {
+                        inbox.buffer = None;
+                    }
+                    return Filled::Partly;
+                }
+                Err(error) => error.into(),
+            };
+            inbox.ended = Some((error.kind(), error.to_string()));
+        }
+        inbox.state()
+    }
+
+    /// Learns the frame's length as soon as it can be told, and moves to a buffer of that size.
+    fn measure(&self, inbox: &mut Inbox) -> io::Result<()> {
+        let Some(buffer) = &mut inbox.buffer else { return Ok(()) };
+        if inbox.frame.is_none()
+            && let Some(length) = (self.frame_length)(buffer)?
+        {
+            inbox.frame = Some(length);
+            if length > buffer.capacity() {
+                let mut larger = self.buffers.take(length);
+                larger.extend_from_slice(buffer);
+                *buffer = larger;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Inbox {
+    fn state(&self) -> Filled {
+        match (&self.buffer, self.frame) {
+            (Some(buffer), Some(length)) if buffer.len() >= length => Filled::Frame,
+            _ if self.ended.is_some() => Filled::Ended,
+            _ => Filled::Partly,
+        }
+    }
+
+    fn take(&mut self, buffers: &Arc<Buffers>) -> Buffer {
+        let mut frame = self.buffer.take().expect("a whole frame is here");
+        let length = self.frame.take().expect("a whole frame is here");
+        if frame.len() > length {
+            let mut rest = buffers.take(FIRST_READ.max(frame.len() - length));
+            rest.extend_from_slice(&frame[length..]);
+            frame.truncate(length);
+            self.buffer = Some(rest);
+        }
+        frame
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket().as_fd()
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(socket) = self.socket.take() {
+            match self.home.get() {
+                Some(lane) => lane.bury(socket, self.born_in),
+                None => fork::close(socket, self.born_in),
+            }
+        }
+    }
+}
+
+/// Most replies fit; a larger one moves to a buffer of its own size.
+const FIRST_READ: usize = 16 * 1024;

@@ -1,0 +1,88 @@
+//! The batch of documents in a cursor's reply, found without looking into a document.
+
+use std::ops::Range;
+
+use bson::{RawBsonRef, RawDocument};
+
+use crate::error::{Error, Result};
+use crate::wire::reply::Reply;
+
+pub struct Batch {
+    reply: Reply,
+    /// The BSON array of documents, within the reply's body.
+    documents: Range<usize>,
+    pub count: usize,
+    /// 0 once the server has no more.
+    pub cursor_id: i64,
+    /// "database.collection", as the server names it.
+    pub namespace: String,
+}
+
+impl Batch {
+    pub fn of(reply: Reply) -> Result<Batch> {
+        let malformed = |what: &str| Error::protocol(format!("the cursor's reply has {what}"));
+        let body = reply.body();
+        let cursor = body.get_document("cursor").map_err(|_| malformed("no cursor"))?;
+        let (mut documents, mut cursor_id, mut namespace) = (None, None, String::new());
+        for element in cursor {
+            match element.map_err(|_| malformed("malformed BSON"))? {
+                (key, RawBsonRef::Array(array)) if matches!(key.as_str(), "firstBatch" | "nextBatch") => {
+                    documents = Some(array.as_bytes());
+                }
+                (key, RawBsonRef::Int64(id)) if key.as_str() == "id" => cursor_id = Some(id),
+                (key, RawBsonRef::String(name)) if key.as_str() == "ns" => namespace = name.to_owned(),
+                _ => {}
+            }
+        }
+        let documents = documents.ok_or_else(|| malformed("no batch"))?;
+        let cursor_id = cursor_id.ok_or_else(|| malformed("no cursor id"))?;
+        let count = count(documents).ok_or_else(|| malformed("a malformed batch"))?;
+        let start = documents.as_ptr() as usize - body.as_bytes().as_ptr() as usize;
+        let documents = start..start + documents.len();
+        Ok(Batch { documents, count, cursor_id, namespace, reply })
+    }
+
+    /// A BSON array of documents.
+    pub fn documents(&self) -> &[u8] {
+        &self.reply.body().as_bytes()[self.documents.clone()]
+    }
+
+    pub fn body(&self) -> &RawDocument {
+        self.reply.body()
+    }
+}
+
+/// Hops from document to document; `None` if they do not fill the array exactly.
+fn count(array: &[u8]) -> Option<usize> {
+    let end = array.len().checked_sub(1)?;
+    let (mut at, mut count) = (4, 0);
+    while at < end {
+        if array[at] != 0x03 {
+            return None;
+        }
+        let key = array[at + 1..end].iter().position(|&byte| byte == 0)?;
+        at += 1 + key + 1;
+        let length = array.get(at..at + 4)?.try_into().ok()?;
+        let length = usize::try_from(i32::from_le_bytes(length)).ok().filter(|&length| length >= 5)?;
+        at += length;
+        count += 1;
+    }
+    (at == end).then_some(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_counted_and_lies_are_seen() {
+        let array = bson::rawdoc! { "0": { "x": 1 }, "1": {}, "2": { "long": "enough" } };
+        let bytes = array.as_bytes();
+        assert_eq!(count(bytes), Some(3));
+        for end in 0..bytes.len() - 1 {
+            assert_eq!(count(&bytes[..end]), None, "cut at {end}");
+        }
+        assert_eq!(count(bson::rawdoc! { "0": 1 }.as_bytes()), None);
+        assert_eq!(count(bson::rawdoc! {}.as_bytes()), Some(0));
+    }
+}

@@ -1,0 +1,42 @@
+//! `killCursors`: a courtesy to the server, whose own time limit is the safety net.
+
+use std::sync::Arc;
+
+use crate::control::driver;
+use crate::exec::client::ClientCore;
+use crate::exec::operation::{Kind, Operation, Terms};
+use crate::exec::run::run;
+use crate::session::client::Session;
+use crate::topology::address::Address;
+use crate::wire::elements;
+use crate::wire::message::Message;
+
+/// A server cursor that this client still has to read or close.
+#[derive(Clone)]
+pub struct Held {
+    pub id: i64,
+    pub database: Arc<str>,
+    pub collection: String,
+    pub address: Address,
+    pub session: Arc<Session>,
+}
+
+pub async fn kill(client: &ClientCore, held: Held) {
+    let message = Message::from_elements(|out| {
+        elements::string(out, "killCursors", &held.collection);
+        elements::array_of_int64(out, "cursors", &[held.id]);
+    });
+    let mut terms = Terms::new(held.database, Kind::Command, held.session);
+    terms.server = Some(held.address);
+    let _ = run(client, &mut Operation { message, terms }).await;
+}
+
+/// For a cursor that was dropped: never blocks, the control thread does it.
+pub fn kill_later(client: Arc<ClientCore>, held: Held) {
+    if client.is_closed() {
+        return;
+    }
+    if let Some(cluster) = client.opened().cloned() {
+        cluster.spawn(async move { driver::drive(kill(&client, held)).await });
+    }
+}

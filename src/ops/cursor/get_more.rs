@@ -1,0 +1,40 @@
+//! `getMore`: the next batch, from the server that holds the cursor.
+
+use crate::wire::elements;
+use crate::wire::message::Message;
+
+/// `batch_size` 0 lets the server choose.
+pub fn message(cursor_id: i64, collection: &str, batch_size: i64) -> Message {
+    Message::from_elements(|out| {
+        elements::int64(out, "getMore", cursor_id);
+        elements::string(out, "collection", collection);
+        if batch_size != 0 {
+            elements::int64(out, "batchSize", batch_size);
+        }
+    })
+}
+
+/// How many documents the next batch may hold, given a cursor-wide limit (0 for none).
+pub fn next_batch_size(batch_size: i64, limit: i64, retrieved: i64) -> i64 {
+    match limit {
+        0 => batch_size,
+        limit => {
+            let left = (limit - retrieved).max(0);
+            if batch_size == 0 { left } else { batch_size.min(left) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_never_goes_past_the_limit() {
+        assert_eq!(next_batch_size(0, 0, 50), 0);
+        assert_eq!(next_batch_size(10, 0, 50), 10);
+        assert_eq!(next_batch_size(0, 60, 50), 10);
+        assert_eq!(next_batch_size(20, 60, 50), 10);
+        assert_eq!(next_batch_size(5, 60, 50), 5);
+    }
+}

@@ -1,0 +1,64 @@
+//! commitTransaction and abortTransaction.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::exec::client::ClientCore;
+use crate::exec::operation::{Kind, Operation, Terms};
+use crate::exec::run::run;
+use crate::session::client::Session;
+use crate::session::transaction::{Ending, label_commit_error};
+use crate::wire::elements;
+use crate::wire::message::Message;
+
+/// May be called again after an answer was lost: the server knows the transaction by its number.
+pub async fn commit(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
+    let max_time = {
+        let mut state = session.state();
+        session.check_open(&state)?;
+        if state.transaction.begin_commit()? == Ending::Nothing {
+            return Ok(());
+        }
+        state.transaction.options.max_commit_time_ms
+    };
+    let message = Message::from_elements(|out| {
+        elements::int32(out, "commitTransaction", 1);
+        if let Some(limit) = max_time {
+            elements::int64(out, "maxTimeMS", limit);
+        }
+    });
+    let result = end(client, session, message, true).await;
+    result.map_err(|mut error| {
+        label_commit_error(&mut error);
+        error
+    })
+}
+
+/// Errors of the server or the network are not told: the server aborts what it no longer hears of.
+pub async fn abort(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
+    {
+        let mut state = session.state();
+        session.check_open(&state)?;
+        if state.transaction.begin_abort()? == Ending::Nothing {
+            return Ok(());
+        }
+    }
+    let message = Message::from_elements(|out| elements::int32(out, "abortTransaction", 1));
+    let _ = end(client, session, message, false).await;
+    Ok(())
+}
+
+async fn end(
+    client: &ClientCore,
+    session: &Arc<Session>,
+    message: Message,
+    commit: bool,
+) -> Result<()> {
+    let kind = Kind::EndTransaction { commit };
+    let terms = Terms::new("admin".into(), kind, session.clone());
+    let outcome = run(client, &mut Operation { message, terms }).await?;
+    match outcome.reply {
+        Some(reply) => reply.check_write_concern(),
+        None => Ok(()),
+    }
+}

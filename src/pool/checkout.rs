@@ -1,0 +1,210 @@
+//! Lending connections: the acts around `state`'s decisions.
+//!
+//! What is handed to a waiter is a guard (a lent connection, or the right to make one), so a
+//! waiter that was cancelled passes it on just by dropping it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_channel::oneshot;
+use parking_lot::Mutex;
+
+use super::connection::Connection;
+use super::server::Server;
+use super::state::{Answer, Grant, Limits, State};
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+use crate::net::wait;
+
+pub struct Pool {
+    server: Arc<Server>,
+    state: Mutex<State<Connection, oneshot::Sender<Handed>>>,
+}
+
+/// A connection on loan; dropping it gives it back, or closes it if it is not fit for others.
+pub struct Checkout {
+    pool: Arc<Pool>,
+    connection: Option<Connection>,
+}
+
+/// The right to make one connection.
+struct Permit {
+    pool: Option<Arc<Pool>>,
+}
+
+enum Handed {
+    Connection(Checkout),
+    Permit(Permit),
+}
+
+impl Pool {
+    pub fn new(server: Arc<Server>) -> Arc<Pool> {
+        let settings = &server.settings;
+        let limits =
+            Limits { max_size: settings.max_pool_size, max_connecting: settings.max_connecting };
+        Arc::new(Pool { state: Mutex::new(State::new(limits)), server })
+    }
+
+    pub async fn checkout(self: &Arc<Self>) -> Result<Checkout> {
+        let deadline = Deadline::after(Instant::now(), self.server.settings.wait_queue_timeout);
+        loop {
+            let handed = match self.ask() {
+                Ok(handed) => handed,
+                Err(None) => return Err(Error::client_closed()),
+                Err(Some(mailbox)) => match wait::until(deadline, wait::gate(mailbox)).await {
+                    None => return Err(self.wait_queue_timeout()),
+                    Some(Err(oneshot::Canceled)) => return Err(Error::client_closed()),
+                    Some(Ok(handed)) => handed,
+                },
+            };
+            match handed {
+                Handed::Permit(permit) => return permit.use_up().await,
+                // An idle connection may have died: its guard takes it out of the books.
+                Handed::Connection(mut lent) => {
+                    if self.is_fit(lent.connection()) {
+                        return Ok(lent);
+                    }
+                    lent.discard();
+                }
+            }
+        }
+    }
+
+    /// Makes one connection if the pool holds fewer than minPoolSize; true when it did.
+    pub async fn fill_by_one(self: &Arc<Self>) -> Result<bool> {
+        if !self.state.lock().reserve_for_upkeep(self.server.settings.min_pool_size) {
+            return Ok(false);
+        }
+        Permit { pool: Some(self.clone()) }.use_up().await.map(|_| true)
+    }
+
+    /// Closes idle connections that nobody may use again.
+    pub fn prune(self: &Arc<Self>) {
+        let gone = self.state.lock().prune(|connection| !self.is_fit(connection));
+        drop(gone);
+        self.serve();
+    }
+
+    pub fn close(&self) {
+        let (idle, waiting) = self.state.lock().close();
+        drop(idle);
+        drop(waiting); // their receivers see the cancellation
+    }
+
+    pub fn total(&self) -> usize {
+        self.state.lock().total()
+    }
+
+    fn ask(self: &Arc<Self>) -> std::result::Result<Handed, Option<oneshot::Receiver<Handed>>> {
+        let mut state = self.state.lock();
+        match state.ask() {
+            Answer::Take(connection) => Ok(Handed::Connection(self.lend(connection))),
+            Answer::Create => Ok(Handed::Permit(Permit { pool: Some(self.clone()) })),
+            Answer::Closed => Err(None),
+            Answer::Wait => {
+                let (sender, receiver) = oneshot::channel();
+                state.queue(sender);
+                Err(Some(receiver))
+            }
+        }
+    }
+
+    /// Hands what has become free to those who wait.
+    fn serve(self: &Arc<Self>) {
+        loop {
+            let served = self.state.lock().serve(|waiter| !waiter.is_canceled());
+            let Some((waiter, grant)) = served else { return };
+            let handed = match grant {
+                Grant::Connection(connection) => Handed::Connection(self.lend(connection)),
+                Grant::Create => Handed::Permit(Permit { pool: Some(self.clone()) }),
+            };
+            // A waiter that has just left lets the guard drop, which serves the next one.
+            drop(waiter.send(handed));
+        }
+    }
+
+    fn lend(self: &Arc<Self>, connection: Connection) -> Checkout {
+        Checkout { pool: self.clone(), connection: Some(connection) }
+    }
+
+    fn is_fit(&self, connection: &Connection) -> bool {
+        let now = Instant::now();
+        let idle = now.saturating_duration_since(connection.idle_since);
+        connection.generation == self.server.generation()
+            && self.server.settings.max_idle_time.is_none_or(|limit| idle < limit)
+            && connection.is_open(now)
+    }
+
+    fn wait_queue_timeout(&self) -> Error {
+        let settings = &self.server.settings;
+        let text = format!(
+            "Timed out while checking out a connection from connection pool. maxPoolSize: {}, timeout: {:?}",
+            settings.max_pool_size,
+            settings.wait_queue_timeout.unwrap_or_default(),
+        );
+        Error::new(Kind::WaitQueueTimeout, text)
+    }
+}
+
+impl Permit {
+    async fn use_up(mut self) -> Result<Checkout> {
+        let pool = self.pool.clone().expect("a permit is used once");
+        let server = &pool.server;
+        let deadline = Deadline::after(Instant::now(), server.settings.connect_timeout);
+        let generation = server.generation();
+        let connection = server.dialer.dial(&server.address, generation, deadline).await?;
+        self.pool = None;
+        pool.state.lock().made(true);
+        let lent = pool.lend(connection);
+        pool.serve(); // maxConnecting has room again
+        Ok(lent)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.take() {
+            pool.state.lock().made(false);
+            pool.serve();
+        }
+    }
+}
+
+impl Checkout {
+    pub fn connection(&self) -> &Connection {
+        self.connection.as_ref().expect("lent until dropped")
+    }
+
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("lent until dropped")
+    }
+
+    pub fn server(&self) -> &Arc<Server> {
+        &self.pool.server
+    }
+
+    fn discard(&mut self) {
+        if self.connection.take().is_some() {
+            self.pool.state.lock().lost();
+            self.pool.serve();
+        }
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        if !connection.is_reusable() || connection.generation != self.pool.server.generation() {
+            return self.discard();
+        }
+        connection.idle_since = Instant::now();
+        let refused = {
+            let connection = self.connection.take().expect("seen above");
+            self.pool.state.lock().give_back(connection)
+        };
+        match refused {
+            Some(connection) => drop(connection),
+            None => self.pool.serve(),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! One connection: a stream that has shaken hands, and whether it is between two messages.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+use crate::net::stream::Stream;
+use crate::net::wait;
+use crate::topology::address::Address;
+use crate::topology::server::ServerDescription;
+use crate::wire::message::Message;
+use crate::wire::reply::Reply;
+
+pub struct Connection {
+    stream: Arc<Stream>,
+    /// The server as it described itself in this connection's handshake.
+    pub description: Arc<ServerDescription>,
+    /// The pool's generation when this connection was made.
+    pub generation: u64,
+    pub idle_since: Instant,
+    last_request: i32,
+    /// A request is on its way or a reply is due: nobody else could use the stream.
+    in_flight: bool,
+}
+
+impl Connection {
+    pub fn new(stream: Arc<Stream>, description: ServerDescription, generation: u64) -> Self {
+        let (idle_since, description) = (Instant::now(), Arc::new(description));
+        Connection {
+            stream,
+            description,
+            generation,
+            idle_since,
+            last_request: 1,
+            in_flight: false,
+        }
+    }
+
+    pub fn address(&self) -> &Address {
+        &self.description.address
+    }
+
+    /// Sends one message and reads its answer; `None` if it asked for none. Dropped midway, or
+    /// failed, the connection stays marked as in flight and its pool closes it.
+    pub async fn exchange(
+        &mut self,
+        message: &mut Message,
+        deadline: Deadline,
+        extras: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<Option<Reply>> {
+        self.last_request = self.last_request.wrapping_add(1);
+        message.seal(self.last_request, extras)?;
+        self.in_flight = true;
+        let stream = &self.stream;
+        let answer = wait::until(deadline, async {
+            let (head, tail) = message.parts();
+            stream.send(head, tail).await?;
+            if message.expects_reply() { stream.frame().await.map(Some) } else { Ok(None) }
+        })
+        .await;
+        let frame = match answer {
+            None => Err(Error::new(Kind::NetworkTimeout, "timed out")),
+            Some(frame) => frame.map_err(Error::from),
+        };
+        let reply = match frame.map_err(|error| error.at(self.address()))? {
+            None => None,
+            Some(frame) => Some(Reply::parse(frame, self.last_request)?),
+        };
+        self.in_flight = false;
+        Ok(reply)
+    }
+
+    pub fn is_reusable(&self) -> bool {
+        !self.in_flight && !self.stream.has_ended()
+    }
+
+    /// Looks at the socket itself when it has been idle long enough for the peer to have left.
+    pub fn is_open(&self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.idle_since).as_millis() < CHECK_AFTER_MS {
+            return !self.stream.has_ended();
+        }
+        self.stream.is_idle_and_open()
+    }
+}
+
+/// PyMongo looks at sockets that were idle for a second.
+const CHECK_AFTER_MS: u128 = 1000;

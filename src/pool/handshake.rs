@@ -1,0 +1,114 @@
+//! Making a connection: look up, connect, say hello.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bson::RawDocumentBuf;
+
+use super::connection::Connection;
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+use crate::net::buffers::Buffers;
+use crate::net::stream::{Endpoint, Stream};
+use crate::net::wait;
+use crate::topology::address::Address;
+use crate::topology::hello;
+use crate::topology::server::ServerDescription;
+use crate::wire::elements;
+use crate::wire::framer::frame_length;
+use crate::wire::message::Message;
+
+pub type Found = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// What every new connection of a client needs.
+pub struct Dialer {
+    pub client: RawDocumentBuf,
+    pub buffers: Arc<Buffers>,
+    /// Name look-up, which must not happen on an event loop's thread.
+    pub lookup: Box<dyn Fn(&str, u16) -> Found + Send + Sync>,
+    /// Told every server's answer to hello.
+    pub observe: Box<dyn Fn(&ServerDescription) + Send + Sync>,
+    pub load_balanced: bool,
+}
+
+impl Dialer {
+    /// A connection that has shaken hands. Its description carries the round trip of the hello.
+    pub async fn dial(
+        &self,
+        address: &Address,
+        generation: u64,
+        deadline: Deadline,
+    ) -> Result<Connection> {
+        let made = wait::until(deadline, async {
+            let stream = self.connect(address).await?;
+            self.hello(address, stream, generation).await
+        });
+        match made.await {
+            Some(made) => made,
+            None => Err(Error::new(Kind::NetworkTimeout, "timed out while connecting")),
+        }
+        .map_err(|error| error.at(address).in_handshake())
+    }
+
+    async fn connect(&self, address: &Address) -> Result<Arc<Stream>> {
+        let make = |endpoint| Stream::connect(endpoint, frame_length, self.buffers.clone());
+        if address.is_unix_socket() {
+            let path = Path::new(&address.host).to_owned();
+            return Ok(
+                Stream::connect(Endpoint::Unix(&path), frame_length, self.buffers.clone()).await?
+            );
+        }
+        let candidates = match address.host.parse::<IpAddr>() {
+            Ok(ip) => vec![SocketAddr::new(ip, address.port)],
+            Err(_) => (self.lookup)(&address.host, address.port).await?,
+        };
+        let mut failure = None;
+        for candidate in candidates {
+            match make(Endpoint::Ip(candidate)).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(match failure {
+            Some(error) => error.into(),
+            None => Error::new(Kind::Network, "the host name has no address"),
+        })
+    }
+
+    async fn hello(
+        &self,
+        address: &Address,
+        stream: Arc<Stream>,
+        generation: u64,
+    ) -> Result<Connection> {
+        let mut message = Message::from_elements(|out| {
+            elements::int32(out, if self.load_balanced { "hello" } else { "ismaster" }, 1);
+            elements::boolean(out, "helloOk", true);
+            if self.load_balanced {
+                elements::boolean(out, "loadBalanced", true);
+            }
+            elements::document(out, "client", &self.client);
+        });
+        let unknown = ServerDescription::unknown(address.clone());
+        let mut connection = Connection::new(stream, unknown, generation);
+        let start = Instant::now();
+        let reply = connection
+            .exchange(&mut message, Deadline::NEVER, |out| {
+                elements::string(out, "$db", "admin");
+                Ok(())
+            })
+            .await?;
+        let mut reply = reply.ok_or_else(|| Error::protocol("no answer to hello"))?;
+        reply.check()?;
+        let now = Instant::now();
+        let description = hello::parse(address.clone(), reply.body(), Some(now - start), now);
+        connection.description = Arc::new(description);
+        connection.idle_since = now;
+        (self.observe)(&connection.description);
+        Ok(connection)
+    }
+}

@@ -1,0 +1,82 @@
+//! `ferromongo._core.encode` and `decode`: the codec as plain functions, behind `ferromongo.bson`.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use pyo3::types::PyBytes;
+
+use crate::codec::{self, CodecSettings};
+use crate::py::imports;
+
+#[pyfunction]
+pub fn encode<'py>(
+    document: &Bound<'py, PyAny>,
+    check_keys: bool,
+    codec_options: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let py = document.py();
+    let settings = settings_of(codec_options)?;
+    let mut out = take_scratch();
+    let encoded = codec::encode_document(document, &settings, check_keys, &mut out).map(|()| PyBytes::new(py, &out));
+    give_back_scratch(out);
+    encoded
+}
+
+#[pyfunction]
+pub fn decode<'py>(data: &Bound<'py, PyAny>, codec_options: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = data.py();
+    let settings = settings_of(codec_options)?;
+    if let Ok(bytes) = data.cast::<PyBytes>() {
+        return codec::decode_document(py, bytes.as_bytes(), &settings);
+    }
+    // Any other buffer may change while Python code runs (a document class, a type codec): decode a copy.
+    let copy = pyo3::buffer::PyBuffer::<u8>::get(data)?.to_vec(py)?;
+    codec::decode_document(py, &copy, &settings)
+}
+
+/// Callers pass the same few options objects again and again: the last one's settings are kept.
+/// Options are immutable and the entry holds a reference, so the same address means the same options.
+fn settings_of(options: &Bound<'_, PyAny>) -> PyResult<Arc<CodecSettings>> {
+    let py = options.py();
+    let last = LAST_SETTINGS.lock_py_attached(py).expect("nothing panics while holding it").clone();
+    if let Some(settings) = last
+        && settings.is_for(options)
+    {
+        return Ok(settings);
+    }
+    if !options.is_instance(imports::CODEC_OPTIONS.get(py)?)? {
+        return Err(PyTypeError::new_err("codec_options must be a CodecOptions object"));
+    }
+    let settings = Arc::new(CodecSettings::from_python(options)?);
+    let old = LAST_SETTINGS
+        .lock_py_attached(py)
+        .expect("nothing panics while holding it")
+        .replace(settings.clone());
+    drop(old); // after the lock: it may run Python code
+    Ok(settings)
+}
+
+static LAST_SETTINGS: std::sync::Mutex<Option<Arc<CodecSettings>>> = std::sync::Mutex::new(None);
+
+/// A warm output buffer spares growing one from nothing at every call. A nested call (a type codec that
+/// encodes) finds none and makes its own.
+fn take_scratch() -> Vec<u8> {
+    SCRATCH.take()
+}
+
+fn give_back_scratch(mut buffer: Vec<u8>) {
+    if buffer.capacity() <= SCRATCH_LIMIT {
+        buffer.clear();
+        SCRATCH.set(buffer);
+    }
+}
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Bigger buffers go back to the allocator: one huge document must not hold memory for ever.
+const SCRATCH_LIMIT: usize = 256 * 1024;

@@ -1,0 +1,199 @@
+//! `_core.Client`: the settings at the edge, and the shared core behind a check for forks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pyo3::exceptions::PyKeyError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use super::pending::{PyPending, Step, task};
+use super::session::PySession;
+use super::{errors, options};
+use crate::error::Result as CoreResult;
+use crate::exec::client::ClientCore;
+use crate::exec::select::select;
+use crate::net::fork;
+use crate::ops::end_sessions::end_sessions;
+use crate::settings::Settings;
+use crate::topology::address::Address;
+use crate::topology::selection::Criteria;
+use crate::topology::server::ServerDescription;
+
+#[pyclass(name = "Client", module = "ferromongo._core", frozen, weakref)]
+pub struct PyClient {
+    settings: Arc<Settings>,
+    /// With the fork generation it belongs to. Locked only with the GIL held, so that no fork (which
+    /// needs the GIL too) ever finds it locked by another thread.
+    core: Mutex<(u64, Arc<ClientCore>)>,
+}
+
+impl PyClient {
+    /// The core of this process: a forked child gets a fresh one, and the parent's is left as it is.
+    pub fn core(&self) -> Arc<ClientCore> {
+        let mut held = self.core.lock();
+        if held.0 != fork::generation() {
+            let closed = held.1.is_closed();
+            let fresh = ClientCore::new(self.settings.clone());
+            if closed {
+                fresh.close();
+            }
+            std::mem::forget(std::mem::replace(&mut *held, (fork::generation(), fresh)));
+        }
+        held.1.clone()
+    }
+}
+
+#[pymethods]
+impl PyClient {
+    #[new]
+    fn new(py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<PyClient> {
+        let settings = Arc::new(read_settings(py, settings)?);
+        let core = ClientCore::new(settings.clone());
+        Ok(PyClient { settings, core: Mutex::new((fork::generation(), core)) })
+    }
+
+    fn open(&self, py: Python<'_>) -> PyResult<()> {
+        let core = self.core();
+        let opened = py.detach(|| core.cluster().map(|_| ()));
+        opened.map_err(|error| errors::to_python(py, &error))
+    }
+
+    fn close(&self) -> PyPending {
+        let core = self.core();
+        let work = async move {
+            if !core.is_closed() {
+                end_sessions(&core).await;
+            }
+            core.close();
+        };
+        PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None()))))
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.core().is_closed()
+    }
+
+    fn topology<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let result = PyDict::new(py);
+        let servers = PyDict::new(py);
+        let core = self.core();
+        result.set_item("servers", &servers)?;
+        let Some(cluster) = core.opened() else {
+            result.set_item("type", "Unknown")?;
+            result.set_item("set_name", py.None())?;
+            result.set_item("primary", py.None())?;
+            for seed in &self.settings.seeds {
+                let unknown = ServerDescription::unknown(seed.clone());
+                servers.set_item(place(seed), describe(py, &unknown)?)?;
+            }
+            return Ok(result);
+        };
+        let snapshot = cluster.snapshot();
+        result.set_item("type", snapshot.kind.name())?;
+        result.set_item("set_name", &snapshot.set_name)?;
+        result.set_item("primary", snapshot.primary().map(|server| place(&server.address)))?;
+        for server in snapshot.servers.values() {
+            servers.set_item(place(&server.address), describe(py, server)?)?;
+        }
+        Ok(result)
+    }
+
+    fn select(&self, read_preference: &Bound<'_, PyAny>) -> PyResult<PyPending> {
+        let criteria = Criteria::Read(options::read_preference(read_preference)?);
+        let core = self.core();
+        let work = async move {
+            let cluster = core.cluster()?;
+            let server = select(cluster, &criteria, &[]).await?;
+            let known = cluster.snapshot().server(&server.address).cloned();
+            Ok(known.unwrap_or_else(|| ServerDescription::unknown(server.address.clone())))
+        };
+        let finish = |py: Python<'_>, found: CoreResult<ServerDescription>| {
+            let server = found.map_err(|error| errors::to_python(py, &error))?;
+            let result = describe(py, &server)?;
+            result.set_item("address", place(&server.address))?;
+            Ok(Step::Done(result.into_any().unbind()))
+        };
+        Ok(PyPending::new(task(work, finish)))
+    }
+
+    fn start_session(
+        slf: Bound<'_, Self>,
+        causal_consistency: bool,
+        snapshot: bool,
+    ) -> PyResult<PySession> {
+        let core = slf.get().core();
+        if core.is_closed() {
+            let error = crate::error::Error::client_closed();
+            return Err(errors::to_python(slf.py(), &error));
+        }
+        Ok(PySession::new(slf.unbind(), &core, causal_consistency, snapshot))
+    }
+
+    fn cluster_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let time = self.core().cluster_time();
+        time.map(|time| options::to_dict(py, &time)).transpose()
+    }
+}
+
+fn place(address: &Address) -> (&str, Option<u16>) {
+    (&address.host, (!address.is_unix_socket()).then_some(address.port))
+}
+
+fn describe<'py>(py: Python<'py>, server: &ServerDescription) -> PyResult<Bound<'py, PyDict>> {
+    let result = PyDict::new(py);
+    result.set_item("type", server.kind.name())?;
+    result.set_item("rtt", server.round_trip_time.map(|time| time.as_secs_f64()))?;
+    result.set_item("error", &server.error)?;
+    result.set_item("max_wire_version", server.max_wire_version)?;
+    let places = |addresses: &[Address]| PyList::new(py, addresses.iter().map(place));
+    result.set_item("hosts", places(&server.hosts)?)?;
+    result.set_item("arbiters", places(&server.arbiters)?)?;
+    Ok(result)
+}
+
+fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings> {
+    let field = |name: &str| {
+        let missing = |_| PyKeyError::new_err(format!("client settings lack {name:?}"));
+        given.get_item(name).map_err(missing)
+    };
+    let seconds = |name: &str| -> PyResult<Option<Duration>> {
+        let value: Option<f64> = field(name)?.extract()?;
+        let invalid = |_| {
+            pyo3::exceptions::PyValueError::new_err(format!("{name} is not a length of time"))
+        };
+        value.map(|value| Duration::try_from_secs_f64(value).map_err(invalid)).transpose()
+    };
+    let required = |name: &str| Ok::<_, PyErr>(seconds(name)?.unwrap_or_default());
+    let seeds: Vec<(String, Option<u16>)> = field("seeds")?.extract()?;
+    let version = py.version_info();
+    Ok(Settings {
+        seeds: seeds
+            .into_iter()
+            .map(|(host, port)| {
+                let default = crate::topology::address::DEFAULT_PORT;
+                Address::new(&host, port.unwrap_or(default))
+            })
+            .collect(),
+        replica_set: field("replica_set")?.extract()?,
+        direct_connection: field("direct_connection")?.extract()?,
+        load_balanced: field("load_balanced")?.extract()?,
+        app_name: field("app_name")?.extract()?,
+        driver: field("driver")?.extract()?,
+        platform: format!("CPython {}.{}.{}", version.major, version.minor, version.patch),
+        max_pool_size: field("max_pool_size")?.extract()?,
+        min_pool_size: field("min_pool_size")?.extract()?,
+        max_idle_time: seconds("max_idle_time")?,
+        max_connecting: field("max_connecting")?.extract()?,
+        wait_queue_timeout: seconds("wait_queue_timeout")?,
+        server_selection_timeout: seconds("server_selection_timeout")?,
+        connect_timeout: seconds("connect_timeout")?,
+        socket_timeout: seconds("socket_timeout")?,
+        local_threshold: required("local_threshold")?,
+        heartbeat_frequency: required("heartbeat_frequency")?,
+        retry_writes: field("retry_writes")?.extract()?,
+        retry_reads: field("retry_reads")?.extract()?,
+    })
+}

@@ -1,0 +1,378 @@
+//! `_core.CursorCore` and its two iterators: a batch decoded one document at a time.
+//!
+//! The Python subclass knows what to ask (`_open`); here is everything after: batches, getMore,
+//! the end. The lock is never held while bytes travel; a cursor is for one caller at a time.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use super::errors;
+use super::pending::{PyPending, Step, Task, run_blocking, task};
+use super::scope::{PyScope, run_owned};
+use super::session::PySession;
+use crate::codec::{self, CodecSettings};
+use crate::error::Result as CoreResult;
+use crate::exec::client::ClientCore;
+use crate::exec::operation::{Kind, Operation, Outcome, Terms};
+use crate::net::fork;
+use crate::ops::cursor::batch::Batch;
+use crate::ops::cursor::close::{self, Held};
+use crate::ops::cursor::get_more;
+use crate::session::client::Session;
+use crate::topology::address::Address;
+
+#[pyclass(module = "ferromongo._core", subclass, frozen, generic)]
+pub struct CursorCore(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    started: bool,
+    origin: Option<Origin>,
+    batch: Option<Batch>,
+    /// Where in the batch the next document starts, and how many are left.
+    at: usize,
+    left: usize,
+    /// The server's cursor, until it is read to its end.
+    held: Option<Held>,
+    closed: bool,
+    retrieved: usize,
+    cursor_id: Option<i64>,
+    address: Option<Address>,
+}
+
+/// What the first command was sent with, and the later ones are.
+struct Origin {
+    core: Arc<ClientCore>,
+    codec: Arc<CodecSettings>,
+    terms: Terms,
+    batch_size: i64,
+    limit: i64,
+    born_in: u64,
+}
+
+impl CursorCore {
+    fn new() -> CursorCore {
+        CursorCore(Mutex::default())
+    }
+
+    fn state(&self) -> PyResult<MutexGuard<'_, State>> {
+        let busy = || PyRuntimeError::new_err("this cursor is in use by another caller");
+        self.0.try_lock().ok_or_else(busy)
+    }
+
+    fn buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.state()?.next_buffered(py)
+    }
+}
+
+impl State {
+    fn next_buffered<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let (Some(batch), Some(origin)) = (&self.batch, &self.origin) else { return Ok(None) };
+        if self.left == 0 {
+            self.batch = None; // its buffer is ready for the next reply
+            return Ok(None);
+        }
+        let found = codec::decode_next_in_array(py, batch.documents(), &origin.codec, &mut self.at)?;
+        self.left -= 1;
+        Ok(found)
+    }
+
+    /// Takes in a reply; on an error the cursor is over.
+    fn install(&mut self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
+        let batch = outcome.and_then(|outcome| {
+            let address = outcome.server.address.clone();
+            Ok((Batch::of(outcome.into_reply()?)?, address))
+        });
+        let (batch, address) = batch.inspect_err(|_| self.end())?;
+        let Some(origin) = &self.origin else { return Ok(()) };
+        self.retrieved += batch.count;
+        self.cursor_id = Some(batch.cursor_id);
+        self.held = (batch.cursor_id != 0).then(|| {
+            let (database, collection) =
+                batch.namespace.split_once('.').unwrap_or((&origin.terms.database, ""));
+            Held {
+                id: batch.cursor_id,
+                database: database.into(),
+                collection: collection.to_owned(),
+                address: address.clone(),
+                session: origin.terms.session.clone(),
+            }
+        });
+        self.address = Some(address);
+        (self.at, self.left, self.batch) = (0, batch.count, Some(batch));
+        if self.held.is_none() {
+            self.release_session();
+        }
+        Ok(())
+    }
+
+    /// An implicit session goes back to its pool as soon as the server's cursor is gone.
+    fn release_session(&mut self) {
+        if let Some(origin) = &mut self.origin
+            && origin.terms.session.implicit
+        {
+            origin.terms.session = Session::implicit(origin.core.sessions.clone());
+        }
+    }
+
+    fn end(&mut self) {
+        self.closed = true;
+        self.held = None;
+        self.batch = None;
+        self.left = 0;
+        self.release_session();
+    }
+
+    fn more_to_fetch(&self) -> bool {
+        !self.closed && (!self.started || self.held.is_some())
+    }
+
+    fn get_more(&self) -> Option<(Arc<ClientCore>, Operation)> {
+        let (origin, held) = (self.origin.as_ref()?, self.held.as_ref()?);
+        let retrieved = i64::try_from(self.retrieved).unwrap_or(i64::MAX);
+        let size = get_more::next_batch_size(origin.batch_size, origin.limit, retrieved);
+        let message = get_more::message(held.id, &held.collection, size);
+        let terms = Terms {
+            kind: Kind::Command,
+            database: held.database.clone(),
+            server: Some(held.address.clone()),
+            ..origin.terms.clone()
+        };
+        Some((origin.core.clone(), Operation { message, terms }))
+    }
+}
+
+/// The command that brings the next batch: the first one, or getMore. `None` at the end.
+fn next_request(
+    cursor: &Bound<'_, CursorCore>,
+) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
+    let state = cursor.get().state()?;
+    if !state.more_to_fetch() {
+        return Ok(None);
+    }
+    if state.started {
+        return Ok(state.get_more());
+    }
+    drop(state);
+    let py = cursor.py();
+    let opened = cursor.call_method0(intern!(py, "_open"))?.cast_into::<PyTuple>()?;
+    type Opened<'py> =
+        (Bound<'py, PyScope>, Bound<'py, PyAny>, Option<Bound<'py, PySession>>, i64, i64);
+    let (scope, command, session, batch_size, limit): Opened<'_> = opened.extract()?;
+    let scope = scope.get();
+    let core = scope.core();
+    let message = scope.encode(&command)?;
+    let session = session.as_ref().map(|session| session.get());
+    let terms = scope.terms(&core, Kind::Read { retry: true }, session, None)?;
+    let mut state = cursor.get().state()?;
+    state.started = true;
+    state.origin = Some(Origin {
+        core: core.clone(),
+        codec: scope.codec.clone(),
+        terms: terms.clone(),
+        batch_size,
+        limit,
+        born_in: fork::generation(),
+    });
+    Ok(Some((core, Operation { message, terms })))
+}
+
+/// A task that fetches the next batch and then goes on with `after`.
+fn fetch(
+    cursor: &Bound<'_, CursorCore>,
+    after: impl FnOnce(Python<'_>, Py<CursorCore>) -> PyResult<Step> + Send + 'static,
+) -> PyResult<Option<Box<dyn Task>>> {
+    let Some((core, operation)) = next_request(cursor)? else { return Ok(None) };
+    let cursor = cursor.clone().unbind();
+    let finish = move |py: Python<'_>, outcome| {
+        let installed = cursor.get().state()?.install(outcome);
+        installed.map_err(|error| errors::to_python(py, &error))?;
+        after(py, cursor)
+    };
+    Ok(Some(task(run_owned(core, operation), finish)))
+}
+
+#[pymethods]
+impl CursorCore {
+    #[getter]
+    fn alive(&self) -> bool {
+        let state = self.0.lock();
+        state.left > 0 || state.more_to_fetch()
+    }
+
+    #[getter]
+    fn cursor_id(&self) -> Option<i64> {
+        self.0.lock().cursor_id
+    }
+
+    #[getter]
+    fn retrieved(&self) -> usize {
+        self.0.lock().retrieved
+    }
+
+    #[getter]
+    fn address(&self) -> Option<(String, Option<u16>)> {
+        let address = self.0.lock().address.clone()?;
+        let port = (!address.is_unix_socket()).then_some(address.port);
+        Some((address.host, port))
+    }
+
+    fn _started(&self) -> bool {
+        self.0.lock().started
+    }
+
+    #[pyo3(signature = (length = None))]
+    fn _fetch_all(slf: Bound<'_, Self>, length: Option<usize>) -> PyResult<PyPending> {
+        let py = slf.py();
+        let list = PyList::empty(py).unbind();
+        match collect(py, slf.unbind(), list, length.unwrap_or(usize::MAX))? {
+            Step::Done(list) => Ok(PyPending::known(Ok(list))),
+            Step::Again(task) | Step::Pause(task) => Ok(PyPending::new(task)),
+        }
+    }
+
+    fn _close(&self, py: Python<'_>) -> PyPending {
+        let mut state = self.0.lock();
+        let held = state.held.take();
+        let origin = state.origin.as_ref().map(|origin| (origin.core.clone(), origin.born_in));
+        state.end();
+        match (held, origin) {
+            (Some(held), Some((core, born_in))) if born_in == fork::generation() => {
+                let work = async move { close::kill(&core, held).await };
+                PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None()))))
+            }
+            _ => PyPending::known(Ok(py.None())),
+        }
+    }
+
+    fn _reset(&self) {
+        *self.0.lock() = State::default();
+    }
+}
+
+impl Drop for CursorCore {
+    fn drop(&mut self) {
+        let state = self.0.get_mut();
+        if let (Some(held), Some(origin)) = (state.held.take(), state.origin.take())
+            && origin.born_in == fork::generation()
+        {
+            close::kill_later(origin.core, held);
+        }
+    }
+}
+
+#[pyclass(module = "ferromongo._core", extends = CursorCore, subclass, frozen, generic)]
+pub struct SyncCursorCore;
+
+#[pymethods]
+impl SyncCursorCore {
+    #[new]
+    #[pyo3(signature = (*_arguments, **_keywords))]
+    fn new(
+        _arguments: &Bound<'_, PyTuple>,
+        _keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyClassInitializer<SyncCursorCore> {
+        PyClassInitializer::from(CursorCore::new()).add_subclass(SyncCursorCore)
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let (py, cursor) = (slf.py(), slf.as_super());
+        loop {
+            if let Some(document) = cursor.get().buffered(py)? {
+                return Ok(Some(document));
+            }
+            match fetch(cursor, |py, _| Ok(Step::Done(py.None())))? {
+                Some(task) => run_blocking(py, task)?,
+                None => return Ok(None),
+            };
+        }
+    }
+}
+
+#[pyclass(module = "ferromongo._core", extends = CursorCore, subclass, frozen, generic)]
+pub struct AsyncCursorCore;
+
+#[pymethods]
+impl AsyncCursorCore {
+    #[new]
+    #[pyo3(signature = (*_arguments, **_keywords))]
+    fn new(
+        _arguments: &Bound<'_, PyTuple>,
+        _keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyClassInitializer<AsyncCursorCore> {
+        PyClassInitializer::from(CursorCore::new()).add_subclass(AsyncCursorCore)
+    }
+
+    fn __aiter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __anext__(slf: &Bound<'_, Self>) -> PyResult<PyPending> {
+        match next_of(slf.as_super())? {
+            Step::Done(document) => Ok(PyPending::known(Ok(document))),
+            Step::Again(task) | Step::Pause(task) => Ok(PyPending::new(task)),
+        }
+    }
+}
+
+fn next_of(cursor: &Bound<'_, CursorCore>) -> PyResult<Step> {
+    let py = cursor.py();
+    if let Some(document) = cursor.get().buffered(py)? {
+        return Ok(Step::Done(document.unbind()));
+    }
+    match fetch(cursor, |py, cursor| next_of(cursor.bind(py)))? {
+        Some(task) => Ok(Step::Again(task)),
+        None => Err(PyStopAsyncIteration::new_err(())),
+    }
+}
+
+/// `to_list`: decodes what is buffered in slices, so that an event loop is never held for long.
+fn collect(
+    py: Python<'_>,
+    cursor: Py<CursorCore>,
+    list: Py<PyList>,
+    length: usize,
+) -> PyResult<Step> {
+    let gathered = list.bind(py);
+    let mut state = cursor.get().state()?;
+    let State { batch, origin, at, left, .. } = &mut *state;
+    if let (Some(batch), Some(origin)) = (batch, origin)
+        && *left > 0
+        && gathered.len() < length
+    {
+        let documents = batch.documents();
+        let slice = (SLICE_BYTES * batch.count / documents.len()).max(1);
+        let slice = slice.min(length - gathered.len());
+        let decoded = codec::decode_array_of_documents(py, documents, &origin.codec, at, slice)?;
+        *left -= decoded.len();
+        let end = gathered.len();
+        gathered.set_slice(end, end, decoded.as_any())?;
+        drop(state);
+        let after = move |py: Python<'_>, ()| collect(py, cursor, list, length);
+        return Ok(Step::Pause(task(std::future::ready(()), after)));
+    }
+    if *left == 0 {
+        state.batch = None;
+    }
+    drop(state);
+    if gathered.len() >= length {
+        return Ok(Step::Done(list.into_any()));
+    }
+    let whole = list.clone_ref(py);
+    match fetch(cursor.bind(py), move |py, cursor| collect(py, cursor, list, length))? {
+        Some(task) => Ok(Step::Again(task)),
+        None => Ok(Step::Done(whole.into_any())),
+    }
+}
+
+/// About 3 ms of decoding.
+const SLICE_BYTES: usize = 1 << 20;

@@ -1,0 +1,88 @@
+//! Core errors become PyMongo's exceptions here and nowhere else: class, code, details, labels.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyType};
+
+use super::imports::{self, Import};
+use crate::codec::{self, CodecSettings};
+use crate::error::{Error, Kind, TRANSIENT_TRANSACTION};
+
+pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
+    exception(py, error).unwrap_or_else(|while_raising| while_raising)
+}
+
+fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    let exception = match error.kind() {
+        Kind::Command { code } => of_reply(py, error, code)?,
+        kind => class_of(kind).get(py)?.call1((error.message(),))?,
+    };
+    // PyMongo's own way to label an exception after it was made; the reply's labels are in already.
+    for label in error.labels() {
+        exception.call_method1(intern!(py, "_add_error_label"), (label,))?;
+    }
+    if !error.has_label(TRANSIENT_TRANSACTION) {
+        let remove = intern!(py, "_remove_error_label");
+        exception.call_method1(remove, (TRANSIENT_TRANSACTION,))?;
+    }
+    Ok(PyErr::from_value(exception))
+}
+
+fn class_of(kind: Kind) -> &'static Import {
+    match kind {
+        Kind::ServerSelection => &imports::SERVER_SELECTION_TIMEOUT,
+        Kind::WaitQueueTimeout => &imports::WAIT_QUEUE_TIMEOUT,
+        Kind::Network => &imports::AUTO_RECONNECT,
+        Kind::NetworkTimeout => &imports::NETWORK_TIMEOUT,
+        Kind::Protocol => &imports::PROTOCOL_ERROR,
+        Kind::InvalidOperation => &imports::INVALID_OPERATION,
+        Kind::Configuration => &imports::CONFIGURATION_ERROR,
+        Kind::Command { .. } => &imports::OPERATION_FAILURE,
+    }
+}
+
+fn of_reply<'py>(py: Python<'py>, error: &Error, code: i32) -> PyResult<Bound<'py, PyAny>> {
+    let details = match error.reply() {
+        Some(reply) => {
+            let options = imports::DEFAULT_CODEC_OPTIONS.get(py)?;
+            let settings = CodecSettings::from_python(options)?;
+            codec::decode_document(py, reply.as_bytes(), &settings)?
+        }
+        None => PyDict::new(py).into_any(),
+    };
+    if error.is_state_change() {
+        return imports::NOT_PRIMARY_ERROR.get(py)?.call1((error.message(), details));
+    }
+    let code_or_none = (code != 0).then_some(code);
+    if let Some((class, details)) = of_write_concern(py, &details)? {
+        return class.call1((error.message(), code_or_none, details));
+    }
+    let class = match code {
+        11000 | 11001 | 12582 => &imports::DUPLICATE_KEY_ERROR,
+        50 => &imports::EXECUTION_TIMEOUT,
+        43 => &imports::CURSOR_NOT_FOUND,
+        _ => &imports::OPERATION_FAILURE,
+    };
+    class.get(py)?.call1((error.message(), code_or_none, details))
+}
+
+/// The command worked and only its write concern did not hold.
+#[allow(clippy::type_complexity)]
+fn of_write_concern<'py>(
+    py: Python<'py>,
+    reply: &Bound<'py, PyAny>,
+) -> PyResult<Option<(&'py Bound<'py, PyType>, Bound<'py, PyAny>)>> {
+    if !reply.get_item("ok")?.is_truthy()? {
+        return Ok(None);
+    }
+    let details = reply.get_item("writeConcernError")?;
+    let timed_out = match details.call_method1("get", ("errInfo",))? {
+        info if info.is_none() => false,
+        info => info.call_method1("get", ("wtimeout",))?.is_truthy()?,
+    };
+    let class = match timed_out {
+        true => &imports::WTIMEOUT_ERROR,
+        false => &imports::WRITE_CONCERN_ERROR,
+    };
+    Ok(Some((class.class(py)?, details)))
+}

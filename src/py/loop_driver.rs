@@ -1,0 +1,384 @@
+//! The event loop driver: sockets registered with the running asyncio loop, tasks suspended on its
+//! futures. Works on every loop with `add_reader` (asyncio's own on Unix, uvloop).
+//!
+//! Each loop has one `LoopLane`, kept in a weak-keyed dictionary. It never holds the loop: its
+//! callbacks sit in the loop's selector, and a reference back would keep the loop alive for ever.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyWeakrefReference;
+
+use super::imports;
+use super::pending::{Step, Task};
+use crate::net::event_loop::{self, Lane};
+use crate::net::fork;
+use crate::net::stream::{Filled, Stream};
+use crate::net::wait::{self, Interest, WaitSet};
+
+/// A task on its way in one event loop.
+pub struct Flight {
+    task: Option<Box<dyn Task>>,
+    lane: Py<LoopLane>,
+    set: WaitSet,
+    waker: Waker,
+    number: u64,
+    timer: Option<Py<PyAny>>,
+    /// A bare yield: let others run, then go on.
+    pause: bool,
+}
+
+impl Flight {
+    /// The loop and the task back if this loop cannot watch sockets.
+    #[allow(clippy::type_complexity)]
+    pub fn new<'py>(
+        py: Python<'py>,
+        task: Box<dyn Task>,
+    ) -> PyResult<Result<Flight, (Bound<'py, PyAny>, Box<dyn Task>)>> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
+        let lane = LoopLane::of(&event_loop)?;
+        if !lane.get().watches {
+            return Ok(Err((event_loop, task)));
+        }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let waker = event_loop::waker(&lane.get().lane, number);
+        let set = WaitSet { lane: Some(lane.get().lane.clone()), ..WaitSet::default() };
+        let lane = lane.unbind();
+        Ok(Ok(Flight { task: Some(task), lane, set, waker, number, timer: None, pause: false }))
+    }
+
+    /// Polls until the task waits for something; `suspended` then answers what to yield.
+    pub fn step(&mut self, py: Python<'_>) -> PyResult<Poll<Py<PyAny>>> {
+        self.forget_timer(py)?;
+        let result = self.advance(py);
+        if !matches!(result, Ok(Poll::Pending)) {
+            self.task = None;
+            self.set.sockets.clear();
+            self.lane.get().close_buried(py)?;
+        }
+        result
+    }
+
+    /// The object that the awaiting task yields to its loop.
+    pub fn suspended(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if std::mem::take(&mut self.pause) {
+            return Ok(py.None());
+        }
+        let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
+        let future = event_loop.call_method0(intern!(py, "create_future"))?;
+        future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
+        let lane = self.lane.get();
+        for (stream, interest) in &self.set.sockets {
+            lane.watch(&event_loop, stream, *interest, &future)?;
+        }
+        if self.set.gate {
+            lane.gates.lock().insert(self.number, future.clone().unbind());
+        }
+        if let Some(at) = self.set.deadline {
+            let delay = at.saturating_duration_since(Instant::now()).as_secs_f64();
+            let wake = Bound::new(py, Wake(future.clone().unbind()))?;
+            let timer = in_empty_context(&event_loop, "call_later", delay, wake)?;
+            self.timer = Some(timer.unbind());
+        }
+        lane.close_buried(py)?;
+        Ok(future.unbind())
+    }
+
+    /// Drops the task; what it left half-done on the wire is closed.
+    pub fn cancel(mut self, py: Python<'_>) -> PyResult<()> {
+        self.task = None;
+        self.set.sockets.clear();
+        self.forget_timer(py)?;
+        self.lane.get().gates.lock().remove(&self.number);
+        self.lane.get().close_buried(py)
+    }
+
+    fn advance(&mut self, py: Python<'_>) -> PyResult<Poll<Py<PyAny>>> {
+        while let Some(task) = &mut self.task {
+            let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
+            if wait::poll(&mut self.set, &self.waker, work).is_pending() {
+                return Ok(Poll::Pending);
+            }
+            self.set.sockets.clear();
+            match self.task.take().map(|task| task.finish(py)).transpose()? {
+                Some(Step::Done(value)) => return Ok(Poll::Ready(value)),
+                Some(Step::Again(next)) => self.task = Some(next),
+                Some(Step::Pause(next)) => {
+                    self.task = Some(next);
+                    self.pause = true;
+                    return Ok(Poll::Pending);
+                }
+                None => break,
+            }
+        }
+        Ok(Poll::Ready(py.None()))
+    }
+
+    fn forget_timer(&mut self, py: Python<'_>) -> PyResult<()> {
+        if let Some(timer) = self.timer.take() {
+            timer.call_method0(py, intern!(py, "cancel"))?;
+        }
+        Ok(())
+    }
+}
+
+#[pyclass(frozen, weakref, module = "ferromongo._core")]
+pub struct LoopLane {
+    lane: Arc<Lane>,
+    /// False on loops without `add_reader`.
+    watches: bool,
+    born_in: u64,
+    registered: Mutex<HashMap<RawFd, Arc<Registration>>>,
+    /// Operations that wait for their waker.
+    gates: Mutex<HashMap<u64, Py<PyAny>>>,
+}
+
+struct Registration {
+    stream: Weak<Stream>,
+    reader: Mutex<Option<Py<PyAny>>>,
+}
+
+impl LoopLane {
+    fn new(watches: bool) -> PyResult<LoopLane> {
+        Ok(LoopLane {
+            lane: Lane::new()?,
+            watches,
+            born_in: fork::generation(),
+            registered: Mutex::default(),
+            gates: Mutex::default(),
+        })
+    }
+
+    fn of<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, LoopLane>> {
+        thread_local! {
+            static LATEST: RefCell<Option<(Py<PyWeakrefReference>, Py<LoopLane>)>> =
+                const { RefCell::new(None) };
+        }
+        let py = event_loop.py();
+        let latest = LATEST.with_borrow(|latest| {
+            let (known, lane) = latest.as_ref()?;
+            let same = known.bind(py).upgrade().is_some_and(|known| known.is(event_loop));
+            (same && lane.get().born_in == fork::generation()).then(|| lane.bind(py).clone())
+        });
+        if let Some(lane) = latest {
+            return Ok(lane);
+        }
+        let lane = LoopLane::find_or_make(event_loop)?;
+        let known = PyWeakrefReference::new(event_loop)?.unbind();
+        LATEST.set(Some((known, lane.clone().unbind())));
+        Ok(lane)
+    }
+
+    fn find_or_make<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, LoopLane>> {
+        static LANES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let py = event_loop.py();
+        let lanes = LANES
+            .get_or_try_init(py, || {
+                imports::WEAK_KEY_DICTIONARY.get(py)?.call0().map(Bound::unbind)
+            })?
+            .bind(py);
+        if let Ok(known) = lanes.call_method1("get", (event_loop,))?.cast_into::<LoopLane>()
+            && known.get().born_in == fork::generation()
+        {
+            return Ok(known);
+        }
+        retire_closed(lanes)?;
+        let lane = Bound::new(py, LoopLane::new(true)?)?;
+        let bell = lane.get().lane.bell().as_raw_fd();
+        let callback = Bound::new(py, Bell(PyWeakrefReference::new(&lane)?.unbind()))?;
+        match in_empty_context(event_loop, "add_reader", bell, callback) {
+            Ok(_) => {}
+            Err(error) if cannot_watch(py, &error) => {
+                return Bound::new(py, LoopLane::new(false)?);
+            }
+            Err(error) => return Err(error),
+        }
+        lanes.set_item(event_loop, &lane)?;
+        Ok(lane)
+    }
+
+    /// Has `future` set when the socket is ready.
+    fn watch<'py>(
+        &self,
+        event_loop: &Bound<'py, PyAny>,
+        stream: &Arc<Stream>,
+        interest: Interest,
+        future: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        let py = event_loop.py();
+        stream.settle(&self.lane);
+        match interest {
+            Interest::Read => {
+                let mut registered = self.registered.lock();
+                if let Some(known) = registered.get(&stream.fd()) {
+                    *known.reader.lock() = Some(future.clone().unbind());
+                    return Ok(());
+                }
+                let registration = Arc::new(Registration {
+                    stream: Arc::downgrade(stream),
+                    reader: Mutex::new(Some(future.clone().unbind())),
+                });
+                registered.insert(stream.fd(), registration.clone());
+                drop(registered);
+                let callback = Bound::new(py, Readable(registration))?;
+                in_empty_context(event_loop, "add_reader", stream.fd(), callback)?;
+            }
+            Interest::Write => {
+                let writable = Writable { socket: stream.fd(), future: future.clone().unbind() };
+                let callback = Bound::new(py, writable)?;
+                in_empty_context(event_loop, "add_writer", stream.fd(), callback)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the sockets that were handed over, after the loop has forgotten them.
+    fn close_buried(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.lane.has_buried() {
+            return Ok(());
+        }
+        let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
+        for (socket, born_in) in self.lane.take_buried() {
+            let number = socket.as_raw_fd();
+            self.registered.lock().remove(&number);
+            let forgotten = event_loop
+                .call_method1(intern!(py, "remove_reader"), (number,))
+                .and_then(|_| event_loop.call_method1(intern!(py, "remove_writer"), (number,)));
+            fork::close(socket, born_in);
+            forgotten?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for LoopLane {
+    fn drop(&mut self) {
+        self.lane.retire();
+    }
+}
+
+/// Loops that were closed but are still referenced somewhere.
+fn retire_closed(lanes: &Bound<'_, PyAny>) -> PyResult<()> {
+    let items = lanes.call_method0("items")?.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    for item in items {
+        let (event_loop, lane): (Bound<'_, PyAny>, Bound<'_, LoopLane>) = item.extract()?;
+        if event_loop.call_method0("is_closed")?.is_truthy()? {
+            lane.get().lane.retire();
+            lanes.del_item(event_loop)?;
+        }
+    }
+    Ok(())
+}
+
+/// Calls a loop method that captures the current context, inside an empty one: the callback would
+/// keep the caller's context alive, and show its variables to every later user of the connection.
+fn in_empty_context<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    method: &str,
+    what: impl IntoPyObject<'py>,
+    callback: impl IntoPyObject<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    let context = imports::CONTEXT.get(py)?.call0()?;
+    context.call_method1(intern!(py, "run"), (event_loop.getattr(method)?, what, callback))
+}
+
+fn cannot_watch(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyNotImplementedError>(py)
+        || error.is_instance_of::<PyAttributeError>(py)
+}
+
+fn wake(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = future.py();
+    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+        future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+    }
+    Ok(())
+}
+
+/// The timer's callback.
+#[pyclass(frozen)]
+struct Wake(Py<PyAny>);
+
+#[pymethods]
+impl Wake {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        wake(self.0.bind(py))
+    }
+}
+
+/// A registered socket is readable: take in what came, wake the operation on a whole frame.
+#[pyclass(frozen)]
+struct Readable(Arc<Registration>);
+
+#[pymethods]
+impl Readable {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(stream) = self.0.stream.upgrade() else { return Ok(()) };
+        // Letting go of the GIL costs more than it gives for little data.
+        let filled = match stream.outstanding() > WORTH_DETACHING {
+            true => py.detach(|| stream.fill()),
+            false => stream.fill(),
+        };
+        if filled == Filled::Ended {
+            let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
+            event_loop.call_method1(intern!(py, "remove_reader"), (stream.fd(),))?;
+        }
+        if filled != Filled::Partly {
+            let reader = self.0.reader.lock().take();
+            if let Some(future) = reader {
+                wake(future.bind(py))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A socket can be written to; asked for anew each time, as it is seldom needed.
+#[pyclass(frozen)]
+struct Writable {
+    socket: RawFd,
+    future: Py<PyAny>,
+}
+
+#[pymethods]
+impl Writable {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
+        event_loop.call_method1(intern!(py, "remove_writer"), (self.socket,))?;
+        wake(self.future.bind(py))
+    }
+}
+
+/// Another thread, or another task, woke operations or handed over sockets.
+#[pyclass(frozen)]
+struct Bell(Py<PyWeakrefReference>);
+
+#[pymethods]
+impl Bell {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(lane) = self.0.bind(py).upgrade_as::<LoopLane>()? else { return Ok(()) };
+        let lane = lane.get();
+        for number in lane.lane.take_woken() {
+            let waiting = lane.gates.lock().remove(&number);
+            if let Some(future) = waiting {
+                wake(future.bind(py))?;
+            }
+        }
+        lane.close_buried(py)
+    }
+}
+
+const WORTH_DETACHING: usize = 64 * 1024;

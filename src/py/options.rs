@@ -1,0 +1,72 @@
+//! PyMongo's option objects as typed values, read once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bson::RawDocumentBuf;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::imports;
+use crate::codec::{self, CodecSettings};
+use crate::topology::read_preference::{ReadMode, ReadPreference};
+
+/// From a `pymongo.read_preferences` object.
+pub fn read_preference(preference: &Bound<'_, PyAny>) -> PyResult<ReadPreference> {
+    let py = preference.py();
+    let mode = match preference.getattr(intern!(py, "mode"))?.extract::<u8>()? {
+        0 => ReadMode::Primary,
+        1 => ReadMode::PrimaryPreferred,
+        2 => ReadMode::Secondary,
+        3 => ReadMode::SecondaryPreferred,
+        _ => ReadMode::Nearest,
+    };
+    let mut tag_sets = Vec::new();
+    for tags in preference.getattr(intern!(py, "tag_sets"))?.try_iter()? {
+        let items = tags?.call_method0("items")?;
+        let tags: PyResult<Vec<(String, String)>> =
+            items.try_iter()?.map(|item| item?.extract()).collect();
+        tag_sets.push(tags?);
+    }
+    let staleness: f64 = preference.getattr(intern!(py, "max_staleness"))?.extract()?;
+    let max_staleness = (staleness >= 0.0).then(|| Duration::from_secs_f64(staleness));
+    let hedge = match preference.getattr_opt(intern!(py, "hedge"))? {
+        Some(hedge) if !hedge.is_none() => Some(document(&hedge)?),
+        _ => None,
+    };
+    Ok(ReadPreference { mode, tag_sets, max_staleness, hedge })
+}
+
+/// From a `ReadConcern`; `None` for the server's default.
+pub fn read_concern(concern: &Bound<'_, PyAny>) -> PyResult<Option<RawDocumentBuf>> {
+    let said = concern.getattr(intern!(concern.py(), "document"))?;
+    if said.is_truthy()? { Ok(Some(document(&said)?)) } else { Ok(None) }
+}
+
+/// From a `WriteConcern`: its document (`None` for the server's default), and whether the server
+/// answers at all.
+pub fn write_concern(
+    concern: &Bound<'_, PyAny>,
+) -> PyResult<(Option<Arc<RawDocumentBuf>>, bool)> {
+    let py = concern.py();
+    let acknowledged = concern.getattr(intern!(py, "acknowledged"))?.is_truthy()?;
+    if concern.getattr(intern!(py, "is_server_default"))?.is_truthy()? {
+        return Ok((None, acknowledged));
+    }
+    let said = document(&concern.getattr(intern!(py, "document"))?)?;
+    Ok((Some(Arc::new(said)), acknowledged))
+}
+
+pub fn document(mapping: &Bound<'_, PyAny>) -> PyResult<RawDocumentBuf> {
+    let settings = CodecSettings::from_python(imports::DEFAULT_CODEC_OPTIONS.get(mapping.py())?)?;
+    let mut bytes = Vec::new();
+    codec::encode_document(mapping, &settings, false, &mut bytes)?;
+    RawDocumentBuf::from_bytes(bytes)
+        .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
+}
+
+/// A core document as a plain dict.
+pub fn to_dict<'py>(py: Python<'py>, document: &bson::RawDocument) -> PyResult<Bound<'py, PyAny>> {
+    let settings = CodecSettings::from_python(imports::DEFAULT_CODEC_OPTIONS.get(py)?)?;
+    codec::decode_document(py, document.as_bytes(), &settings)
+}

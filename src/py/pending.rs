@@ -1,0 +1,215 @@
+//! A built call that has not been sent. Blocked on with `run` or awaited: the same task either way.
+//!
+//! A task is a future that carries bytes and a `finish` that turns its result into Python objects.
+//! The future is polled without the GIL (blocking driver) or within the awaiting task's own step
+//! (event loop driver); `finish` always runs with the GIL, and may hand over a further task.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::prelude::*;
+
+use super::loop_driver::Flight;
+use crate::net::blocking;
+
+pub trait Task: Send {
+    /// Polls the I/O; the result stays inside until `finish`.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()>;
+    fn finish(self: Box<Self>, py: Python<'_>) -> PyResult<Step>;
+}
+
+pub enum Step {
+    Done(Py<PyAny>),
+    Again(Box<dyn Task>),
+    /// The same, after others on this event loop had a turn.
+    Pause(Box<dyn Task>),
+}
+
+/// The usual task: a future and what to make of its output.
+pub fn task<F, G>(future: F, finish: G) -> Box<dyn Task>
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+    G: FnOnce(Python<'_>, F::Output) -> PyResult<Step> + Send + 'static,
+{
+    Box::new(Work { future: Box::pin(future), output: None, finish })
+}
+
+struct Work<F: Future, G> {
+    future: Pin<Box<F>>,
+    output: Option<F::Output>,
+    finish: G,
+}
+
+impl<F, G> Task for Work<F, G>
+where
+    F: Future + Send,
+    F::Output: Send,
+    G: FnOnce(Python<'_>, F::Output) -> PyResult<Step> + Send,
+{
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.output.is_none() {
+            match self.future.as_mut().poll(context) {
+                Poll::Ready(output) => self.output = Some(output),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn finish(self: Box<Self>, py: Python<'_>) -> PyResult<Step> {
+        let Work { future, output, finish } = *self;
+        drop(future); // gives its connection back before Python objects are made
+        finish(py, output.expect("polled to its end"))
+    }
+}
+
+#[pyclass(name = "Pending", module = "ferromongo._core", frozen, generic)]
+pub struct PyPending(Mutex<State>);
+
+enum State {
+    Built(Box<dyn Task>),
+    /// Nothing needs to be sent.
+    Known(PyResult<Py<PyAny>>),
+    Flying(Flight),
+    Over,
+}
+
+impl PyPending {
+    pub fn new(task: Box<dyn Task>) -> PyPending {
+        PyPending(Mutex::new(State::Built(task)))
+    }
+
+    pub fn known(result: PyResult<Py<PyAny>>) -> PyPending {
+        PyPending(Mutex::new(State::Known(result)))
+    }
+
+    fn take(&self) -> PyResult<State> {
+        let taken = self.0.try_lock().map(|mut state| std::mem::replace(&mut *state, State::Over));
+        match taken {
+            Some(State::Over) | None => {
+                Err(PyRuntimeError::new_err("a pending call can be run or awaited only once"))
+            }
+            Some(state) => Ok(state),
+        }
+    }
+}
+
+/// Blocks this thread until the task and those that follow it are done. Ctrl-C is answered.
+pub fn run_blocking(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>> {
+    loop {
+        let mut raised = None;
+        let done = py.detach(|| {
+            let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
+            blocking::run(work, || {
+                raised = Python::attach(|py| py.check_signals()).err();
+                raised.is_some()
+            })
+        });
+        if done.is_none() {
+            drop(task); // closes the connection that is in mid-flight
+            return Err(raised.expect("only an exception interrupts"));
+        }
+        match task.finish(py)? {
+            Step::Done(value) => return Ok(value),
+            Step::Again(next) | Step::Pause(next) => task = next,
+        }
+    }
+}
+
+#[pymethods]
+impl PyPending {
+    /// Block until the call is done and answer its result.
+    fn run(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self.take()? {
+            State::Built(task) => run_blocking(py, task),
+            State::Known(result) => result,
+            State::Flying(_) | State::Over => {
+                Err(PyRuntimeError::new_err("this pending call is already awaited"))
+            }
+        }
+    }
+
+    fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        let py = slf.py();
+        match slf.get().take()? {
+            State::Built(task) => match Flight::new(py, task)? {
+                Ok(flight) => *slf.get().0.lock() = State::Flying(flight),
+                // This event loop cannot watch sockets: block in one of its threads.
+                Err((event_loop, task)) => {
+                    let blocking = Bound::new(py, PyPending::new(task))?;
+                    let run = blocking.getattr("run")?;
+                    let future = event_loop.call_method1("run_in_executor", (py.None(), run))?;
+                    return future.call_method0("__await__");
+                }
+            },
+            known => *slf.get().0.lock() = known,
+        }
+        Ok(slf.into_any())
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// One step of the awaiting task: answers a future to wait for, or raises StopIteration.
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let Some(mut state) = self.0.try_lock() else {
+            return Err(PyRuntimeError::new_err("this pending call is already being awaited"));
+        };
+        let result = match &mut *state {
+            State::Flying(flight) => match flight.step(py) {
+                Ok(Poll::Pending) => return flight.suspended(py),
+                Ok(Poll::Ready(value)) => Ok(value),
+                Err(error) => Err(error),
+            },
+            State::Known(_) => match std::mem::replace(&mut *state, State::Over) {
+                State::Known(result) => result,
+                _ => unreachable!("matched above"),
+            },
+            State::Built(_) | State::Over => {
+                Err(PyRuntimeError::new_err("a pending call can be run or awaited only once"))
+            }
+        };
+        *state = State::Over;
+        drop(state);
+        Err(result.map_or_else(|error| error, |value| PyStopIteration::new_err((value,))))
+    }
+
+    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.__next__(py)
+    }
+
+    /// Cancellation: the operation is dropped, its connection closed if it was in mid-flight.
+    #[pyo3(signature = (kind, value = None, _traceback = None))]
+    fn throw(
+        &self,
+        py: Python<'_>,
+        kind: Bound<'_, PyAny>,
+        value: Option<Bound<'_, PyAny>>,
+        _traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        self.close(py)?;
+        let exception = match value {
+            Some(value) if value.is_instance_of::<pyo3::exceptions::PyBaseException>() => value,
+            Some(value) => kind.call1((value,))?,
+            None if kind.is_instance_of::<pyo3::types::PyType>() => kind.call0()?,
+            None => kind,
+        };
+        Err(PyErr::from_value(exception))
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let state = match self.0.try_lock() {
+            Some(mut state) => std::mem::replace(&mut *state, State::Over),
+            None => return Ok(()),
+        };
+        match state {
+            State::Flying(flight) => flight.cancel(py),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! `_core.Scope`: where and how the commands of one Database or Collection run.
+
+use std::sync::Arc;
+
+use bson::RawDocumentBuf;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use super::client::PyClient;
+use super::insert::Insertion;
+use super::pending::{PyPending, Step, task};
+use super::session::PySession;
+use super::{errors, options};
+use crate::codec::{self, CodecSettings};
+use crate::error::Result as CoreResult;
+use crate::exec::client::ClientCore;
+use crate::exec::operation::{Kind, Operation, Outcome, Terms};
+use crate::exec::run::run;
+use crate::ops::cursor::batch::Batch;
+use crate::session::client::Session;
+use crate::topology::read_preference::ReadPreference;
+use crate::wire::message::Message;
+
+#[pyclass(name = "Scope", module = "ferromongo._core", frozen)]
+pub struct PyScope {
+    client: Py<PyClient>,
+    pub database: Arc<str>,
+    pub codec: Arc<CodecSettings>,
+    read_preference: Arc<ReadPreference>,
+    read_concern: Option<Arc<RawDocumentBuf>>,
+    write_concern: Option<Arc<RawDocumentBuf>>,
+    acknowledged: bool,
+}
+
+impl PyScope {
+    pub fn core(&self) -> Arc<ClientCore> {
+        self.client.get().core()
+    }
+
+    pub fn encode(&self, command: &Bound<'_, PyAny>) -> PyResult<Message> {
+        Message::new(|out| codec::encode_document(command, &self.codec, false, out))
+    }
+
+    pub fn terms(
+        &self,
+        core: &ClientCore,
+        kind: Kind,
+        session: Option<&PySession>,
+        read_preference: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Terms> {
+        let session = match session {
+            Some(explicit) => explicit.session.clone(),
+            None => Session::implicit(core.sessions.clone()),
+        };
+        let mut terms = Terms::new(self.database.clone(), kind, session);
+        terms.read_preference = match read_preference {
+            Some(given) => Arc::new(options::read_preference(given)?),
+            None => self.read_preference.clone(),
+        };
+        match kind {
+            Kind::Read { .. } => terms.read_concern = self.read_concern.clone(),
+            Kind::Write { .. } => terms.write_concern = self.write_concern.clone(),
+            _ => {}
+        }
+        Ok(terms)
+    }
+
+    /// Sends one command; `then` makes the result of its reply.
+    fn send(
+        &self,
+        command: &Bound<'_, PyAny>,
+        kind: Kind,
+        session: Option<&PySession>,
+        read_preference: Option<&Bound<'_, PyAny>>,
+        then: Option<Py<PyAny>>,
+    ) -> PyResult<PyPending> {
+        let core = self.core();
+        let mut message = self.encode(command)?;
+        let terms = self.terms(&core, kind, session, read_preference)?;
+        if terms.is_write() && !self.acknowledged {
+            message = message.without_reply();
+        }
+        let codec = self.codec.clone();
+        let finish = move |py: Python<'_>, outcome| {
+            let reply = decode_reply(py, outcome, &codec)?;
+            let result = match then {
+                Some(then) => then.bind(py).call1((reply,))?,
+                None => reply,
+            };
+            Ok(Step::Done(result.unbind()))
+        };
+        Ok(PyPending::new(task(run_owned(core, Operation { message, terms }), finish)))
+    }
+}
+
+/// Owns what it works on, so that it can outlive the call that built it.
+pub async fn run_owned(core: Arc<ClientCore>, mut operation: Operation) -> CoreResult<Outcome> {
+    run(&core, &mut operation).await
+}
+
+pub fn decode_reply<'py>(
+    py: Python<'py>,
+    outcome: CoreResult<Outcome>,
+    codec: &CodecSettings,
+) -> PyResult<Bound<'py, PyAny>> {
+    match outcome.map_err(|error| errors::to_python(py, &error))?.reply {
+        Some(reply) => codec::decode_document(py, reply.body().as_bytes(), codec),
+        None => Ok(PyDict::new(py).into_any()),
+    }
+}
+
+#[pymethods]
+impl PyScope {
+    #[new]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        client: Py<PyClient>,
+        database: &str,
+        _collection: Option<&str>,
+        codec_options: &Bound<'_, PyAny>,
+        read_preference: &Bound<'_, PyAny>,
+        write_concern: &Bound<'_, PyAny>,
+        read_concern: &Bound<'_, PyAny>,
+    ) -> PyResult<PyScope> {
+        let (write_concern, acknowledged) = options::write_concern(write_concern)?;
+        Ok(PyScope {
+            client,
+            database: database.into(),
+            codec: Arc::new(CodecSettings::from_python(codec_options)?),
+            read_preference: Arc::new(options::read_preference(read_preference)?),
+            read_concern: options::read_concern(read_concern)?.map(Arc::new),
+            write_concern,
+            acknowledged,
+        })
+    }
+
+    #[pyo3(signature = (command, session, read_preference = None, then = None))]
+    fn command(
+        &self,
+        command: &Bound<'_, PyAny>,
+        session: Option<&PySession>,
+        read_preference: Option<&Bound<'_, PyAny>>,
+        then: Option<Py<PyAny>>,
+    ) -> PyResult<PyPending> {
+        self.send(command, Kind::Command, session, read_preference, then)
+    }
+
+    #[pyo3(signature = (command, session, read_preference = None, then = None))]
+    fn read(
+        &self,
+        command: &Bound<'_, PyAny>,
+        session: Option<&PySession>,
+        read_preference: Option<&Bound<'_, PyAny>>,
+        then: Option<Py<PyAny>>,
+    ) -> PyResult<PyPending> {
+        self.send(command, Kind::Read { retry: true }, session, read_preference, then)
+    }
+
+    fn find_one(
+        &self,
+        command: &Bound<'_, PyAny>,
+        session: Option<&PySession>,
+    ) -> PyResult<PyPending> {
+        let core = self.core();
+        let message = self.encode(command)?;
+        let terms = self.terms(&core, Kind::Read { retry: true }, session, None)?;
+        let codec = self.codec.clone();
+        let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
+            let batch = outcome.and_then(|outcome| Batch::of(outcome.into_reply()?));
+            let batch = batch.map_err(|error| errors::to_python(py, &error))?;
+            let found = codec::decode_next_in_array(py, batch.documents(), &codec, &mut 0)?;
+            Ok(Step::Done(found.map_or_else(|| py.None(), Bound::unbind)))
+        };
+        Ok(PyPending::new(task(run_owned(core, Operation { message, terms }), finish)))
+    }
+
+    #[pyo3(signature = (command, session, retryable, then = None))]
+    fn write(
+        &self,
+        command: &Bound<'_, PyAny>,
+        session: Option<&PySession>,
+        retryable: bool,
+        then: Option<Py<PyAny>>,
+    ) -> PyResult<PyPending> {
+        self.send(command, Kind::Write { retry: retryable }, session, None, then)
+    }
+
+    fn insert(
+        slf: Bound<'_, Self>,
+        command: &Bound<'_, PyAny>,
+        documents: &Bound<'_, PyAny>,
+        session: Option<&PySession>,
+        then: Py<PyAny>,
+    ) -> PyResult<PyPending> {
+        let py = slf.py();
+        let scope = slf.get();
+        let core = scope.core();
+        let terms = scope.terms(&core, Kind::Write { retry: true }, session, None)?;
+        let documents = match documents.cast::<PyList>() {
+            Ok(list) => list.clone(),
+            Err(_) => PyList::new(py, documents.try_iter()?.collect::<PyResult<Vec<_>>>()?)?,
+        };
+        let insertion = Insertion::new(
+            scope.codec.clone(),
+            core,
+            terms,
+            command.clone().unbind(),
+            documents.unbind(),
+            scope.acknowledged,
+            then,
+        );
+        // The first batch is encoded now: bad documents are refused before anything is sent.
+        match insertion.next(py)? {
+            Step::Again(first) | Step::Pause(first) => Ok(PyPending::new(first)),
+            Step::Done(result) => Ok(PyPending::known(Ok(result))),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `_core.Session`: an explicit session and its transaction.
+
+use std::sync::Arc;
+
+use bson::Timestamp;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::client::PyClient;
+use super::pending::{PyPending, Step, task};
+use super::{errors, imports, options};
+use crate::error::{Error, Kind, Result as CoreResult};
+use crate::exec::client::ClientCore;
+use crate::ops::transaction;
+use crate::session::client::Session;
+use crate::session::transaction::Options;
+
+#[pyclass(name = "Session", module = "ferromongo._core", frozen, weakref)]
+pub struct PySession {
+    #[pyo3(get)]
+    client: Py<PyClient>,
+    pub session: Arc<Session>,
+}
+
+impl PySession {
+    pub fn new(
+        client: Py<PyClient>,
+        core: &ClientCore,
+        causal_consistency: bool,
+        snapshot: bool,
+    ) -> PySession {
+        let session = Session::explicit(core.sessions.clone(), causal_consistency, snapshot);
+        PySession { client, session }
+    }
+
+    fn core(&self) -> Arc<ClientCore> {
+        self.client.get().core()
+    }
+}
+
+#[pymethods]
+impl PySession {
+    #[getter]
+    fn session_id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let id = self.session.id().map_err(|error| errors::to_python(py, &error))?;
+        let binary = imports::BINARY.get(py)?.call1((&id.bytes()[..], 4))?;
+        let result = PyDict::new(py);
+        result.set_item("id", binary)?;
+        Ok(result)
+    }
+
+    #[getter]
+    fn cluster_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let time = self.session.cluster_time();
+        time.map(|time| options::to_dict(py, &time)).transpose()
+    }
+
+    #[getter]
+    fn operation_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let time = self.session.state().operation_time;
+        time.map(|time| imports::TIMESTAMP.get(py)?.call1((time.time, time.increment))).transpose()
+    }
+
+    fn advance_cluster_time(&self, cluster_time: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.session.advance_cluster_time(&options::document(cluster_time)?);
+        Ok(())
+    }
+
+    fn advance_operation_time(&self, operation_time: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = operation_time.py();
+        let time = operation_time.getattr(intern!(py, "time"))?.extract()?;
+        let increment = operation_time.getattr(intern!(py, "inc"))?.extract()?;
+        self.session.advance_operation_time(Timestamp { time, increment });
+        Ok(())
+    }
+
+    #[getter]
+    fn has_ended(&self) -> bool {
+        self.session.has_ended()
+    }
+
+    #[getter]
+    fn in_transaction(&self) -> bool {
+        self.session.in_transaction()
+    }
+
+    #[getter]
+    fn dirty(&self) -> bool {
+        self.session.is_dirty()
+    }
+
+    fn start_transaction(
+        &self,
+        py: Python<'_>,
+        read_concern: &Bound<'_, PyAny>,
+        write_concern: &Bound<'_, PyAny>,
+        read_preference: &Bound<'_, PyAny>,
+        max_commit_time_ms: Option<i64>,
+    ) -> PyResult<()> {
+        let (concern, acknowledged) = options::write_concern(write_concern)?;
+        if !acknowledged {
+            let shown = write_concern.repr()?;
+            let text = format!("transactions do not support unacknowledged write concern: {shown}");
+            let error = Error::new(Kind::Configuration, text);
+            return Err(errors::to_python(py, &error));
+        }
+        let options = Options {
+            read_concern: options::read_concern(read_concern)?,
+            write_concern: concern.map(Arc::unwrap_or_clone),
+            read_preference: options::read_preference(read_preference)?,
+            max_commit_time_ms,
+        };
+        self.session
+            .start_transaction(options)
+            .map_err(|error| errors::to_python(py, &error))
+    }
+
+    fn commit_transaction(&self) -> PyPending {
+        let (core, session) = (self.core(), self.session.clone());
+        let work = async move { transaction::commit(&core, &session).await };
+        PyPending::new(task(work, nothing))
+    }
+
+    fn abort_transaction(&self) -> PyPending {
+        let (core, session) = (self.core(), self.session.clone());
+        let work = async move { transaction::abort(&core, &session).await };
+        PyPending::new(task(work, nothing))
+    }
+
+    fn end(&self) -> PyPending {
+        let (core, session) = (self.core(), self.session.clone());
+        let work = async move {
+            if session.in_transaction() && !core.is_closed() {
+                // The server ends what it can no longer be told about.
+                let _ = transaction::abort(&core, &session).await;
+            }
+            session.end();
+            Ok(())
+        };
+        PyPending::new(task(work, nothing))
+    }
+}
+
+fn nothing(py: Python<'_>, result: CoreResult<()>) -> PyResult<Step> {
+    result.map_err(|error| errors::to_python(py, &error))?;
+    Ok(Step::Done(py.None()))
+}

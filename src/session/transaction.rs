@@ -1,0 +1,232 @@
+//! One transaction's state machine. Decides, never sends; messages mean what PyMongo's mean.
+
+use bson::{RawDocument, RawDocumentBuf};
+
+use crate::error::{Error, Kind, Result, TRANSIENT_TRANSACTION, UNKNOWN_COMMIT_RESULT};
+use crate::topology::read_preference::{ReadMode, ReadPreference};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    None,
+    /// Started here; the server hears of it with the first command.
+    Starting,
+    InProgress,
+    Committed,
+    /// Committed without a single command: there is nothing to send, even again.
+    CommittedEmpty,
+    Aborted,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `readConcern` document without `afterClusterTime`, if it says anything.
+    pub read_concern: Option<RawDocumentBuf>,
+    pub write_concern: Option<RawDocumentBuf>,
+    pub read_preference: ReadPreference,
+    pub max_commit_time_ms: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Transaction {
+    pub state: State,
+    pub options: Options,
+    /// A commit was sent before: the next one asks for `w: majority`.
+    commit_sent: bool,
+}
+
+/// What ending a transaction takes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ending {
+    Nothing,
+    Send,
+}
+
+impl Transaction {
+    pub fn is_active(&self) -> bool {
+        matches!(self.state, State::Starting | State::InProgress)
+    }
+
+    /// Where its reads may go: only to the primary.
+    pub fn read_preference(&self) -> Result<&ReadPreference> {
+        match self.options.read_preference.mode {
+            ReadMode::Primary => Ok(&self.options.read_preference),
+            mode => Err(Error::invalid_operation(format!(
+                "read preference in a transaction must be primary, not: {}",
+                mode.name()
+            ))),
+        }
+    }
+
+    pub fn start(&mut self, options: Options) -> Result<()> {
+        if self.is_active() {
+            return Err(Error::invalid_operation("Transaction already in progress"));
+        }
+        *self = Transaction { state: State::Starting, options, ..Transaction::default() };
+        Ok(())
+    }
+
+    /// An operation outside of a transaction forgets the one that ended before.
+    pub fn forget_ended(&mut self) {
+        if !self.is_active() && self.state != State::None {
+            *self = Transaction::default();
+        }
+    }
+
+    /// The first command of a transaction starts it on the server.
+    pub fn note_sent(&mut self) -> bool {
+        let first = self.state == State::Starting;
+        if first {
+            self.state = State::InProgress;
+        }
+        first
+    }
+
+    pub fn begin_commit(&mut self) -> Result<Ending> {
+        match self.state {
+            State::None => Err(Error::invalid_operation("No transaction started")),
+            State::Aborted => Err(Error::invalid_operation(
+                "Cannot call commitTransaction after calling abortTransaction",
+            )),
+            State::Starting | State::CommittedEmpty => {
+                self.state = State::CommittedEmpty;
+                Ok(Ending::Nothing)
+            }
+            State::InProgress | State::Committed => {
+                self.state = State::Committed;
+                Ok(Ending::Send)
+            }
+        }
+    }
+
+    pub fn begin_abort(&mut self) -> Result<Ending> {
+        let refuse = |text| Err(Error::invalid_operation(text));
+        match self.state {
+            State::None => refuse("No transaction started"),
+            State::Aborted => refuse("Cannot call abortTransaction twice"),
+            State::Committed | State::CommittedEmpty => {
+                refuse("Cannot call abortTransaction after calling commitTransaction")
+            }
+            State::Starting => {
+                self.state = State::Aborted;
+                Ok(Ending::Nothing)
+            }
+            State::InProgress => {
+                self.state = State::Aborted;
+                Ok(Ending::Send)
+            }
+        }
+    }
+
+    /// The write concern of a commit or abort about to be sent; later commits ask for a majority,
+    /// so that one acknowledged answer is final.
+    pub fn ending_write_concern(&mut self, commit: bool) -> Option<RawDocumentBuf> {
+        let again = commit && std::mem::replace(&mut self.commit_sent, commit);
+        if !again {
+            return self.options.write_concern.clone();
+        }
+        let mut stronger = bson::rawdoc! { "w": "majority" };
+        let mut has_timeout = false;
+        let given = self.options.write_concern.as_deref();
+        for (key, value) in given.into_iter().flat_map(RawDocument::iter).flatten() {
+            if key.as_str() != "w" {
+                has_timeout |= key.as_str() == "wtimeout";
+                stronger.append(key, value);
+            }
+        }
+        if !has_timeout {
+            stronger.append(bson::raw::cstr!("wtimeout"), 10_000);
+        }
+        Some(stronger)
+    }
+}
+
+/// Labels an error of a statement inside a transaction.
+pub fn label_statement_error(error: &mut Error) {
+    if error.is_network() || error.kind() == Kind::ServerSelection {
+        error.add_label(TRANSIENT_TRANSACTION);
+    }
+}
+
+/// Labels an error of commitTransaction: may it have been committed?
+pub fn label_commit_error(error: &mut Error) {
+    let unknown = match error.kind() {
+        Kind::Network | Kind::NetworkTimeout | Kind::ServerSelection | Kind::WaitQueueTimeout => {
+            true
+        }
+        Kind::Command { code } => {
+            error.is_retryable_write() || UNKNOWN_COMMIT_CODES.contains(&code)
+        }
+        _ => false,
+    };
+    if unknown {
+        error.remove_label(TRANSIENT_TRANSACTION);
+        error.add_label(UNKNOWN_COMMIT_RESULT);
+    }
+}
+
+/// Codes after which nobody knows: write concern failures and an expired time limit.
+const UNKNOWN_COMMIT_CODES: [i32; 3] = [50, 64, 91];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message<T: std::fmt::Debug>(result: Result<T>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_empty_transaction_sends_nothing() {
+        let mut transaction = Transaction::default();
+        transaction.start(Options::default()).unwrap();
+        assert_eq!(transaction.begin_commit().unwrap(), Ending::Nothing);
+        assert_eq!(transaction.begin_commit().unwrap(), Ending::Nothing);
+        transaction.start(Options::default()).unwrap();
+        assert_eq!(transaction.begin_abort().unwrap(), Ending::Nothing);
+    }
+
+    #[test]
+    fn every_misuse_is_named() {
+        let mut transaction = Transaction::default();
+        assert_eq!(message(transaction.begin_commit()), "No transaction started");
+        assert_eq!(message(transaction.begin_abort()), "No transaction started");
+        transaction.start(Options::default()).unwrap();
+        assert_eq!(
+            message(transaction.start(Options::default())),
+            "Transaction already in progress"
+        );
+        assert!(transaction.note_sent());
+        assert!(!transaction.note_sent());
+        assert_eq!(transaction.begin_abort().unwrap(), Ending::Send);
+        assert_eq!(message(transaction.begin_abort()), "Cannot call abortTransaction twice");
+        assert!(message(transaction.begin_commit()).contains("after calling abortTransaction"));
+        transaction.forget_ended();
+        assert_eq!(transaction.state, State::None);
+    }
+
+    #[test]
+    fn the_second_commit_asks_for_a_majority() {
+        let mut transaction = Transaction::default();
+        let write_concern = Some(bson::rawdoc! { "w": 1, "j": true });
+        transaction
+            .start(Options { write_concern: write_concern.clone(), ..Options::default() })
+            .unwrap();
+        transaction.note_sent();
+        assert_eq!(transaction.begin_commit().unwrap(), Ending::Send);
+        assert_eq!(transaction.ending_write_concern(true), write_concern);
+        assert_eq!(transaction.begin_commit().unwrap(), Ending::Send);
+        let stronger = bson::rawdoc! { "w": "majority", "j": true, "wtimeout": 10_000 };
+        assert_eq!(transaction.ending_write_concern(true), Some(stronger));
+    }
+
+    #[test]
+    fn labels_say_what_may_be_tried_again() {
+        let mut error = Error::new(Kind::Network, "cut");
+        label_statement_error(&mut error);
+        assert!(error.has_label(TRANSIENT_TRANSACTION));
+        label_commit_error(&mut error);
+        assert!(!error.has_label(TRANSIENT_TRANSACTION));
+        assert!(error.has_label(UNKNOWN_COMMIT_RESULT));
+    }
+}

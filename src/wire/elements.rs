@@ -1,0 +1,116 @@
+//! Appending BSON elements to a document that is still open (no length, no terminator yet).
+
+use bson::{RawDocument, Timestamp, Uuid};
+
+pub fn boolean(out: &mut Vec<u8>, key: &str, value: bool) {
+    head(out, 0x08, key);
+    out.push(value.into());
+}
+
+pub fn int32(out: &mut Vec<u8>, key: &str, value: i32) {
+    head(out, 0x10, key);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub fn int64(out: &mut Vec<u8>, key: &str, value: i64) {
+    head(out, 0x12, key);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub fn string(out: &mut Vec<u8>, key: &str, value: &str) {
+    head(out, 0x02, key);
+    let length = i32::try_from(value.len() + 1).expect("names and messages are short");
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(value.as_bytes());
+    out.push(0);
+}
+
+pub fn timestamp(out: &mut Vec<u8>, key: &str, value: Timestamp) {
+    head(out, 0x11, key);
+    out.extend_from_slice(&value.increment.to_le_bytes());
+    out.extend_from_slice(&value.time.to_le_bytes());
+}
+
+pub fn uuid(out: &mut Vec<u8>, key: &str, value: Uuid) {
+    head(out, 0x05, key);
+    out.extend_from_slice(&16_i32.to_le_bytes());
+    out.push(4);
+    out.extend_from_slice(&value.bytes());
+}
+
+/// An array with one document for each item, filled by `fill`.
+pub fn array_of_documents<T>(
+    out: &mut Vec<u8>,
+    key: &str,
+    items: &[T],
+    fill: impl Fn(&T, &mut Vec<u8>),
+) {
+    head(out, 0x04, key);
+    open_document(out, |out| {
+        for (index, item) in items.iter().enumerate() {
+            nested(out, &index.to_string(), |out| fill(item, out));
+        }
+    });
+}
+
+pub fn array_of_int64(out: &mut Vec<u8>, key: &str, items: &[i64]) {
+    head(out, 0x04, key);
+    open_document(out, |out| {
+        for (index, item) in items.iter().enumerate() {
+            int64(out, &index.to_string(), *item);
+        }
+    });
+}
+
+pub fn document(out: &mut Vec<u8>, key: &str, value: &RawDocument) {
+    head(out, 0x03, key);
+    out.extend_from_slice(value.as_bytes());
+}
+
+/// A subdocument whose elements `fill` appends.
+pub fn nested(out: &mut Vec<u8>, key: &str, fill: impl FnOnce(&mut Vec<u8>)) {
+    head(out, 0x03, key);
+    open_document(out, fill);
+}
+
+/// A whole document around what `fill` appends.
+pub fn open_document(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    fill(out);
+    out.push(0);
+    let length = i32::try_from(out.len() - start).expect("documents are checked against 48 MB");
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+fn head(out: &mut Vec<u8>, kind: u8, key: &str) {
+    out.push(kind);
+    out.extend_from_slice(key.as_bytes());
+    out.push(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_read_back_as_written() {
+        let inner = bson::rawdoc! { "x": 1 };
+        let mut bytes = Vec::new();
+        open_document(&mut bytes, |out| {
+            boolean(out, "b", true);
+            int32(out, "i", -5);
+            int64(out, "l", 1 << 40);
+            string(out, "s", "héllo");
+            timestamp(out, "t", Timestamp { time: 7, increment: 3 });
+            document(out, "d", &inner);
+            nested(out, "n", |out| string(out, "k", ""));
+        });
+        let read = RawDocument::from_bytes(&bytes).unwrap();
+        let expected = bson::rawdoc! {
+            "b": true, "i": -5, "l": 1_i64 << 40, "s": "héllo",
+            "t": Timestamp { time: 7, increment: 3 }, "d": { "x": 1 }, "n": { "k": "" },
+        };
+        assert_eq!(read.as_bytes(), expected.as_bytes());
+    }
+}

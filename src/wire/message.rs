@@ -1,0 +1,150 @@
+//! An outgoing OP_MSG: a command encoded once, sealed anew for each attempt.
+//!
+//! The caller's command is encoded straight behind the room kept for header and flags; what
+//! depends on the attempt (`lsid`, `txnNumber`, `$clusterTime`, ...) is appended when sealing, so
+//! that a retry copies and encodes nothing again.
+
+use crate::error::{Error, Kind, Result};
+use crate::wire::framer::LONGEST;
+
+pub struct Message {
+    /// Header, flags, section kind, then the body document.
+    bytes: Vec<u8>,
+    /// Where the caller's elements end.
+    body_end: usize,
+    /// Documents of a kind 1 section, with its identifier.
+    sequence: Option<(&'static str, Vec<u8>)>,
+    more_to_come: bool,
+}
+
+impl Message {
+    /// `encode` appends one whole BSON document, the command.
+    pub fn new<E>(
+        encode: impl FnOnce(&mut Vec<u8>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Message, E> {
+        let mut bytes = Vec::with_capacity(512);
+        bytes.resize(BODY, 0);
+        encode(&mut bytes)?;
+        let body_end = bytes.len() - 1;
+        Ok(Message { bytes, body_end, sequence: None, more_to_come: false })
+    }
+
+    /// A command that the core makes itself.
+    pub fn from_elements(fill: impl FnOnce(&mut Vec<u8>)) -> Message {
+        let encoded = Message::new::<std::convert::Infallible>(|out| {
+            super::elements::open_document(out, fill);
+            Ok(())
+        });
+        match encoded {
+            Ok(message) => message,
+        }
+    }
+
+    /// Adds the documents of `insert` and the like; `documents` are BSON documents end to end.
+    pub fn with_sequence(mut self, identifier: &'static str, documents: Vec<u8>) -> Message {
+        self.sequence = Some((identifier, documents));
+        self
+    }
+
+    /// Asks the server not to answer (unacknowledged writes).
+    pub fn without_reply(mut self) -> Message {
+        self.more_to_come = true;
+        self
+    }
+
+    pub fn expects_reply(&self) -> bool {
+        !self.more_to_come
+    }
+
+    /// The command's name: the first key of its document.
+    pub fn name(&self) -> &str {
+        let key = self.bytes.get(BODY + 5..self.body_end).unwrap_or_default();
+        let end = key.iter().position(|&byte| byte == 0).unwrap_or(0);
+        std::str::from_utf8(&key[..end]).unwrap_or_default()
+    }
+
+    /// Makes the bytes of one attempt: `extras` appends elements behind the caller's.
+    pub fn seal(
+        &mut self,
+        request_id: i32,
+        extras: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        self.bytes.truncate(self.body_end);
+        extras(&mut self.bytes)?;
+        self.bytes.push(0);
+        let body_length = self.bytes.len() - BODY;
+        let mut total = self.bytes.len();
+        if let Some((identifier, documents)) = &self.sequence {
+            let size = 4 + identifier.len() + 1 + documents.len();
+            self.bytes.push(1);
+            self.bytes.extend_from_slice(&(size as u32).to_le_bytes());
+            self.bytes.extend_from_slice(identifier.as_bytes());
+            self.bytes.push(0);
+            total += 1 + size;
+        }
+        if total > LONGEST {
+            let text = format!("a command of {total} bytes is over the limit of {LONGEST}");
+            return Err(Error::new(Kind::InvalidOperation, text));
+        }
+        self.put(0, total as i32);
+        self.put(4, request_id);
+        self.put(8, 0);
+        self.put(12, OP_MSG);
+        self.put(16, if self.more_to_come { MORE_TO_COME } else { 0 });
+        self.bytes[20] = 0;
+        self.put(BODY, body_length as i32);
+        Ok(())
+    }
+
+    /// What to send: the message, and the documents that end it.
+    pub fn parts(&self) -> (&[u8], &[u8]) {
+        let documents = self.sequence.as_ref().map_or(&[][..], |(_, documents)| documents);
+        (&self.bytes, documents)
+    }
+
+    fn put(&mut self, at: usize, value: i32) {
+        self.bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+pub const OP_MSG: i32 = 2013;
+pub const CHECKSUM_PRESENT: i32 = 1;
+pub const MORE_TO_COME: i32 = 1 << 1;
+/// 16 bytes of header, 4 of flags, 1 of section kind.
+pub const BODY: usize = 21;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::elements;
+    use bson::RawDocument;
+
+    #[test]
+    fn sealing_twice_forgets_the_first_attempt() {
+        let mut message = Message::from_elements(|out| elements::int32(out, "ping", 1));
+        assert_eq!(message.name(), "ping");
+        message.seal(1, |out| Ok(elements::string(out, "lsid", "a long first attempt"))).unwrap();
+        message.seal(2, |out| Ok(elements::string(out, "$db", "admin"))).unwrap();
+        let (bytes, documents) = message.parts();
+        assert!(documents.is_empty());
+        assert_eq!(bytes[..4], (bytes.len() as i32).to_le_bytes());
+        assert_eq!(bytes[4..8], 2_i32.to_le_bytes());
+        let body = RawDocument::from_bytes(&bytes[BODY..]).unwrap();
+        assert_eq!(body.as_bytes(), bson::rawdoc! { "ping": 1, "$db": "admin" }.as_bytes());
+    }
+
+    #[test]
+    fn a_sequence_follows_the_body() {
+        let documents = bson::rawdoc! { "x": 1 }.into_bytes();
+        let mut message = Message::from_elements(|out| elements::string(out, "insert", "c"))
+            .with_sequence("documents", documents.clone());
+        message.seal(7, |out| Ok(elements::string(out, "$db", "d"))).unwrap();
+        let (head, tail) = message.parts();
+        assert_eq!(tail, documents);
+        assert_eq!(head[..4], ((head.len() + tail.len()) as i32).to_le_bytes());
+        let section = &head[head.len() - 15..];
+        assert_eq!(section[0], 1);
+        assert_eq!(section[1..5], (14 + documents.len() as i32).to_le_bytes());
+        assert_eq!(&section[5..], b"documents\0");
+    }
+}

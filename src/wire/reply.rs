@@ -1,0 +1,242 @@
+//! An incoming OP_MSG: checked once, its gossip and errors picked out in one pass over the top level.
+
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf, Timestamp};
+
+use super::message::{BODY, CHECKSUM_PRESENT, MORE_TO_COME, OP_MSG};
+use crate::error::{Error, Result};
+use crate::net::buffers::Buffer;
+
+pub struct Reply {
+    buffer: Buffer,
+    body_end: usize,
+    pub operation_time: Option<Timestamp>,
+    cluster_time: Option<(usize, usize)>,
+}
+
+impl Reply {
+    /// Checks framing; the caller still asks `into_result` whether the command succeeded.
+    pub fn parse(buffer: Buffer, request_id: i32) -> Result<Reply> {
+        let bytes = &buffer[..];
+        if bytes.len() < BODY + 5 {
+            return Err(Error::protocol("the reply is too short for an OP_MSG"));
+        }
+        if int32(bytes, 12) != OP_MSG {
+            let text = format!("the reply has opcode {}, not OP_MSG", int32(bytes, 12));
+            return Err(Error::protocol(text));
+        }
+        if int32(bytes, 8) != request_id {
+            return Err(Error::protocol("the reply answers another request"));
+        }
+        let flags = int32(bytes, 16);
+        if flags & 0xffff & !(CHECKSUM_PRESENT | MORE_TO_COME) != 0 {
+            return Err(Error::protocol(format!("the reply has unknown flags {flags:#x}")));
+        }
+        let checksum = if flags & CHECKSUM_PRESENT != 0 { 4 } else { 0 };
+        let body_end = bytes.len() - checksum;
+        if bytes[20] != 0
+            || body_end < BODY
+            || RawDocument::from_bytes(&bytes[BODY..body_end]).is_err()
+        {
+            return Err(Error::protocol("the reply is not one section with one document"));
+        }
+        Ok(Reply { buffer, body_end, operation_time: None, cluster_time: None })
+    }
+
+    pub fn body(&self) -> &RawDocument {
+        RawDocument::from_bytes(&self.buffer[BODY..self.body_end]).expect("checked by parse")
+    }
+
+    pub fn cluster_time(&self) -> Option<&RawDocument> {
+        let (start, end) = self.cluster_time?;
+        RawDocument::from_bytes(&self.buffer[start..end]).ok()
+    }
+
+    /// The write concern error of a command that succeeded, as an error.
+    pub fn check_write_concern(&self) -> Result<()> {
+        match self.body().get_document("writeConcernError") {
+            Ok(error) => {
+                let fault = Fault::of_write_concern(error)?;
+                Err(fault.into_error(self.body().to_owned()))
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Notes gossip; gives the server's error if the command failed, or if it has a write concern
+    /// error that a retry may cure (the others are the caller's to report).
+    pub fn check(&mut self) -> Result<()> {
+        let base = self.buffer.as_ptr() as usize;
+        let mut succeeded = None;
+        let mut fault = Fault::default();
+        let mut operation_time = None;
+        let mut cluster_time = None;
+        let mut write_concern_error = None;
+        for element in self.body() {
+            let (key, value) = element.map_err(malformed)?;
+            match (key.as_str(), value) {
+                ("ok", RawBsonRef::Double(ok)) => succeeded = Some(ok == 1.0),
+                ("ok", RawBsonRef::Int32(ok)) => succeeded = Some(ok == 1),
+                ("ok", RawBsonRef::Int64(ok)) => succeeded = Some(ok == 1),
+                ("ok", RawBsonRef::Boolean(ok)) => succeeded = Some(ok),
+                ("code", RawBsonRef::Int32(code)) => fault.code = Some(code),
+                ("errmsg", RawBsonRef::String(text)) => fault.message = Some(text.to_owned()),
+                ("errorLabels", RawBsonRef::Array(labels)) => fault.labels(labels)?,
+                ("operationTime", RawBsonRef::Timestamp(time)) => operation_time = Some(time),
+                ("$clusterTime", RawBsonRef::Document(time)) => {
+                    let start = time.as_bytes().as_ptr() as usize - base;
+                    cluster_time = Some((start, start + time.as_bytes().len()));
+                }
+                ("writeConcernError", RawBsonRef::Document(error)) => {
+                    write_concern_error = Some(Fault::of_write_concern(error)?);
+                }
+                _ => {}
+            }
+        }
+        self.operation_time = operation_time;
+        self.cluster_time = cluster_time;
+        match succeeded {
+            Some(true) => match write_concern_error {
+                Some(mut error) if !fault.labels.is_empty() => {
+                    error.labels = fault.labels;
+                    Err(error.into_error(self.body().to_owned()))
+                }
+                _ => Ok(()),
+            },
+            Some(false) => Err(fault.into_error(self.body().to_owned())),
+            None => Err(Error::protocol("the reply has no `ok` field")),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Fault {
+    code: Option<i32>,
+    message: Option<String>,
+    labels: Vec<String>,
+}
+
+impl Fault {
+    fn of_write_concern(document: &RawDocument) -> Result<Fault> {
+        Ok(Fault {
+            code: document.get("code").map_err(malformed)?.and_then(|code| code.as_i32()),
+            message: document
+                .get("errmsg")
+                .map_err(malformed)?
+                .and_then(|text| text.as_str())
+                .map(str::to_owned),
+            labels: Vec::new(),
+        })
+    }
+
+    fn labels(&mut self, labels: &bson::RawArray) -> Result<()> {
+        for label in labels {
+            if let RawBsonRef::String(label) = label.map_err(malformed)? {
+                self.labels.push(label.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn into_error(self, reply: RawDocumentBuf) -> Error {
+        let message = self.message.unwrap_or_else(|| "the server gave no message".to_owned());
+        Error::command(self.code.unwrap_or(0), message, self.labels, reply)
+    }
+}
+
+fn malformed(error: impl std::fmt::Display) -> Error {
+    Error::protocol(format!("the reply is not valid BSON: {error}"))
+}
+
+fn int32(bytes: &[u8], at: usize) -> i32 {
+    i32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::net::buffers::Buffers;
+    use crate::wire::message::Message;
+
+    fn reply(document: &RawDocument) -> Result<Reply> {
+        let mut message = Message::new::<()>(|out| {
+            out.extend_from_slice(document.as_bytes());
+            Ok(())
+        })
+        .unwrap();
+        message.seal(5, |_| Ok(())).unwrap();
+        let mut bytes = message.parts().0.to_vec();
+        bytes[8..12].copy_from_slice(&5_i32.to_le_bytes());
+        parse(&bytes)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Reply> {
+        let mut buffer = Arc::new(Buffers::default()).take(bytes.len());
+        buffer.extend_from_slice(bytes);
+        Reply::parse(buffer, 5)
+    }
+
+    #[test]
+    fn gossip_is_noted() {
+        let time = Timestamp { time: 9, increment: 1 };
+        let mut parsed = reply(&bson::rawdoc! {
+            "n": 1, "ok": 1.0, "$clusterTime": { "clusterTime": time }, "operationTime": time,
+        })
+        .unwrap();
+        parsed.check().unwrap();
+        assert_eq!(parsed.operation_time, Some(time));
+        assert_eq!(
+            parsed.cluster_time().unwrap().as_bytes(),
+            bson::rawdoc! { "clusterTime": time }.as_bytes()
+        );
+    }
+
+    #[test]
+    fn failures_carry_code_message_and_labels() {
+        let mut parsed = reply(&bson::rawdoc! {
+            "ok": 0.0, "code": 112, "errmsg": "conflict", "errorLabels": ["TransientTransactionError"],
+        })
+        .unwrap();
+        let error = parsed.check().unwrap_err();
+        assert_eq!(error.code(), Some(112));
+        assert_eq!(error.message(), "conflict");
+        assert!(error.has_label(crate::error::TRANSIENT_TRANSACTION));
+    }
+
+    #[test]
+    fn a_labelled_write_concern_error_is_an_error_and_a_plain_one_is_not() {
+        let wce = bson::rawdoc! { "code": 91, "errmsg": "shutting down" };
+        let plain = bson::rawdoc! { "ok": 1, "writeConcernError": wce.clone() };
+        reply(&plain).unwrap().check().unwrap();
+        let labelled = bson::rawdoc! { "ok": 1, "writeConcernError": wce, "errorLabels": ["RetryableWriteError"] };
+        let error = reply(&labelled).unwrap().check().unwrap_err();
+        assert_eq!(error.code(), Some(91));
+        assert!(error.is_retryable_write());
+    }
+
+    #[test]
+    fn every_truncation_and_every_flipped_byte_is_survived() {
+        let document = bson::rawdoc! { "ok": 1.0, "errorLabels": ["a"], "s": "text" };
+        let mut message = Message::new::<()>(|out| {
+            out.extend_from_slice(document.as_bytes());
+            Ok(())
+        })
+        .unwrap();
+        message.seal(5, |_| Ok(())).unwrap();
+        let mut bytes = message.parts().0.to_vec();
+        bytes[8..12].copy_from_slice(&5_i32.to_le_bytes());
+        for end in 0..bytes.len() {
+            assert!(parse(&bytes[..end]).is_err());
+        }
+        for at in 0..bytes.len() {
+            for flip in 1..=255 {
+                let mut broken = bytes.clone();
+                broken[at] ^= flip;
+                if let Ok(mut parsed) = parse(&broken) {
+                    let _ = parsed.check();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+"""Fixtures of all tests. The server comes from ferromongo's own pytest plugin (`mongodb_uri`,
+`mongodb_replica_set`, `mongodb_database_name`): one replica set serves the whole session."""
+
+import pytest
+
+from tests.drivers import AsyncDriver, SyncDriver, package
+
+
+@pytest.fixture
+def client(mongodb_uri):
+    with package.MongoClient(mongodb_uri) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_client(mongodb_uri):
+    async with package.AsyncMongoClient(mongodb_uri) as client:
+        yield client
+
+
+@pytest.fixture
+def database(client, mongodb_database_name):
+    return client[mongodb_database_name]
+
+
+@pytest.fixture
+async def async_database(async_client, mongodb_database_name):
+    return async_client[mongodb_database_name]
+
+
+@pytest.fixture(params=[SyncDriver, AsyncDriver], ids=lambda driver: driver.name)
+def driver(request):
+    """Runs an `async def` test body on the blocking or on the event-loop driver: drivers.py."""
+    return request.param()

@@ -1,0 +1,187 @@
+"""A TCP proxy in front of one server that passes, delays, cuts or withholds its replies.
+
+It reads the message frames that go by, so that a fault can be aimed at one command's reply and a
+test can count what the server was sent. It runs in a thread with an event loop of its own.
+"""
+
+import asyncio
+import collections
+import struct
+import threading
+from dataclasses import dataclass, field
+
+
+class Proxy:
+    def __init__(self, target):
+        self._host, port = target.rsplit(":", 1)
+        self._port = int(port)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
+        self._listening = threading.Event()
+        self._rules = []
+        self.links = []
+        self.delay = 0.0  # seconds before each reply is passed on
+        self.port = 0
+
+    def uri(self, **options):
+        query = "".join(f"&{name}={value}" for name, value in options.items())
+        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true{query}"
+
+    def cut(self, command, *, after, times=1):
+        """Pass `after` bytes of the reply to `command`, then close the connection."""
+        self._rules.append(_Rule(command, times, after))
+
+    def stall(self, command, times=1):
+        """Withhold the reply to `command`, which the server has executed, and all after it."""
+        self._rules.append(_Rule(command, times, None))
+
+    def freeze(self):
+        """Accept connections and read what they send, but pass nothing in either direction."""
+        self._loop.call_soon_threadsafe(self._flow.clear)
+
+    def thaw(self):
+        self._loop.call_soon_threadsafe(self._flow.set)
+
+    @property
+    def seen(self):
+        """How often each command was sent."""
+        return collections.Counter(command for link in self.links for command in link.commands)
+
+    def links_of(self, command):
+        """The connections over which `command` was sent."""
+        return [link for link in self.links if command in link.commands]
+
+    @property
+    def open_links(self):
+        return [link for link in self.links if link.open]
+
+    def __enter__(self):
+        self._thread.start()
+        self._listening.wait()
+        return self
+
+    def __exit__(self, *error):
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self):
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self):
+        self._stop = asyncio.Event()
+        self._flow = asyncio.Event()
+        self._flow.set()
+        self._tasks = set()
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._listening.set()
+        await self._stop.wait()
+        server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0.01)  # closed transports let go of their sockets a step or two later
+
+    def _accept(self, reader, writer):
+        if self._stop.is_set():
+            writer.transport.abort()
+            return
+        task = asyncio.create_task(self._link(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # Here rather than in the task, which might be cancelled before its first step.
+        # A closed transport still sends what it was given, an aborted one is gone at once.
+        end = writer.transport
+        task.add_done_callback(lambda _: end.abort() if self._stop.is_set() else end.close())
+
+    async def _link(self, reader, writer):
+        link = Link()
+        self.links.append(link)
+        try:
+            upstream, downstream = await asyncio.open_connection(self._host, self._port)
+        except OSError:
+            link.open = False
+            return
+        try:
+            # The first direction to end takes the other with it, as closing a socket does.
+            pumps = [
+                asyncio.ensure_future(self._pass_requests(link, reader, downstream)),
+                asyncio.ensure_future(self._pass_replies(link, upstream, writer)),
+            ]
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            link.open = False
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            downstream.transport.abort()
+
+    async def _pass_requests(self, link, reader, writer):
+        while message := await _message(reader):
+            await self._flow.wait()
+            command = _command_name(message)
+            link.commands.append(command)
+            for rule in self._rules:
+                if rule.command == command and rule.times > 0:
+                    rule.times -= 1
+                    link.rule = rule
+                    break
+            writer.write(message)
+            await writer.drain()
+
+    async def _pass_replies(self, link, reader, writer):
+        while message := await _message(reader):
+            await asyncio.sleep(self.delay)
+            await self._flow.wait()
+            if link.rule is None:
+                writer.write(message)
+                await writer.drain()
+            elif link.rule.after is None:
+                await asyncio.Future()  # until the client hangs up
+            else:
+                writer.write(message[: link.rule.after])
+                await writer.drain()
+                return
+
+
+@dataclass
+class Link:
+    """One connection through the proxy."""
+
+    commands: list = field(default_factory=list)
+    open: bool = True
+    rule: "_Rule | None" = None
+
+
+@dataclass
+class _Rule:
+    command: str
+    times: int
+    after: int | None
+
+
+async def _message(reader):
+    """The next whole message, or None when the sender has closed."""
+    try:
+        header = await reader.readexactly(16)
+        return header + await reader.readexactly(struct.unpack_from("<i", header)[0] - 16)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+
+
+def _command_name(message):
+    """The first key of an OP_MSG body or of a legacy handshake's query."""
+    (opcode,) = struct.unpack_from("<i", message, 12)
+    if opcode == OP_MSG:
+        start = 16 + 4 + 1
+    elif opcode == OP_QUERY:
+        start = message.index(b"\0", 20) + 1 + 8
+    else:
+        return f"opcode {opcode}"
+    first_key = start + 4 + 1
+    return message[first_key : message.index(b"\0", first_key)].decode()
+
+
+OP_MSG = 2013
+OP_QUERY = 2004

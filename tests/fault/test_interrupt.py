@@ -1,0 +1,28 @@
+"""Ctrl-C in a blocking wait is answered at once, and the client can be used afterwards."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from tests.fault.programs import start
+
+
+@pytest.mark.parametrize("wait", ["query", "selection", "checkout", "change stream"])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_ctrl_c(kind, wait, mongodb_uri, mongodb_database_name):
+    with start("interrupted", kind, wait, mongodb_uri, mongodb_database_name) as program:
+        try:
+            assert program.stdout.readline() == "ready\n"
+            time.sleep(1.5 if wait == "checkout" else 0.5)
+            pressed = time.monotonic()
+            program.send_signal(signal.SIGINT)
+            output, _ = program.communicate(timeout=20)
+        finally:
+            program.kill()
+    assert program.returncode == 0
+    report = json.loads(output.splitlines()[-1])
+    # About 0.1 s by design; the rest is for a machine with other work to do.
+    assert report["noticed"] - pressed < 1.5
+    assert report["answer"] == 1

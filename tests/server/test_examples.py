@@ -1,0 +1,37 @@
+"""The examples run to their end as a reader would run them, and say what they promise."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+SAID_BY_BOTH = (
+    "['Neptune', 'Earth']",
+    "left 3",
+    "DuplicateKeyError, code 11000 on {'name': 'Earth'}",
+    "Mars has Perseverance",
+    "balances now {'Ada': 900, 'Ben': 300}",
+    "rolled back: Ben does not exist or has less than 2000",
+    "rolled back: Nobody does not exist",
+    "Shown: reads and writes, errors, a causally consistent session, transactions",
+)
+SAID = {
+    "tour.py": SAID_BY_BOTH,
+    "tour_async.py": (*SAID_BY_BOTH, "20 answers", "balances now {'Ada': 800, 'Ben': 400}"),
+}
+
+
+@pytest.mark.parametrize("example", SAID)
+def test_example_runs_and_says(example):
+    # Warnings are errors there too: a reader's program must not leak a socket or a coroutine.
+    command = [sys.executable, "-W", "error", "-X", "dev", str(EXAMPLES / example)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=os.environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    missing = [line for line in SAID[example] if line not in done.stdout]
+    assert not missing, done.stdout
+    withdrawn_and_rolled_back = "withdrew 50 from Ada\n  rolled back: Nobody"
+    assert withdrawn_and_rolled_back in done.stdout
