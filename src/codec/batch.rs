@@ -59,9 +59,9 @@ fn next<'py>(decoder: &mut Decoder<'_, 'py>, array: &[u8], at: &mut usize) -> Re
     if data[*at] != DOCUMENT {
         return Err(invalid_bson(py, "a batch holds something that is not a document"));
     }
-    let key = Key::scan(py, data, *at + 1)?;
-    let mut position = key.end + 1;
-    let document = decoder.value(DOCUMENT, data, &mut position, &key)?;
+    let mut position = *at;
+    Key::skip(py, data, *at + 1, &mut position)?;
+    let document = decoder.value(*at, data, &mut position)?;
     *at = position;
     Ok(Some(document))
 }

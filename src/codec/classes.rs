@@ -101,10 +101,13 @@ impl<const N: usize> SlotClass<N> {
         Ok(object)
     }
 
-    /// What slot `N` of an exact instance holds; None when it is empty or not an ordinary slot.
+    /// What a slot holds; None when it is empty, not an ordinary slot, or `object` is of a subclass (which may
+    /// answer the public attribute differently).
     #[inline]
     pub fn slot<'py>(&self, object: &Bound<'py, PyAny>, index: usize) -> Option<Bound<'py, PyAny>> {
-        debug_assert!(object.get_type().is(&self.class));
+        if !super::object::is_exactly(object, &self.class) {
+            return None;
+        }
         let offset = self.slots[index].offset?;
         // SAFETY: an exact instance of the class whose descriptor told the offset: a pointer to an object or
         // null lies there. The GIL is held until the new reference is made.
@@ -223,6 +226,13 @@ impl ValueSubclass {
 
     pub fn from_text<'py>(&self, text: &Bound<'py, PyAny>, attribute: &Bound<'py, PyAny>) -> Made<'py> {
         self.with_attribute(subclass_new(text, text_new, self.class.bind(text.py()))?, attribute)
+    }
+
+    /// The attribute of an exact instance.
+    pub fn attribute<'py>(&self, object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+        super::object::is_exactly(object, &self.class)
+            .then(|| object.getattr_opt(self.attribute.bind(object.py())).ok().flatten())
+            .flatten()
     }
 
     fn with_attribute<'py>(&self, object: Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Made<'py> {

@@ -88,7 +88,10 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let data = &whole[..whole.len() - 1];
         let (mut at, mut fields) = (4, 0);
         while at < data.len() {
-            let (key, value) = self.element(data, &mut at)?;
+            let element = at;
+            let key = Key::scan(self.py, data, element + 1)?;
+            at = key.end + 1;
+            let value = self.value(element, data, &mut at)?;
             fields |= db_ref::marks(key.bytes(data));
             let name = key.name(self.py, data, self.settings)?;
             object::dict_set(&dict, &name, &value)?;
@@ -103,21 +106,16 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let data = &whole[..whole.len() - 1];
         let (mut at, mut fields) = (4, 0);
         while at < data.len() {
-            let (key, value) = self.element(data, &mut at)?;
+            let element = at;
+            let key = Key::scan(self.py, data, element + 1)?;
+            at = key.end + 1;
+            let value = self.value(element, data, &mut at)?;
             fields |= db_ref::marks(key.bytes(data));
             let name = key.name(self.py, data, self.settings)?;
             object::set_item(&document, &name, &value)?;
         }
         self.depth -= 1;
         Ok((document, fields))
-    }
-
-    #[inline]
-    fn element(&mut self, data: &[u8], at: &mut usize) -> Result<(Key, Bound<'py, PyAny>), Raised> {
-        let tag = data[*at];
-        let key = Key::scan(self.py, data, *at + 1)?;
-        *at = key.end + 1;
-        Ok((key, self.value(tag, data, at, &key)?))
     }
 
     fn array(&mut self, data: &[u8], at: &mut usize) -> Made<'py> {
@@ -128,8 +126,9 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let mut at = 4;
         while at < data.len() {
             // The names of array elements count up; only their ends matter.
-            match self.element(data, &mut at) {
-                Ok((_, value)) => self.items.push(value),
+            let element = at;
+            match Key::skip(self.py, data, element + 1, &mut at).and_then(|()| self.value(element, data, &mut at)) {
+                Ok(value) => self.items.push(value),
                 Err(raised) => {
                     self.items.truncate(base);
                     return Err(raised);
@@ -140,9 +139,9 @@ impl<'a, 'py> Decoder<'a, 'py> {
         object::list(self.py, &mut self.items, base)
     }
 
-    #[inline]
-    pub fn value(&mut self, tag: u8, data: &[u8], at: &mut usize, key: &Key) -> Made<'py> {
-        let value = match tag {
+    /// The value at `at`, whose element (type byte, name) begins at `element`.
+    pub fn value(&mut self, element: usize, data: &[u8], at: &mut usize) -> Made<'py> {
+        let value = match data[element] {
             0x02 | 0x0E => text::decode(self, data, at),
             0x10 => object::integer(self.py, i32::from_le_bytes(self.take(data, at)?).into()),
             0x0A | 0x06 => Ok(object::none(self.py)),
@@ -153,7 +152,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             0x01 => object::float(self.py, f64::from_le_bytes(self.take(data, at)?)),
             0x12 => self.classes.int64.make(self.py, i64::from_le_bytes(self.take(data, at)?)),
             0x09 => datetime::decode(self, i64::from_le_bytes(self.take(data, at)?)),
-            _ => self.rare_value(tag, data, at, key),
+            _ => self.rare_value(element, data, at),
         }?;
         match &self.settings.decoders {
             None => Ok(value),
@@ -162,8 +161,8 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     #[inline(never)]
-    fn rare_value(&mut self, tag: u8, data: &[u8], at: &mut usize, key: &Key) -> Made<'py> {
-        match tag {
+    fn rare_value(&mut self, element: usize, data: &[u8], at: &mut usize) -> Made<'py> {
+        match data[element] {
             0x05 => binary::decode(self, data, at),
             0x0B => regex::decode(self, data, at),
             0x0C => db_ref::decode_pointer(self, data, at),
@@ -174,7 +173,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             0xFF => self.classes.min_key.bind(self.py).call0().or_raise(self.py),
             0x7F => self.classes.max_key.bind(self.py).call0().or_raise(self.py),
             unknown => {
-                let field = String::from_utf8_lossy(key.bytes(data));
+                let field = String::from_utf8_lossy(&data[element + 1..*at - 1]);
                 let message = format!("unknown BSON type 0x{unknown:02x} in field '{field}'; is this driver recent enough?");
                 Err(invalid_bson(self.py, &message))
             }

@@ -3,6 +3,7 @@
 
 use pyo3::prelude::*;
 
+use super::buffer;
 use super::classes::{self, Classes};
 use super::errors::{
     Nested, OrRaise, Raised, integer_too_big, invalid_document, raise, too_long, with_document,
@@ -95,15 +96,31 @@ impl<'a, 'py> Encoder<'a, 'py> {
         done
     }
 
+    /// A DBRef without further fields, as the document it stands for.
+    pub fn db_ref(&mut self, collection: &Bound<'py, PyAny>, id: &Bound<'py, PyAny>, database: &Bound<'py, PyAny>) -> Result<(), Raised> {
+        let outer = std::mem::replace(&mut self.check_keys, false);
+        let _nested = self.nest()?;
+        self.write(0x03, &[]);
+        let start = self.begin();
+        self.element(name!(self.py, "$ref").as_any(), collection)?;
+        self.element(name!(self.py, "$id").as_any(), id)?;
+        if !database.is_none() {
+            self.element(name!(self.py, "$db").as_any(), database)?;
+        }
+        self.check_keys = outer;
+        self.depth -= 1;
+        self.finish(start)
+    }
+
     /// A `RawBSONDocument`: bytes go in as they are.
     fn raw(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let raw = document.getattr(name!(self.py, "raw")).or_raise(self.py)?;
         if object::is_bytes(&raw) {
-            self.out.extend_from_slice(object::bytes_value(&raw));
+            buffer::append(self.out, object::bytes_value(&raw));
             return Ok(());
         }
         let view = pyo3::buffer::PyBuffer::<u8>::get(&raw).or_raise(self.py)?;
-        self.out.extend_from_slice(&view.to_vec(self.py).or_raise(self.py)?);
+        buffer::append(self.out, &view.to_vec(self.py).or_raise(self.py)?);
         Ok(())
     }
 
@@ -130,15 +147,15 @@ impl<'a, 'py> Encoder<'a, 'py> {
             return Err(not_a_string(key));
         }
         let tag_at = self.out.len();
-        self.out.push(0);
+        buffer::append(self.out, &[0]);
         text::append(key, self.out)?;
-        if self.out[tag_at + 1..].contains(&0) {
+        if buffer::has_nul(&self.out[tag_at + 1..]) {
             return Err(invalid_document(self.py, "a key must not contain a NUL"));
         }
         if self.check_keys {
             self.check_key(tag_at + 1)?;
         }
-        self.out.push(0);
+        buffer::append(self.out, &[0]);
         self.tag_at = tag_at;
         self.value(value)
     }
@@ -166,9 +183,9 @@ impl<'a, 'py> Encoder<'a, 'py> {
         // Encoding an item may run Python code that changes the list: it is asked anew each time.
         while let Some(item) = item(index) {
             self.tag_at = self.out.len();
-            self.out.push(0);
-            self.out.extend_from_slice(name.next());
-            self.out.push(0);
+            buffer::append(self.out, &[0]);
+            buffer::append(self.out, name.next());
+            buffer::append(self.out, &[0]);
             self.value(&item)?;
             index += 1;
         }
@@ -321,10 +338,10 @@ impl<'a, 'py> Encoder<'a, 'py> {
     // ---- pieces for the files in `types`
 
     /// Set the element's type byte and append to its value.
-    #[inline]
+    #[inline(always)]
     pub fn write(&mut self, tag: u8, value: &[u8]) {
         self.out[self.tag_at] = tag;
-        self.out.extend_from_slice(value);
+        buffer::append(self.out, value);
     }
 
     /// Length, bytes, NUL.
@@ -332,7 +349,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
     pub fn string(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let start = self.begin();
         text::append(value, self.out)?;
-        self.out.push(0);
+        buffer::append(self.out, &[0]);
         let length = i32::try_from(self.out.len() - start - 4).map_err(|_| too_long(self.py))?;
         self.out[start..start + 4].copy_from_slice(&length.to_le_bytes());
         Ok(())
@@ -341,14 +358,14 @@ impl<'a, 'py> Encoder<'a, 'py> {
     /// Room for a length, to be filled in by `finish`.
     #[inline]
     pub fn begin(&mut self) -> usize {
-        self.out.extend_from_slice(&[0; 4]);
+        buffer::append(self.out, &[0; 4]);
         self.out.len() - 4
     }
 
     /// The terminator, and the length from `start` on.
     #[inline]
     fn finish(&mut self, start: usize) -> Result<(), Raised> {
-        self.out.push(0);
+        buffer::append(self.out, &[0]);
         self.finish_at(start)
     }
 

@@ -16,37 +16,50 @@ use super::settings::CodecSettings;
 pub struct Key {
     pub start: usize,
     pub end: usize,
-    /// The first eight bytes, padded with zeros: the whole name when it is no longer than that.
-    head: u64,
+    /// The first sixteen bytes, padded with zeros: the whole name when it is no longer than that.
+    head: [u64; 2],
     hash: u64,
     ascii: bool,
 }
 
 impl Key {
     /// Find the name that starts at `start`; its NUL must come before the end of `data`.
-    #[inline]
+    #[inline(always)]
     pub fn scan(py: Python<'_>, data: &[u8], start: usize) -> Result<Key, Raised> {
-        let mut key = Key { start, end: start, head: 0, hash: 0, ascii: true };
+        let (first, length) = word_at(py, data, start)?;
+        let mut key = Key { start, end: start + length, head: [first, 0], hash: first.wrapping_mul(MIX), ascii: first & HIGH_BITS == 0 };
+        if length == 8 {
+            key.scan_further(py, data)?;
+        }
+        Ok(key)
+    }
+
+    #[inline]
+    fn scan_further(&mut self, py: Python<'_>, data: &[u8]) -> Result<(), Raised> {
         loop {
-            let word = match data.get(key.end..key.end + 8) {
-                Some(bytes) => u64::from_le_bytes(bytes.try_into().expect("eight bytes")),
-                None => match padded_tail(data, key.end) {
-                    Some(word) => word,
-                    None => return Err(invalid_bson(py, "a field name does not end")),
-                },
-            };
-            // The classic test for a zero byte; the lowest set bit marks the first one.
-            let zeros = word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS;
-            let length = if zeros == 0 { 8 } else { zeros.trailing_zeros() / 8 };
-            let word = if length == 8 { word } else { word & ((1 << (8 * length)) - 1) };
-            if key.end == start {
-                key.head = word;
+            let (word, length) = word_at(py, data, self.end)?;
+            if self.end == self.start + 8 {
+                self.head[1] = word;
             }
-            key.hash = (key.hash.rotate_left(23) ^ word).wrapping_mul(MIX);
-            key.ascii &= word & HIGH_BITS == 0;
-            key.end += length as usize;
-            if zeros != 0 {
-                return Ok(key);
+            self.hash = (self.hash.rotate_left(23) ^ word).wrapping_mul(MIX);
+            self.ascii &= word & HIGH_BITS == 0;
+            self.end += length;
+            if length < 8 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Move `at` behind the name that starts at `start`, for names that do not matter.
+    #[inline]
+    pub fn skip(py: Python<'_>, data: &[u8], start: usize, at: &mut usize) -> Result<(), Raised> {
+        let mut end = start;
+        loop {
+            let (_, length) = word_at(py, data, end)?;
+            end += length;
+            if length < 8 {
+                *at = end + 1;
+                return Ok(());
             }
         }
     }
@@ -70,7 +83,7 @@ impl Key {
         // Python code can run (dropping the old string runs none). Entries hold an ASCII str or are empty.
         unsafe {
             let entry = (*TABLE.0.get()).as_mut_ptr().add((self.hash >> (64 - TABLE_BITS)) as usize);
-            if (*entry).head == self.head && (*entry).length == bytes.len() && (bytes.len() <= 8 || (*entry).tail_is(bytes)) {
+            if (*entry).head == self.head && (*entry).length == bytes.len() && (bytes.len() <= 16 || (*entry).tail_is(bytes)) {
                 return Ok(Bound::from_borrowed_ptr(py, (*entry).text));
             }
             let text = object::ascii(py, bytes)?;
@@ -85,17 +98,32 @@ impl Key {
     }
 }
 
-/// The word at the end of `data`, cut after its NUL; None when there is no NUL.
-#[cold]
-fn padded_tail(data: &[u8], start: usize) -> Option<u64> {
-    let tail = data.get(start..)?;
-    let length = tail.iter().position(|byte| *byte == 0)?;
-    Some(tail[..length].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+/// The next eight bytes of a name, cut at its NUL and padded with zeros, and how many there are.
+#[inline(always)]
+fn word_at(py: Python<'_>, data: &[u8], at: usize) -> Result<(u64, usize), Raised> {
+    let word = match data.get(at..at + 8) {
+        Some(bytes) => u64::from_le_bytes(bytes.try_into().expect("eight bytes")),
+        None => last_word(py, data, at)?,
+    };
+    // The classic test for a zero byte; the lowest set bit marks the first one.
+    let zeros = word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS;
+    if zeros == 0 {
+        return Ok((word, 8));
+    }
+    // All bits below the mark, less those of the zero byte itself.
+    Ok((word & ((zeros & zeros.wrapping_neg()) - 1) >> 7, (zeros.trailing_zeros() / 8) as usize))
+}
+
+/// The word that begins less than eight bytes before the end of `data`; the name must end there.
+fn last_word(py: Python<'_>, data: &[u8], at: usize) -> Result<u64, Raised> {
+    let tail = data.get(at..).unwrap_or_default();
+    let length = tail.iter().position(|byte| *byte == 0).ok_or_else(|| invalid_bson(py, "a field name does not end"))?;
+    Ok(tail[..length].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
 }
 
 #[derive(Clone, Copy)]
 struct Entry {
-    head: u64,
+    head: [u64; 2],
     /// `usize::MAX` while empty: no name has that length.
     length: usize,
     text: *mut ffi::PyObject,
@@ -116,7 +144,7 @@ struct Table(UnsafeCell<[Entry; 1 << TABLE_BITS]>);
 unsafe impl Sync for Table {}
 
 static TABLE: Table =
-    Table(UnsafeCell::new([Entry { head: 0, length: usize::MAX, text: std::ptr::null_mut() }; 1 << TABLE_BITS]));
+    Table(UnsafeCell::new([Entry { head: [0; 2], length: usize::MAX, text: std::ptr::null_mut() }; 1 << TABLE_BITS]));
 
 const TABLE_BITS: u32 = 12;
 /// Longer names are rare, and often data rather than names.

@@ -69,7 +69,8 @@ fn reorder(mut bytes: [u8; 16], representation: u8) -> [u8; 16] {
 
 pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
     let py = encoder.py;
-    let subtype: u8 = value.getattr(name!(py, "subtype")).and_then(|subtype| subtype.extract()).or_raise(py)?;
+    let subtype = encoder.classes.binary.attribute(value).map_or_else(|| value.getattr(name!(py, "subtype")), Ok);
+    let subtype: u8 = subtype.and_then(|subtype| subtype.extract()).or_raise(py)?;
     if !object::is_bytes(value) {
         pyo3::exceptions::PyTypeError::new_err("binary data must be bytes").restore(py);
         return Err(Raised);
@@ -109,7 +110,8 @@ pub fn encode_uuid<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny
             return Err(Raised);
         }
     };
-    let integer: u128 = value.getattr(name!(py, "int")).and_then(|value| value.extract()).or_raise(py)?;
+    let integer = encoder.classes.uuid.slot(value, 0).map_or_else(|| value.getattr(name!(py, "int")), Ok);
+    let integer: u128 = integer.and_then(|value| value.extract()).or_raise(py)?;
     write(encoder, subtype, &reorder(integer.to_be_bytes(), representation))
 }
 

@@ -32,7 +32,7 @@ pub fn decode_with_scope<'py>(decoder: &mut Decoder<'_, 'py>, data: &[u8], at: &
 
 pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
     let py = encoder.py;
-    let scope = value.getattr(name!(py, "scope")).or_raise(py)?;
+    let scope = encoder.classes.code.attribute(value).map_or_else(|| value.getattr(name!(py, "scope")), Ok).or_raise(py)?;
     if !object::is_text(value) {
         pyo3::exceptions::PyTypeError::new_err("code must be a string").restore(py);
         return Err(Raised);

@@ -102,8 +102,8 @@ pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) ->
 /// A `DatetimeMS`.
 pub fn encode_milliseconds<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
     let py = encoder.py;
-    let millis = value.call_method0(name!(py, "__int__")).or_raise(py)?;
-    let millis: i64 = millis.extract().or_raise(py)?;
+    let millis = encoder.classes.datetime_ms.slot(value, 0).map_or_else(|| value.call_method0(name!(py, "__int__")), Ok);
+    let millis: i64 = millis.and_then(|millis| millis.extract()).or_raise(py)?;
     encoder.write(0x09, &millis.to_le_bytes());
     Ok(())
 }

@@ -65,6 +65,13 @@ pub fn decode_pointer<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usi
 
 pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
     let py = encoder.py;
+    let class = &encoder.classes.db_ref;
+    let slots = (class.slot(value, 0), class.slot(value, 1), class.slot(value, 2), class.slot(value, 3));
+    if let (Some(collection), Some(id), Some(database), Some(further)) = slots
+        && further.cast_exact::<PyDict>().is_ok_and(|fields| fields.is_empty())
+    {
+        return encoder.db_ref(&collection, &id, &database);
+    }
     let document = value.call_method0(name!(py, "as_doc")).or_raise(py)?;
     encoder.write(0x03, &[]);
     encoder.mapping_unchecked(&document)

@@ -16,10 +16,11 @@ pub fn decode_timestamp<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut u
 
 pub fn encode_timestamp<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
     let py = encoder.py;
-    let part = |part: &Bound<'py, pyo3::types::PyString>| value.getattr(part)?.extract::<u32>();
-    let increment = part(name!(py, "inc")).or_raise(py)?;
-    let time = part(name!(py, "time")).or_raise(py)?;
-    encoder.write(0x11, &[increment.to_le_bytes(), time.to_le_bytes()].concat());
+    let slot = |index| encoder.classes.timestamp.slot(value, index);
+    let increment = slot(1).map_or_else(|| value.getattr(name!(py, "inc")), Ok).or_raise(py)?;
+    let time = slot(0).map_or_else(|| value.getattr(name!(py, "time")), Ok).or_raise(py)?;
+    encoder.write(0x11, &increment.extract::<u32>().or_raise(py)?.to_le_bytes());
+    encoder.out.extend_from_slice(&time.extract::<u32>().or_raise(py)?.to_le_bytes());
     Ok(())
 }
 
@@ -32,6 +33,11 @@ pub fn decode_decimal128<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut 
 
 pub fn encode_decimal128<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
     let py = encoder.py;
+    let slot = |index| encoder.classes.decimal128.slot(value, index)?.extract::<u64>().ok();
+    if let (Some(high), Some(low)) = (slot(0), slot(1)) {
+        encoder.write(0x13, &(u128::from(high) << 64 | u128::from(low)).to_le_bytes());
+        return Ok(());
+    }
     let bits: Vec<u8> = value.getattr(name!(py, "bid")).and_then(|bits| bits.extract()).or_raise(py)?;
     if bits.len() != 16 {
         return Err(invalid_document(py, "a Decimal128 has 16 bytes"));

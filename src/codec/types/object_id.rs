@@ -18,6 +18,7 @@ pub fn make<'py>(decoder: &Decoder<'_, 'py>, id: [u8; 12]) -> Made<'py> {
     decoder.classes.object_id.make(decoder.py, [object::bytes(decoder.py, &id)?], true)
 }
 
+#[inline]
 pub fn encode_exact<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
     match encoder.classes.object_id.slot(value, 0) {
         Some(id) if object::is_exact_bytes(&id) && object::bytes_value(&id).len() == 12 => {

@@ -31,8 +31,10 @@ fn c_string<'b>(decoder: &Decoder<'_, '_>, data: &'b [u8], at: &mut usize) -> Re
 /// A `bson.Regex` or a compiled pattern: both have `pattern` and `flags`.
 pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
     let py = encoder.py;
-    let flags: i64 = value.getattr(name!(py, "flags")).and_then(|flags| flags.extract()).or_raise(py)?;
-    let pattern = value.getattr(name!(py, "pattern")).or_raise(py)?;
+    let slot = |index| encoder.classes.regex.slot(value, index);
+    let pattern = slot(0).map_or_else(|| value.getattr(name!(py, "pattern")), Ok).or_raise(py)?;
+    let flags = slot(1).map_or_else(|| value.getattr(name!(py, "flags")), Ok);
+    let flags: i64 = flags.and_then(|flags| flags.extract()).or_raise(py)?;
     encoder.write(0x0B, &[]);
     let start = encoder.out.len();
     if object::is_text(&pattern) {

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 
 use pyo3::prelude::*;
 
+use crate::codec::buffer;
 use crate::codec::decode::Decoder;
 use crate::codec::errors::{Made, OrRaise, Raised, as_invalid_bson, invalid_bson};
 use crate::codec::object::{self, Characters};
@@ -47,7 +48,7 @@ fn make_wide<'py>(py: Python<'py>, bytes: &[u8], errors: Option<&CStr>) -> Made<
 #[inline]
 pub fn append(text: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), Raised> {
     match object::characters_of(text) {
-        Characters::Ascii(bytes) => out.extend_from_slice(bytes),
+        Characters::Ascii(bytes) => buffer::append(out, bytes),
         Characters::Latin1(bytes) => {
             for &byte in bytes {
                 push(out, byte.into());
@@ -69,7 +70,7 @@ pub fn append(text: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), Raised> 
 
 #[inline]
 fn push(out: &mut Vec<u8>, c: char) {
-    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    buffer::append(out, c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
 /// Python's own UnicodeEncodeError.
