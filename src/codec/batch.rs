@@ -43,7 +43,11 @@ pub fn decode_next_in_array<'py>(
     next(&mut Decoder::new(py, settings), array, at).map_err(|raised| raised.into_error(py))
 }
 
-fn next<'py>(decoder: &mut Decoder<'_, 'py>, array: &[u8], at: &mut usize) -> Result<Option<Bound<'py, PyAny>>, Raised> {
+fn next<'py>(
+    decoder: &mut Decoder<'_, 'py>,
+    array: &[u8],
+    at: &mut usize,
+) -> Result<Option<Bound<'py, PyAny>>, Raised> {
     let py = decoder.py;
     if *at == 0 {
         let whole = decoder.extent(array, at)?;

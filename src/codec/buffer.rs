@@ -33,7 +33,8 @@ unsafe fn both_ends<T>(from: *const u8, to: *mut u8, count: usize) {
     // SAFETY: the caller's promise; the moves do not ask for alignment.
     unsafe {
         let last = count - size_of::<T>();
-        let (start, end) = (from.cast::<T>().read_unaligned(), from.add(last).cast::<T>().read_unaligned());
+        let (start, end) =
+            (from.cast::<T>().read_unaligned(), from.add(last).cast::<T>().read_unaligned());
         to.cast::<T>().write_unaligned(start);
         to.add(last).cast::<T>().write_unaligned(end);
     }

@@ -11,7 +11,11 @@ use super::settings::{CodecSettings, DocumentClass};
 use super::types::{binary, code, datetime, db_ref, number, object_id, regex, text};
 
 /// One complete BSON document to an object of the document class.
-pub fn decode_document<'py>(py: Python<'py>, bytes: &[u8], settings: &CodecSettings) -> PyResult<Bound<'py, PyAny>> {
+pub fn decode_document<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+    settings: &CodecSettings,
+) -> PyResult<Bound<'py, PyAny>> {
     // A reply or an export rather than a record: enough objects for the collector to look at them many times.
     let _pause = (bytes.len() > LARGE && settings.is_plain()).then(|| CollectorPause::begin(py));
     let mut decoder = Decoder::new(py, settings);
@@ -100,7 +104,11 @@ impl<'a, 'py> Decoder<'a, 'py> {
         Ok((dict, fields))
     }
 
-    fn mapping(&mut self, class: &Py<PyAny>, whole: &[u8]) -> Result<(Bound<'py, PyAny>, u8), Raised> {
+    fn mapping(
+        &mut self,
+        class: &Py<PyAny>,
+        whole: &[u8],
+    ) -> Result<(Bound<'py, PyAny>, u8), Raised> {
         let _nested = self.nest(DECODING_DOCUMENT)?;
         let document = class.bind(self.py).call0().or_raise(self.py)?;
         let data = &whole[..whole.len() - 1];
@@ -127,7 +135,9 @@ impl<'a, 'py> Decoder<'a, 'py> {
         while at < data.len() {
             // The names of array elements count up; only their ends matter.
             let element = at;
-            match Key::skip(self.py, data, element + 1, &mut at).and_then(|()| self.value(element, data, &mut at)) {
+            match Key::skip(self.py, data, element + 1, &mut at)
+                .and_then(|()| self.value(element, data, &mut at))
+            {
                 Ok(value) => self.items.push(value),
                 Err(raised) => {
                     self.items.truncate(base);
@@ -167,14 +177,17 @@ impl<'a, 'py> Decoder<'a, 'py> {
             0x0B => regex::decode(self, data, at),
             0x0C => db_ref::decode_pointer(self, data, at),
             0x0D => code::decode(self, data, at),
-            0x0F => code::decode_with_scope(self, data, at).map_err(|raised| as_invalid_bson(self.py, raised)),
+            0x0F => code::decode_with_scope(self, data, at)
+                .map_err(|raised| as_invalid_bson(self.py, raised)),
             0x11 => number::decode_timestamp(self, data, at),
             0x13 => number::decode_decimal128(self, data, at),
             0xFF => self.classes.min_key.bind(self.py).call0().or_raise(self.py),
             0x7F => self.classes.max_key.bind(self.py).call0().or_raise(self.py),
             unknown => {
                 let field = String::from_utf8_lossy(&data[element + 1..*at - 1]);
-                let message = format!("unknown BSON type 0x{unknown:02x} in field '{field}'; is this driver recent enough?");
+                let message = format!(
+                    "unknown BSON type 0x{unknown:02x} in field '{field}'; is this driver recent enough?"
+                );
                 Err(invalid_bson(self.py, &message))
             }
         }
@@ -190,7 +203,11 @@ impl<'a, 'py> Decoder<'a, 'py> {
 
     /// A type codec of the user's, chosen by the exact type of what was decoded.
     #[cold]
-    fn custom(&self, decoders: &Bound<'py, pyo3::types::PyDict>, value: Bound<'py, PyAny>) -> Made<'py> {
+    fn custom(
+        &self,
+        decoders: &Bound<'py, pyo3::types::PyDict>,
+        value: Bound<'py, PyAny>,
+    ) -> Made<'py> {
         match decoders.get_item(value.get_type()).or_raise(self.py)? {
             Some(decode) => decode.call1((value,)).or_raise(self.py),
             None => Ok(value),
@@ -211,7 +228,12 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     #[inline]
-    pub fn take_slice<'b>(&self, data: &'b [u8], at: &mut usize, length: usize) -> Result<&'b [u8], Raised> {
+    pub fn take_slice<'b>(
+        &self,
+        data: &'b [u8],
+        at: &mut usize,
+        length: usize,
+    ) -> Result<&'b [u8], Raised> {
         match data.get(*at..*at + length) {
             Some(bytes) => {
                 *at += length;
@@ -241,7 +263,12 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 }
 
-fn raw_document<'py>(py: Python<'py>, class: &Py<PyAny>, whole: &[u8], settings: &CodecSettings) -> Made<'py> {
+fn raw_document<'py>(
+    py: Python<'py>,
+    class: &Py<PyAny>,
+    whole: &[u8],
+    settings: &CodecSettings,
+) -> Made<'py> {
     let bytes = object::bytes(py, whole)?;
     class.bind(py).call1((bytes, &settings.options)).or_raise(py)
 }

@@ -40,7 +40,12 @@ pub struct Encoder<'a, 'py> {
 }
 
 impl<'a, 'py> Encoder<'a, 'py> {
-    pub fn new(py: Python<'py>, settings: &'a CodecSettings, check_keys: bool, out: &'a mut Vec<u8>) -> Self {
+    pub fn new(
+        py: Python<'py>,
+        settings: &'a CodecSettings,
+        check_keys: bool,
+        out: &'a mut Vec<u8>,
+    ) -> Self {
         Encoder { py, settings, classes: settings.classes, out, check_keys, tag_at: 0, depth: 0 }
     }
 
@@ -55,7 +60,9 @@ impl<'a, 'py> Encoder<'a, 'py> {
 
     fn dict(&mut self, dict: &Bound<'py, PyAny>, top_level: bool) -> Result<(), Raised> {
         let start = self.begin();
-        if top_level && let Some(id) = object::dict_get(dict, self.classes.key_id.bind(self.py).as_any())? {
+        if top_level
+            && let Some(id) = object::dict_get(dict, self.classes.key_id.bind(self.py).as_any())?
+        {
             self.element(self.classes.key_id.bind(self.py).as_any(), &id)?;
         }
         let mut position = 0;
@@ -70,7 +77,10 @@ impl<'a, 'py> Encoder<'a, 'py> {
         if type_marker(document)? == Some(RAW_DOCUMENT_MARKER) {
             return self.raw(document);
         }
-        if !document.is_instance(imports::MAPPING.get(self.py).or_raise(self.py)?).or_raise(self.py)? {
+        if !document
+            .is_instance(imports::MAPPING.get(self.py).or_raise(self.py)?)
+            .or_raise(self.py)?
+        {
             return Err(not_a_mapping(document));
         }
         let start = self.begin();
@@ -90,14 +100,23 @@ impl<'a, 'py> Encoder<'a, 'py> {
     pub fn mapping_unchecked(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let outer = std::mem::replace(&mut self.check_keys, false);
         let _nested = self.nest()?;
-        let done = if object::is_dict(document) { self.dict(document, false) } else { self.mapping(document, false) };
+        let done = if object::is_dict(document) {
+            self.dict(document, false)
+        } else {
+            self.mapping(document, false)
+        };
         self.check_keys = outer;
         self.depth -= 1;
         done
     }
 
     /// A DBRef without further fields, as the document it stands for.
-    pub fn db_ref(&mut self, collection: &Bound<'py, PyAny>, id: &Bound<'py, PyAny>, database: &Bound<'py, PyAny>) -> Result<(), Raised> {
+    pub fn db_ref(
+        &mut self,
+        collection: &Bound<'py, PyAny>,
+        id: &Bound<'py, PyAny>,
+        database: &Bound<'py, PyAny>,
+    ) -> Result<(), Raised> {
         let outer = std::mem::replace(&mut self.check_keys, false);
         let _nested = self.nest()?;
         self.write(0x03, &[]);
@@ -142,7 +161,11 @@ impl<'a, 'py> Encoder<'a, 'py> {
     }
 
     /// Type byte, name, value.
-    fn element(&mut self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+    fn element(
+        &mut self,
+        key: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> Result<(), Raised> {
         if !object::is_text(key) {
             return Err(not_a_string(key));
         }
@@ -256,7 +279,11 @@ impl<'a, 'py> Encoder<'a, 'py> {
     /// The rarer types, subclasses, and what merely carries a type marker.
     #[inline(never)]
     fn other(&mut self, value: &Bound<'py, PyAny>, tried: Tried) -> Result<(), Raised> {
-        let marker = if object::is_exact_bytes(value) || object::is_exact_tuple(value) { None } else { type_marker(value)? };
+        let marker = if object::is_exact_bytes(value) || object::is_exact_tuple(value) {
+            None
+        } else {
+            type_marker(value)?
+        };
         match marker {
             Some(5) => binary::encode(self, value),
             Some(7) => object_id::encode(self, value),
@@ -322,12 +349,16 @@ impl<'a, 'py> Encoder<'a, 'py> {
         let py = self.py;
         let _nested = self.nest()?;
         let encoder = match &self.settings.encoders {
-            Some(encoders) if tried != Tried::Codec => encoders.bind(py).get_item(value.get_type()).or_raise(py)?,
+            Some(encoders) if tried != Tried::Codec => {
+                encoders.bind(py).get_item(value.get_type()).or_raise(py)?
+            }
             _ => None,
         };
         let (replaced, tried) = match (&encoder, &self.settings.fallback_encoder) {
             (Some(encode), _) => (encode.call1((value,)), Tried::Codec),
-            (None, Some(fallback)) if tried != Tried::Fallback => (fallback.bind(py).call1((value,)), Tried::Fallback),
+            (None, Some(fallback)) if tried != Tried::Fallback => {
+                (fallback.bind(py).call1((value,)), Tried::Fallback)
+            }
             _ => return Err(cannot_encode(value)),
         };
         self.other(&replaced.or_raise(py)?, tried)?;
@@ -440,7 +471,10 @@ fn not_a_mapping(document: &Bound<'_, PyAny>) -> Raised {
 
 #[cold]
 fn not_a_string(key: &Bound<'_, PyAny>) -> Raised {
-    invalid_document(key.py(), &format!("documents must have only string keys, key was {}", shown(key)))
+    invalid_document(
+        key.py(),
+        &format!("documents must have only string keys, key was {}", shown(key)),
+    )
 }
 
 #[cold]
@@ -448,7 +482,8 @@ fn cannot_encode(value: &Bound<'_, PyAny>) -> Raised {
     if object::is_integer(value) {
         return integer_too_big(value.py());
     }
-    let message = format!("cannot encode object: {}, of type: {}", shown(value), shown(&value.get_type()));
+    let message =
+        format!("cannot encode object: {}, of type: {}", shown(value), shown(&value.get_type()));
     invalid_document(value.py(), &message)
 }
 
@@ -458,5 +493,8 @@ fn too_big(py: Python<'_>) -> Raised {
 }
 
 fn shown(object: &Bound<'_, PyAny>) -> String {
-    object.repr().map_or_else(|_| "<object without repr>".to_owned(), |repr| repr.to_string_lossy().into_owned())
+    object.repr().map_or_else(
+        |_| "<object without repr>".to_owned(),
+        |repr| repr.to_string_lossy().into_owned(),
+    )
 }

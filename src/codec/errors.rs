@@ -47,7 +47,11 @@ pub fn invalid_document(py: Python<'_>, message: &str) -> Raised {
 
 #[cold]
 pub fn too_long(py: Python<'_>) -> Raised {
-    raise(py, &imports::INVALID_STRING_DATA, "a BSON string or binary holds at most 2147483647 bytes")
+    raise(
+        py,
+        &imports::INVALID_STRING_DATA,
+        "a BSON string or binary holds at most 2147483647 bytes",
+    )
 }
 
 #[cold]
@@ -111,7 +115,11 @@ pub fn with_document(document: &Bound<'_, PyAny>, raised: Raised) -> Raised {
 pub struct Nested;
 
 impl Nested {
-    pub fn enter(py: Python<'_>, depth: u32, what: &'static std::ffi::CStr) -> Result<Nested, Raised> {
+    pub fn enter(
+        py: Python<'_>,
+        depth: u32,
+        what: &'static std::ffi::CStr,
+    ) -> Result<Nested, Raised> {
         if depth > DEEPEST {
             pyo3::exceptions::PyRecursionError::new_err("document nested too deeply").restore(py);
             return Err(Raised);

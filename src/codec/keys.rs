@@ -27,7 +27,13 @@ impl Key {
     #[inline(always)]
     pub fn scan(py: Python<'_>, data: &[u8], start: usize) -> Result<Key, Raised> {
         let (first, length) = word_at(py, data, start)?;
-        let mut key = Key { start, end: start + length, head: [first, 0], hash: first.wrapping_mul(MIX), ascii: first & HIGH_BITS == 0 };
+        let mut key = Key {
+            start,
+            end: start + length,
+            head: [first, 0],
+            hash: first.wrapping_mul(MIX),
+            ascii: first & HIGH_BITS == 0,
+        };
         if length == 8 {
             key.scan_further(py, data)?;
         }
@@ -74,7 +80,8 @@ impl Key {
     pub fn name<'py>(&self, py: Python<'py>, data: &[u8], settings: &CodecSettings) -> Made<'py> {
         let bytes = self.bytes(data);
         if !self.ascii {
-            return object::decode_utf8(py, bytes, settings.unicode_errors()).map_err(|raised| as_invalid_bson(py, raised));
+            return object::decode_utf8(py, bytes, settings.unicode_errors())
+                .map_err(|raised| as_invalid_bson(py, raised));
         }
         if bytes.len() > LONGEST {
             return object::ascii(py, bytes);
@@ -82,8 +89,12 @@ impl Key {
         // SAFETY: the GIL is held from the look at the entry to the new reference or the swap; between them no
         // Python code can run (dropping the old string runs none). Entries hold an ASCII str or are empty.
         unsafe {
-            let entry = (*TABLE.0.get()).as_mut_ptr().add((self.hash >> (64 - TABLE_BITS)) as usize);
-            if (*entry).head == self.head && (*entry).length == bytes.len() && (bytes.len() <= 16 || (*entry).tail_is(bytes)) {
+            let entry =
+                (*TABLE.0.get()).as_mut_ptr().add((self.hash >> (64 - TABLE_BITS)) as usize);
+            if (*entry).head == self.head
+                && (*entry).length == bytes.len()
+                && (bytes.len() <= 16 || (*entry).tail_is(bytes))
+            {
                 return Ok(Bound::from_borrowed_ptr(py, (*entry).text));
             }
             let text = object::ascii(py, bytes)?;
@@ -117,7 +128,10 @@ fn word_at(py: Python<'_>, data: &[u8], at: usize) -> Result<(u64, usize), Raise
 /// The word that begins less than eight bytes before the end of `data`; the name must end there.
 fn last_word(py: Python<'_>, data: &[u8], at: usize) -> Result<u64, Raised> {
     let tail = data.get(at..).unwrap_or_default();
-    let length = tail.iter().position(|byte| *byte == 0).ok_or_else(|| invalid_bson(py, "a field name does not end"))?;
+    let length = tail
+        .iter()
+        .position(|byte| *byte == 0)
+        .ok_or_else(|| invalid_bson(py, "a field name does not end"))?;
     Ok(tail[..length].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
 }
 
@@ -134,7 +148,9 @@ impl Entry {
     /// The entry is filled, and `bytes` has its length.
     unsafe fn tail_is(&self, bytes: &[u8]) -> bool {
         // SAFETY: the caller's promise; the string is ASCII, so its data are `length` bytes.
-        unsafe { std::slice::from_raw_parts(ffi::PyUnicode_1BYTE_DATA(self.text), self.length) == bytes }
+        unsafe {
+            std::slice::from_raw_parts(ffi::PyUnicode_1BYTE_DATA(self.text), self.length) == bytes
+        }
     }
 }
 
@@ -143,8 +159,9 @@ struct Table(UnsafeCell<[Entry; 1 << TABLE_BITS]>);
 // SAFETY: touched only in `Key::name`, by whoever holds the GIL (the module declares that it needs one).
 unsafe impl Sync for Table {}
 
-static TABLE: Table =
-    Table(UnsafeCell::new([Entry { head: [0; 2], length: usize::MAX, text: std::ptr::null_mut() }; 1 << TABLE_BITS]));
+static TABLE: Table = Table(UnsafeCell::new(
+    [Entry { head: [0; 2], length: usize::MAX, text: std::ptr::null_mut() }; 1 << TABLE_BITS],
+));
 
 const TABLE_BITS: u32 = 12;
 /// Longer names are rare, and often data rather than names.

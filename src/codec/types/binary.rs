@@ -67,9 +67,16 @@ fn reorder(mut bytes: [u8; 16], representation: u8) -> [u8; 16] {
     bytes
 }
 
-pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
-    let subtype = encoder.classes.binary.attribute(value).map_or_else(|| value.getattr(name!(py, "subtype")), Ok);
+    let subtype = encoder
+        .classes
+        .binary
+        .attribute(value)
+        .map_or_else(|| value.getattr(name!(py, "subtype")), Ok);
     let subtype: u8 = subtype.and_then(|subtype| subtype.extract()).or_raise(py)?;
     if !object::is_bytes(value) {
         pyo3::exceptions::PyTypeError::new_err("binary data must be bytes").restore(py);
@@ -79,7 +86,10 @@ pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) ->
 }
 
 /// Plain bytes are the generic subtype.
-pub fn encode_bytes<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode_bytes<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     write(encoder, 0, object::bytes_value(value))
 }
 
@@ -95,7 +105,10 @@ fn write(encoder: &mut Encoder<'_, '_>, subtype: u8, contents: &[u8]) -> Result<
     Ok(())
 }
 
-pub fn encode_uuid<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode_uuid<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
     let representation = encoder.settings.uuid_representation;
     let subtype = match representation {
@@ -110,7 +123,8 @@ pub fn encode_uuid<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny
             return Err(Raised);
         }
     };
-    let integer = encoder.classes.uuid.slot(value, 0).map_or_else(|| value.getattr(name!(py, "int")), Ok);
+    let integer =
+        encoder.classes.uuid.slot(value, 0).map_or_else(|| value.getattr(name!(py, "int")), Ok);
     let integer: u128 = integer.and_then(|value| value.extract()).or_raise(py)?;
     write(encoder, subtype, &reorder(integer.to_be_bytes(), representation))
 }

@@ -14,11 +14,17 @@ pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> M
     decoder.classes.code.from_text(&code, &object::none(decoder.py))
 }
 
-pub fn decode_with_scope<'py>(decoder: &mut Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
+pub fn decode_with_scope<'py>(
+    decoder: &mut Decoder<'_, 'py>,
+    data: &[u8],
+    at: &mut usize,
+) -> Made<'py> {
     let py = decoder.py;
     let start = *at;
     let size = decoder.length(data, at)?;
-    let inside = data.get(start..start + size).ok_or_else(|| invalid_bson(py, "bad length of code with scope"))?;
+    let inside = data
+        .get(start..start + size)
+        .ok_or_else(|| invalid_bson(py, "bad length of code with scope"))?;
     let mut position = *at - start;
     let code = text::decode(decoder, inside, &mut position)?;
     let scope = decoder.extent(inside, &mut position)?;
@@ -30,9 +36,17 @@ pub fn decode_with_scope<'py>(decoder: &mut Decoder<'_, 'py>, data: &[u8], at: &
     decoder.classes.code.from_text(&code, &scope)
 }
 
-pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
-    let scope = encoder.classes.code.attribute(value).map_or_else(|| value.getattr(name!(py, "scope")), Ok).or_raise(py)?;
+    let scope = encoder
+        .classes
+        .code
+        .attribute(value)
+        .map_or_else(|| value.getattr(name!(py, "scope")), Ok)
+        .or_raise(py)?;
     if !object::is_text(value) {
         pyo3::exceptions::PyTypeError::new_err("code must be a string").restore(py);
         return Err(Raised);
