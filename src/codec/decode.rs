@@ -90,14 +90,15 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let _nested = self.nest(DECODING_DOCUMENT)?;
         let dict = object::dict(self.py)?;
         let data = &whole[..whole.len() - 1];
-        let (mut at, mut fields) = (4, 0);
+        let (mut at, mut fields, mut count) = (4, 0, 0);
         while at < data.len() {
             let element = at;
             let key = Key::scan(self.py, data, element + 1)?;
             at = key.end + 1;
             let value = self.value(element, data, &mut at)?;
             fields |= db_ref::marks(key.bytes(data));
-            let name = key.name(self.py, data, self.settings)?;
+            let name = key.name(self.py, data, self.settings, count)?;
+            count += 1;
             object::dict_set(&dict, &name, &value)?;
         }
         self.depth -= 1;
@@ -112,14 +113,15 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let _nested = self.nest(DECODING_DOCUMENT)?;
         let document = class.bind(self.py).call0().or_raise(self.py)?;
         let data = &whole[..whole.len() - 1];
-        let (mut at, mut fields) = (4, 0);
+        let (mut at, mut fields, mut count) = (4, 0, 0);
         while at < data.len() {
             let element = at;
             let key = Key::scan(self.py, data, element + 1)?;
             at = key.end + 1;
             let value = self.value(element, data, &mut at)?;
             fields |= db_ref::marks(key.bytes(data));
-            let name = key.name(self.py, data, self.settings)?;
+            let name = key.name(self.py, data, self.settings, count)?;
+            count += 1;
             object::set_item(&document, &name, &value)?;
         }
         self.depth -= 1;

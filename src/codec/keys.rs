@@ -75,15 +75,21 @@ impl Key {
         &data[self.start..self.end]
     }
 
-    /// The name as a Python string.
+    /// The name as a Python string; `nth` is its place in the document.
     #[inline]
-    pub fn name<'py>(&self, py: Python<'py>, data: &[u8], settings: &CodecSettings) -> Made<'py> {
+    pub fn name<'py>(
+        &self,
+        py: Python<'py>,
+        data: &[u8],
+        settings: &CodecSettings,
+        nth: usize,
+    ) -> Made<'py> {
         let bytes = self.bytes(data);
         if !self.ascii {
             return object::decode_utf8(py, bytes, settings.unicode_errors())
                 .map_err(|raised| as_invalid_bson(py, raised));
         }
-        if bytes.len() > LONGEST {
+        if nth > MOST || bytes.len() > LONGEST {
             return object::ascii(py, bytes);
         }
         // SAFETY: the GIL is held from the look at the entry to the new reference or the swap; between them no
@@ -164,7 +170,9 @@ static TABLE: Table = Table(UnsafeCell::new(
 ));
 
 const TABLE_BITS: u32 = 12;
-/// Longer names are rare, and often data rather than names.
+/// A document with more fields uses them as data: its names would push out those that repeat.
+const MOST: usize = 500;
+/// Longer names are rare, and often data too.
 const LONGEST: usize = 64;
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
