@@ -260,7 +260,7 @@ impl ValueSubclass {
         })
     }
 
-    pub fn from_bytes<'py>(
+    pub fn of_bytes<'py>(
         &self,
         bytes: &Bound<'py, PyAny>,
         attribute: &Bound<'py, PyAny>,
@@ -268,7 +268,7 @@ impl ValueSubclass {
         self.with_attribute(subclass_new(bytes, bytes_new, self.class.bind(bytes.py()))?, attribute)
     }
 
-    pub fn from_text<'py>(
+    pub fn of_text<'py>(
         &self,
         text: &Bound<'py, PyAny>,
         attribute: &Bound<'py, PyAny>,

@@ -228,14 +228,11 @@ impl<'a, 'py> Encoder<'a, 'py> {
         } else if object::is_exact_dict(value) {
             self.embedded_dict(value)
         } else if object::is_none(value) {
-            self.write(0x0A, &[]);
-            Ok(())
+            self.whole(0x0A, &[])
         } else if object::is_boolean(value) {
-            self.write(0x08, &[u8::from(object::is_true(value))]);
-            Ok(())
+            self.whole(0x08, &[u8::from(object::is_true(value))])
         } else if object::is_exact_float(value) {
-            self.write(0x01, &object::float_value(value).to_le_bytes());
-            Ok(())
+            self.whole(0x01, &object::float_value(value).to_le_bytes())
         } else if object::is_exact_list(value) {
             self.array(|index| object::list_item(value, index))
         } else if object::is_exactly(value, &self.classes.object_id.class) {
@@ -262,12 +259,11 @@ impl<'a, 'py> Encoder<'a, 'py> {
     fn integer(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
         match object::integer_value(value) {
             Some(wide) => match i32::try_from(wide) {
-                Ok(narrow) => self.write(0x10, &narrow.to_le_bytes()),
-                Err(_) => self.write(0x12, &wide.to_le_bytes()),
+                Ok(narrow) => self.whole(0x10, &narrow.to_le_bytes()),
+                Err(_) => self.whole(0x12, &wide.to_le_bytes()),
             },
-            None => return self.custom(value, Tried::Nothing),
+            None => self.custom(value, Tried::Nothing),
         }
-        Ok(())
     }
 
     fn int64(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
@@ -298,8 +294,8 @@ impl<'a, 'py> Encoder<'a, 'py> {
                 self.write(0x03, &[]);
                 self.raw(value)
             }
-            Some(127) => Ok(self.write(0x7F, &[])),
-            Some(255) => Ok(self.write(0xFF, &[])),
+            Some(127) => self.whole(0x7F, &[]),
+            Some(255) => self.whole(0xFF, &[]),
             _ => self.by_base_class(value, tried),
         }
     }
@@ -314,7 +310,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
                 None => self.custom(value, tried),
             }
         } else if object::is_float(value) {
-            Ok(self.write(0x01, &object::float_value(value).to_le_bytes()))
+            self.whole(0x01, &object::float_value(value).to_le_bytes())
         } else if object::is_dict(value) {
             self.embedded_dict(value)
         } else if object::is_list(value) {
@@ -373,6 +369,13 @@ impl<'a, 'py> Encoder<'a, 'py> {
     pub fn write(&mut self, tag: u8, value: &[u8]) {
         self.out[self.tag_at] = tag;
         buffer::append(self.out, value);
+    }
+
+    /// A value that is complete with this.
+    #[inline(always)]
+    fn whole(&mut self, tag: u8, value: &[u8]) -> Result<(), Raised> {
+        self.write(tag, value);
+        Ok(())
     }
 
     /// Length, bytes, NUL.

@@ -29,7 +29,7 @@ pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> M
         return decode_uuid(decoder, contents);
     }
     let subtype = object::integer(py, subtype.into())?;
-    decoder.classes.binary.from_bytes(&object::bytes(py, contents)?, &subtype)
+    decoder.classes.binary.of_bytes(&object::bytes(py, contents)?, &subtype)
 }
 
 /// The new subtype holds a UUID under STANDARD only, the old one under the legacy representations only.

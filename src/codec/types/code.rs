@@ -11,7 +11,7 @@ use crate::py::imports::name;
 
 pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
     let code = text::decode(decoder, data, at)?;
-    decoder.classes.code.from_text(&code, &object::none(decoder.py))
+    decoder.classes.code.of_text(&code, &object::none(decoder.py))
 }
 
 pub fn decode_with_scope<'py>(
@@ -33,7 +33,7 @@ pub fn decode_with_scope<'py>(
     }
     *at = start + size;
     let scope = decoder.document(scope)?;
-    decoder.classes.code.from_text(&code, &scope)
+    decoder.classes.code.of_text(&code, &scope)
 }
 
 pub fn encode<'py>(
