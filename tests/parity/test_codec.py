@@ -484,7 +484,10 @@ def test_nesting_that_both_can_read(depth: int, array: bool) -> None:
 
 @pytest.mark.parametrize("array", [False, True])
 def test_nesting_too_deep_is_an_error(array: bool) -> None:
-    assert both_decode(nested(3000, array)) == ("raised", bson.errors.InvalidBSON)
+    data = nested(3000, array)
+    assert outcome(decode, data) == ("raised", bson.errors.InvalidBSON)
+    # From Python 3.12 on, PyMongo itself may have no stack left to wrap the error.
+    assert outcome(bson.decode, data)[1] in (bson.errors.InvalidBSON, RecursionError)
 
 
 def test_a_list_that_changes_while_it_is_encoded() -> None:
