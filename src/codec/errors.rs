@@ -84,7 +84,12 @@ pub fn as_invalid_bson(py: Python<'_>, raised: Raised) -> Raised {
     if error.is_instance(py, class) || !error.is_instance_of::<pyo3::exceptions::PyException>(py) {
         error.restore(py);
     } else {
-        let wrapped = PyErr::from_type(class.clone(), error.value(py).to_string());
+        // At the recursion limit even str() has no room left.
+        let message = error.value(py).str().map_or_else(
+            |_| "the document is nested too deeply".to_owned(),
+            |message| message.to_string_lossy().into_owned(),
+        );
+        let wrapped = PyErr::from_type(class.clone(), message);
         wrapped.set_cause(py, Some(error));
         wrapped.restore(py);
     }

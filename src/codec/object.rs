@@ -4,7 +4,7 @@
 //! Two facts hold throughout: whoever has a `Python<'py>` or a `Bound<'py, _>` holds the GIL, and a `Bound`
 //! is a live, non-null reference.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::CStr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -337,7 +337,8 @@ pub fn is_exactly(object: &Bound<'_, PyAny>, class: &Py<pyo3::types::PyType>) ->
 
 pub fn enter_recursive_call(_py: Python<'_>, what: &'static CStr) -> Result<(), Raised> {
     // SAFETY: the GIL is held; `what` is a static C string.
-    done(unsafe { ffi::Py_EnterRecursiveCall(what.as_ptr() as *const c_char) }).map_err(|_| Raised)
+    let refused = unsafe { ffi::Py_EnterRecursiveCall(what.as_ptr()) } != 0; // 1 or -1, by version
+    if refused { Err(Raised) } else { Ok(()) }
 }
 
 pub fn leave_recursive_call() {

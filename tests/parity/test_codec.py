@@ -477,17 +477,37 @@ def nested(depth: int, array: bool) -> bytes:
 
 
 @pytest.mark.parametrize("array", [False, True])
-@pytest.mark.parametrize("depth", [1, 100, 400])
+@pytest.mark.parametrize("depth", [1, 100, 200])
 def test_nesting_that_both_can_read(depth: int, array: bool) -> None:
     assert both_decode(nested(depth, array))[0] == "ok"
 
 
 @pytest.mark.parametrize("array", [False, True])
 def test_nesting_too_deep_is_an_error(array: bool) -> None:
-    data = nested(3000, array)
-    assert outcome(decode, data) == ("raised", bson.errors.InvalidBSON)
+    # At the limit and around it, where Python has no room left for anything, and far beyond.
+    for depth in (*range(900, 1010), 3000):
+        data = nested(depth, array)
+        try:
+            decode(data)
+        except bson.errors.InvalidBSON as error:
+            assert re.search("deep|recursion", str(error))
+        else:
+            assert depth < 1000
     # From Python 3.12 on, PyMongo itself may have no stack left to wrap the error.
     assert outcome(bson.decode, data)[1] in (bson.errors.InvalidBSON, RecursionError)
+
+
+def test_encoding_too_deep_is_an_error() -> None:
+    refused = 0
+    for depth in (*range(900, 1010), 3000):
+        document: dict[str, Any] = {}
+        for level in range(depth):
+            document = {"d": document} if level % 2 else {"d": [document]}
+        try:
+            encode(document)
+        except RecursionError:
+            refused += 1
+    assert refused > 1
 
 
 def test_a_list_that_changes_while_it_is_encoded() -> None:
