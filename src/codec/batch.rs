@@ -43,7 +43,11 @@ pub fn decode_next_in_array<'py>(
     next(&mut Decoder::new(py, settings), array, at).map_err(|raised| raised.into_error(py))
 }
 
-fn next<'py>(decoder: &mut Decoder<'_, 'py>, array: &[u8], at: &mut usize) -> Result<Option<Bound<'py, PyAny>>, Raised> {
+fn next<'py>(
+    decoder: &mut Decoder<'_, 'py>,
+    array: &[u8],
+    at: &mut usize,
+) -> Result<Option<Bound<'py, PyAny>>, Raised> {
     let py = decoder.py;
     if *at == 0 {
         let whole = decoder.extent(array, at)?;
@@ -59,9 +63,9 @@ fn next<'py>(decoder: &mut Decoder<'_, 'py>, array: &[u8], at: &mut usize) -> Re
     if data[*at] != DOCUMENT {
         return Err(invalid_bson(py, "a batch holds something that is not a document"));
     }
-    let key = Key::scan(py, data, *at + 1)?;
-    let mut position = key.end + 1;
-    let document = decoder.value(DOCUMENT, data, &mut position, &key)?;
+    let mut position = *at;
+    Key::skip(py, data, *at + 1, &mut position)?;
+    let document = decoder.value(*at, data, &mut position)?;
     *at = position;
     Ok(Some(document))
 }

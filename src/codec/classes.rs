@@ -40,8 +40,16 @@ impl Classes {
         CLASSES.get_or_try_init(py, || {
             Ok(Classes {
                 object_id: SlotClass::new(py, &imports::OBJECT_ID, ["_ObjectId__id"])?,
-                timestamp: SlotClass::new(py, &imports::TIMESTAMP, ["_Timestamp__time", "_Timestamp__inc"])?,
-                decimal128: SlotClass::new(py, &imports::DECIMAL128, ["_Decimal128__high", "_Decimal128__low"])?,
+                timestamp: SlotClass::new(
+                    py,
+                    &imports::TIMESTAMP,
+                    ["_Timestamp__time", "_Timestamp__inc"],
+                )?,
+                decimal128: SlotClass::new(
+                    py,
+                    &imports::DECIMAL128,
+                    ["_Decimal128__high", "_Decimal128__low"],
+                )?,
                 regex: SlotClass::new(py, &imports::REGEX, ["pattern", "flags"])?,
                 datetime_ms: SlotClass::new(py, &imports::DATETIME_MS, ["_value"])?,
                 uuid: SlotClass::new(py, &imports::UUID, ["int", "is_safe"])?,
@@ -80,16 +88,25 @@ struct Slot {
 impl<const N: usize> SlotClass<N> {
     fn new(py: Python<'_>, import: &'static Import, names: [&str; N]) -> PyResult<Self> {
         let class = import.class(py)?;
-        let slots = names.map(|name| Slot { name: PyString::intern(py, name).unbind(), offset: slot_offset(class, name) });
+        let slots = names.map(|name| Slot {
+            name: PyString::intern(py, name).unbind(),
+            offset: slot_offset(class, name),
+        });
         // SAFETY: a live class; reads its flags.
-        let collected = unsafe { ffi::PyType_HasFeature(class.as_type_ptr(), ffi::Py_TPFLAGS_HAVE_GC) } != 0;
+        let collected =
+            unsafe { ffi::PyType_HasFeature(class.as_type_ptr(), ffi::Py_TPFLAGS_HAVE_GC) } != 0;
         Ok(SlotClass { class: class.clone().unbind(), slots, collected })
     }
 
     /// A new instance. `atomic` instances hold only strings and numbers, so they can't be part of a cycle and
     /// the collector need not visit them.
     #[inline]
-    pub fn make<'py>(&self, py: Python<'py>, values: [Bound<'py, PyAny>; N], atomic: bool) -> Made<'py> {
+    pub fn make<'py>(
+        &self,
+        py: Python<'py>,
+        values: [Bound<'py, PyAny>; N],
+        atomic: bool,
+    ) -> Made<'py> {
         let object = allocate(py, self.class.bind(py), 0)?;
         if atomic && self.collected {
             // SAFETY: an instance of a type that takes part in collection; nobody else has seen it yet.
@@ -101,10 +118,13 @@ impl<const N: usize> SlotClass<N> {
         Ok(object)
     }
 
-    /// What slot `N` of an exact instance holds; None when it is empty or not an ordinary slot.
+    /// What a slot holds; None when it is empty, not an ordinary slot, or `object` is of a subclass (which may
+    /// answer the public attribute differently).
     #[inline]
     pub fn slot<'py>(&self, object: &Bound<'py, PyAny>, index: usize) -> Option<Bound<'py, PyAny>> {
-        debug_assert!(object.get_type().is(&self.class));
+        if !super::object::is_exactly(object, &self.class) {
+            return None;
+        }
         let offset = self.slots[index].offset?;
         // SAFETY: an exact instance of the class whose descriptor told the offset: a pointer to an object or
         // null lies there. The GIL is held until the new reference is made.
@@ -117,12 +137,17 @@ impl<const N: usize> SlotClass<N> {
 
 impl Slot {
     #[inline]
-    fn fill<'py>(&self, object: &Bound<'py, PyAny>, value: Bound<'py, PyAny>) -> Result<(), Raised> {
+    fn fill<'py>(
+        &self,
+        object: &Bound<'py, PyAny>,
+        value: Bound<'py, PyAny>,
+    ) -> Result<(), Raised> {
         match self.offset {
             // SAFETY: `object` is a new exact instance of the class whose descriptor told the offset; the place
             // is null so far and takes over the reference.
             Some(offset) => unsafe {
-                *object.as_ptr().byte_offset(offset).cast::<*mut ffi::PyObject>() = value.into_ptr();
+                *object.as_ptr().byte_offset(offset).cast::<*mut ffi::PyObject>() =
+                    value.into_ptr();
                 Ok(())
             },
             None => set_plainly(object, self.name.bind(object.py()), &value),
@@ -145,7 +170,11 @@ fn slot_offset(class: &Bound<'_, PyType>, name: &str) -> Option<isize> {
 }
 
 /// `object.__setattr__`, whatever the class made of it (a UUID refuses assignments).
-fn set_plainly(object: &Bound<'_, PyAny>, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> Result<(), Raised> {
+fn set_plainly(
+    object: &Bound<'_, PyAny>,
+    name: &Bound<'_, PyString>,
+    value: &Bound<'_, PyAny>,
+) -> Result<(), Raised> {
     // SAFETY: live references; the callee adds its own.
     match unsafe { ffi::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value.as_ptr()) } {
         0 => Ok(()),
@@ -175,7 +204,12 @@ impl Int64Class {
     fn new(py: Python<'_>) -> PyResult<Self> {
         let class = imports::INT64.class(py)?.clone();
         let known = py.version_info() < (3, 15)
-            && py.import("sys")?.getattr("int_info")?.getattr("bits_per_digit")?.extract::<u32>()? == 30
+            && py
+                .import("sys")?
+                .getattr("int_info")?
+                .getattr("bits_per_digit")?
+                .extract::<u32>()?
+                == 30
             && class.getattr("__itemsize__")?.extract::<usize>()? == size_of::<u32>()
             && class.getattr("__dictoffset__")?.extract::<isize>()? == 0;
         // From 3.12 on, bit 2 of the word marks the interpreter's shared small integers.
@@ -186,7 +220,9 @@ impl Int64Class {
     #[inline]
     pub fn make<'py>(&self, py: Python<'py>, value: i64) -> Made<'py> {
         let plain = super::object::integer(py, value)?;
-        let Some(mask) = self.word_mask else { return subclass_new(&plain, int_new, self.class.bind(py)) };
+        let Some(mask) = self.word_mask else {
+            return subclass_new(&plain, int_new, self.class.bind(py));
+        };
         let digits = match value.unsigned_abs() {
             0..=0x3FFF_FFFF => 1,
             0x4000_0000..=0x0FFF_FFFF_FFFF_FFFF => 2,
@@ -200,7 +236,11 @@ impl Int64Class {
             let from = plain.as_ptr().byte_add(size_of::<ffi::PyObject>()).cast::<usize>();
             let to = object.as_ptr().byte_add(size_of::<ffi::PyObject>()).cast::<usize>();
             *to = *from & mask;
-            std::ptr::copy_nonoverlapping(from.add(1).cast::<u32>(), to.add(1).cast::<u32>(), digits);
+            std::ptr::copy_nonoverlapping(
+                from.add(1).cast::<u32>(),
+                to.add(1).cast::<u32>(),
+                digits,
+            );
         }
         Ok(object)
     }
@@ -214,25 +254,51 @@ pub struct ValueSubclass {
 
 impl ValueSubclass {
     fn new(py: Python<'_>, import: &'static Import, attribute: &str) -> PyResult<Self> {
-        Ok(ValueSubclass { class: import.class(py)?.clone().unbind(), attribute: PyString::intern(py, attribute).unbind() })
+        Ok(ValueSubclass {
+            class: import.class(py)?.clone().unbind(),
+            attribute: PyString::intern(py, attribute).unbind(),
+        })
     }
 
-    pub fn from_bytes<'py>(&self, bytes: &Bound<'py, PyAny>, attribute: &Bound<'py, PyAny>) -> Made<'py> {
+    pub fn of_bytes<'py>(
+        &self,
+        bytes: &Bound<'py, PyAny>,
+        attribute: &Bound<'py, PyAny>,
+    ) -> Made<'py> {
         self.with_attribute(subclass_new(bytes, bytes_new, self.class.bind(bytes.py()))?, attribute)
     }
 
-    pub fn from_text<'py>(&self, text: &Bound<'py, PyAny>, attribute: &Bound<'py, PyAny>) -> Made<'py> {
+    pub fn of_text<'py>(
+        &self,
+        text: &Bound<'py, PyAny>,
+        attribute: &Bound<'py, PyAny>,
+    ) -> Made<'py> {
         self.with_attribute(subclass_new(text, text_new, self.class.bind(text.py()))?, attribute)
     }
 
-    fn with_attribute<'py>(&self, object: Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Made<'py> {
+    /// The attribute of an exact instance.
+    pub fn attribute<'py>(&self, object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+        super::object::is_exactly(object, &self.class)
+            .then(|| object.getattr_opt(self.attribute.bind(object.py())).ok().flatten())
+            .flatten()
+    }
+
+    fn with_attribute<'py>(
+        &self,
+        object: Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> Made<'py> {
         set_plainly(&object, self.attribute.bind(object.py()), value)?;
         Ok(object)
     }
 }
 
 /// `base.__new__(class, value)`, past a `__new__` or `__init__` written in Python.
-fn subclass_new<'py>(value: &Bound<'py, PyAny>, base_new: fn() -> Option<ffi::newfunc>, class: &Bound<'py, PyType>) -> Made<'py> {
+fn subclass_new<'py>(
+    value: &Bound<'py, PyAny>,
+    base_new: fn() -> Option<ffi::newfunc>,
+    class: &Bound<'py, PyType>,
+) -> Made<'py> {
     let arguments = (value,).into_pyobject(value.py()).map_err(|error| {
         error.restore(value.py());
         Raised
@@ -325,4 +391,3 @@ fn datetime_api(_py: Python<'_>) -> Result<&'static ffi::PyDateTime_CAPI, Raised
         ffi::PyDateTimeAPI().as_ref().ok_or(Raised)
     }
 }
-

@@ -11,7 +11,11 @@ use super::settings::{CodecSettings, DocumentClass};
 use super::types::{binary, code, datetime, db_ref, number, object_id, regex, text};
 
 /// One complete BSON document to an object of the document class.
-pub fn decode_document<'py>(py: Python<'py>, bytes: &[u8], settings: &CodecSettings) -> PyResult<Bound<'py, PyAny>> {
+pub fn decode_document<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+    settings: &CodecSettings,
+) -> PyResult<Bound<'py, PyAny>> {
     // A reply or an export rather than a record: enough objects for the collector to look at them many times.
     let _pause = (bytes.len() > LARGE && settings.is_plain()).then(|| CollectorPause::begin(py));
     let mut decoder = Decoder::new(py, settings);
@@ -86,38 +90,42 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let _nested = self.nest(DECODING_DOCUMENT)?;
         let dict = object::dict(self.py)?;
         let data = &whole[..whole.len() - 1];
-        let (mut at, mut fields) = (4, 0);
+        let (mut at, mut fields, mut count) = (4, 0, 0);
         while at < data.len() {
-            let (key, value) = self.element(data, &mut at)?;
+            let element = at;
+            let key = Key::scan(self.py, data, element + 1)?;
+            at = key.end + 1;
+            let value = self.value(element, data, &mut at)?;
             fields |= db_ref::marks(key.bytes(data));
-            let name = key.name(self.py, data, self.settings)?;
+            let name = key.name(self.py, data, self.settings, count)?;
+            count += 1;
             object::dict_set(&dict, &name, &value)?;
         }
         self.depth -= 1;
         Ok((dict, fields))
     }
 
-    fn mapping(&mut self, class: &Py<PyAny>, whole: &[u8]) -> Result<(Bound<'py, PyAny>, u8), Raised> {
+    fn mapping(
+        &mut self,
+        class: &Py<PyAny>,
+        whole: &[u8],
+    ) -> Result<(Bound<'py, PyAny>, u8), Raised> {
         let _nested = self.nest(DECODING_DOCUMENT)?;
         let document = class.bind(self.py).call0().or_raise(self.py)?;
         let data = &whole[..whole.len() - 1];
-        let (mut at, mut fields) = (4, 0);
+        let (mut at, mut fields, mut count) = (4, 0, 0);
         while at < data.len() {
-            let (key, value) = self.element(data, &mut at)?;
+            let element = at;
+            let key = Key::scan(self.py, data, element + 1)?;
+            at = key.end + 1;
+            let value = self.value(element, data, &mut at)?;
             fields |= db_ref::marks(key.bytes(data));
-            let name = key.name(self.py, data, self.settings)?;
+            let name = key.name(self.py, data, self.settings, count)?;
+            count += 1;
             object::set_item(&document, &name, &value)?;
         }
         self.depth -= 1;
         Ok((document, fields))
-    }
-
-    #[inline]
-    fn element(&mut self, data: &[u8], at: &mut usize) -> Result<(Key, Bound<'py, PyAny>), Raised> {
-        let tag = data[*at];
-        let key = Key::scan(self.py, data, *at + 1)?;
-        *at = key.end + 1;
-        Ok((key, self.value(tag, data, at, &key)?))
     }
 
     fn array(&mut self, data: &[u8], at: &mut usize) -> Made<'py> {
@@ -128,8 +136,11 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let mut at = 4;
         while at < data.len() {
             // The names of array elements count up; only their ends matter.
-            match self.element(data, &mut at) {
-                Ok((_, value)) => self.items.push(value),
+            let element = at;
+            match Key::skip(self.py, data, element + 1, &mut at)
+                .and_then(|()| self.value(element, data, &mut at))
+            {
+                Ok(value) => self.items.push(value),
                 Err(raised) => {
                     self.items.truncate(base);
                     return Err(raised);
@@ -140,9 +151,9 @@ impl<'a, 'py> Decoder<'a, 'py> {
         object::list(self.py, &mut self.items, base)
     }
 
-    #[inline]
-    pub fn value(&mut self, tag: u8, data: &[u8], at: &mut usize, key: &Key) -> Made<'py> {
-        let value = match tag {
+    /// The value at `at`, whose element (type byte, name) begins at `element`.
+    pub fn value(&mut self, element: usize, data: &[u8], at: &mut usize) -> Made<'py> {
+        let value = match data[element] {
             0x02 | 0x0E => text::decode(self, data, at),
             0x10 => object::integer(self.py, i32::from_le_bytes(self.take(data, at)?).into()),
             0x0A | 0x06 => Ok(object::none(self.py)),
@@ -153,7 +164,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             0x01 => object::float(self.py, f64::from_le_bytes(self.take(data, at)?)),
             0x12 => self.classes.int64.make(self.py, i64::from_le_bytes(self.take(data, at)?)),
             0x09 => datetime::decode(self, i64::from_le_bytes(self.take(data, at)?)),
-            _ => self.rare_value(tag, data, at, key),
+            _ => self.rare_value(element, data, at),
         }?;
         match &self.settings.decoders {
             None => Ok(value),
@@ -162,20 +173,23 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     #[inline(never)]
-    fn rare_value(&mut self, tag: u8, data: &[u8], at: &mut usize, key: &Key) -> Made<'py> {
-        match tag {
+    fn rare_value(&mut self, element: usize, data: &[u8], at: &mut usize) -> Made<'py> {
+        match data[element] {
             0x05 => binary::decode(self, data, at),
             0x0B => regex::decode(self, data, at),
             0x0C => db_ref::decode_pointer(self, data, at),
             0x0D => code::decode(self, data, at),
-            0x0F => code::decode_with_scope(self, data, at).map_err(|raised| as_invalid_bson(self.py, raised)),
+            0x0F => code::decode_with_scope(self, data, at)
+                .map_err(|raised| as_invalid_bson(self.py, raised)),
             0x11 => number::decode_timestamp(self, data, at),
             0x13 => number::decode_decimal128(self, data, at),
             0xFF => self.classes.min_key.bind(self.py).call0().or_raise(self.py),
             0x7F => self.classes.max_key.bind(self.py).call0().or_raise(self.py),
             unknown => {
-                let field = String::from_utf8_lossy(key.bytes(data));
-                let message = format!("unknown BSON type 0x{unknown:02x} in field '{field}'; is this driver recent enough?");
+                let field = String::from_utf8_lossy(&data[element + 1..*at - 1]);
+                let message = format!(
+                    "unknown BSON type 0x{unknown:02x} in field '{field}'; is this driver recent enough?"
+                );
                 Err(invalid_bson(self.py, &message))
             }
         }
@@ -191,7 +205,11 @@ impl<'a, 'py> Decoder<'a, 'py> {
 
     /// A type codec of the user's, chosen by the exact type of what was decoded.
     #[cold]
-    fn custom(&self, decoders: &Bound<'py, pyo3::types::PyDict>, value: Bound<'py, PyAny>) -> Made<'py> {
+    fn custom(
+        &self,
+        decoders: &Bound<'py, pyo3::types::PyDict>,
+        value: Bound<'py, PyAny>,
+    ) -> Made<'py> {
         match decoders.get_item(value.get_type()).or_raise(self.py)? {
             Some(decode) => decode.call1((value,)).or_raise(self.py),
             None => Ok(value),
@@ -212,7 +230,12 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     #[inline]
-    pub fn take_slice<'b>(&self, data: &'b [u8], at: &mut usize, length: usize) -> Result<&'b [u8], Raised> {
+    pub fn take_slice<'b>(
+        &self,
+        data: &'b [u8],
+        at: &mut usize,
+        length: usize,
+    ) -> Result<&'b [u8], Raised> {
         match data.get(*at..*at + length) {
             Some(bytes) => {
                 *at += length;
@@ -242,7 +265,12 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 }
 
-fn raw_document<'py>(py: Python<'py>, class: &Py<PyAny>, whole: &[u8], settings: &CodecSettings) -> Made<'py> {
+fn raw_document<'py>(
+    py: Python<'py>,
+    class: &Py<PyAny>,
+    whole: &[u8],
+    settings: &CodecSettings,
+) -> Made<'py> {
     let bytes = object::bytes(py, whole)?;
     class.bind(py).call1((bytes, &settings.options)).or_raise(py)
 }

@@ -3,6 +3,7 @@
 
 use pyo3::prelude::*;
 
+use super::buffer;
 use super::classes::{self, Classes};
 use super::errors::{
     Nested, OrRaise, Raised, integer_too_big, invalid_document, raise, too_long, with_document,
@@ -39,7 +40,12 @@ pub struct Encoder<'a, 'py> {
 }
 
 impl<'a, 'py> Encoder<'a, 'py> {
-    pub fn new(py: Python<'py>, settings: &'a CodecSettings, check_keys: bool, out: &'a mut Vec<u8>) -> Self {
+    pub fn new(
+        py: Python<'py>,
+        settings: &'a CodecSettings,
+        check_keys: bool,
+        out: &'a mut Vec<u8>,
+    ) -> Self {
         Encoder { py, settings, classes: settings.classes, out, check_keys, tag_at: 0, depth: 0 }
     }
 
@@ -54,7 +60,9 @@ impl<'a, 'py> Encoder<'a, 'py> {
 
     fn dict(&mut self, dict: &Bound<'py, PyAny>, top_level: bool) -> Result<(), Raised> {
         let start = self.begin();
-        if top_level && let Some(id) = object::dict_get(dict, self.classes.key_id.bind(self.py).as_any())? {
+        if top_level
+            && let Some(id) = object::dict_get(dict, self.classes.key_id.bind(self.py).as_any())?
+        {
             self.element(self.classes.key_id.bind(self.py).as_any(), &id)?;
         }
         let mut position = 0;
@@ -69,7 +77,10 @@ impl<'a, 'py> Encoder<'a, 'py> {
         if type_marker(document)? == Some(RAW_DOCUMENT_MARKER) {
             return self.raw(document);
         }
-        if !document.is_instance(imports::MAPPING.get(self.py).or_raise(self.py)?).or_raise(self.py)? {
+        if !document
+            .is_instance(imports::MAPPING.get(self.py).or_raise(self.py)?)
+            .or_raise(self.py)?
+        {
             return Err(not_a_mapping(document));
         }
         let start = self.begin();
@@ -89,21 +100,46 @@ impl<'a, 'py> Encoder<'a, 'py> {
     pub fn mapping_unchecked(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let outer = std::mem::replace(&mut self.check_keys, false);
         let _nested = self.nest()?;
-        let done = if object::is_dict(document) { self.dict(document, false) } else { self.mapping(document, false) };
+        let done = if object::is_dict(document) {
+            self.dict(document, false)
+        } else {
+            self.mapping(document, false)
+        };
         self.check_keys = outer;
         self.depth -= 1;
         done
+    }
+
+    /// A DBRef without further fields, as the document it stands for.
+    pub fn db_ref(
+        &mut self,
+        collection: &Bound<'py, PyAny>,
+        id: &Bound<'py, PyAny>,
+        database: &Bound<'py, PyAny>,
+    ) -> Result<(), Raised> {
+        let outer = std::mem::replace(&mut self.check_keys, false);
+        let _nested = self.nest()?;
+        self.write(0x03, &[]);
+        let start = self.begin();
+        self.element(name!(self.py, "$ref").as_any(), collection)?;
+        self.element(name!(self.py, "$id").as_any(), id)?;
+        if !database.is_none() {
+            self.element(name!(self.py, "$db").as_any(), database)?;
+        }
+        self.check_keys = outer;
+        self.depth -= 1;
+        self.finish(start)
     }
 
     /// A `RawBSONDocument`: bytes go in as they are.
     fn raw(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let raw = document.getattr(name!(self.py, "raw")).or_raise(self.py)?;
         if object::is_bytes(&raw) {
-            self.out.extend_from_slice(object::bytes_value(&raw));
+            buffer::append(self.out, object::bytes_value(&raw));
             return Ok(());
         }
         let view = pyo3::buffer::PyBuffer::<u8>::get(&raw).or_raise(self.py)?;
-        self.out.extend_from_slice(&view.to_vec(self.py).or_raise(self.py)?);
+        buffer::append(self.out, &view.to_vec(self.py).or_raise(self.py)?);
         Ok(())
     }
 
@@ -125,20 +161,24 @@ impl<'a, 'py> Encoder<'a, 'py> {
     }
 
     /// Type byte, name, value.
-    fn element(&mut self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+    fn element(
+        &mut self,
+        key: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> Result<(), Raised> {
         if !object::is_text(key) {
             return Err(not_a_string(key));
         }
         let tag_at = self.out.len();
-        self.out.push(0);
+        buffer::append(self.out, &[0]);
         text::append(key, self.out)?;
-        if self.out[tag_at + 1..].contains(&0) {
+        if buffer::has_nul(&self.out[tag_at + 1..]) {
             return Err(invalid_document(self.py, "a key must not contain a NUL"));
         }
         if self.check_keys {
             self.check_key(tag_at + 1)?;
         }
-        self.out.push(0);
+        buffer::append(self.out, &[0]);
         self.tag_at = tag_at;
         self.value(value)
     }
@@ -166,9 +206,9 @@ impl<'a, 'py> Encoder<'a, 'py> {
         // Encoding an item may run Python code that changes the list: it is asked anew each time.
         while let Some(item) = item(index) {
             self.tag_at = self.out.len();
-            self.out.push(0);
-            self.out.extend_from_slice(name.next());
-            self.out.push(0);
+            buffer::append(self.out, &[0]);
+            buffer::append(self.out, name.next());
+            buffer::append(self.out, &[0]);
             self.value(&item)?;
             index += 1;
         }
@@ -188,14 +228,11 @@ impl<'a, 'py> Encoder<'a, 'py> {
         } else if object::is_exact_dict(value) {
             self.embedded_dict(value)
         } else if object::is_none(value) {
-            self.write(0x0A, &[]);
-            Ok(())
+            self.whole(0x0A, &[])
         } else if object::is_boolean(value) {
-            self.write(0x08, &[u8::from(object::is_true(value))]);
-            Ok(())
+            self.whole(0x08, &[u8::from(object::is_true(value))])
         } else if object::is_exact_float(value) {
-            self.write(0x01, &object::float_value(value).to_le_bytes());
-            Ok(())
+            self.whole(0x01, &object::float_value(value).to_le_bytes())
         } else if object::is_exact_list(value) {
             self.array(|index| object::list_item(value, index))
         } else if object::is_exactly(value, &self.classes.object_id.class) {
@@ -222,12 +259,11 @@ impl<'a, 'py> Encoder<'a, 'py> {
     fn integer(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
         match object::integer_value(value) {
             Some(wide) => match i32::try_from(wide) {
-                Ok(narrow) => self.write(0x10, &narrow.to_le_bytes()),
-                Err(_) => self.write(0x12, &wide.to_le_bytes()),
+                Ok(narrow) => self.whole(0x10, &narrow.to_le_bytes()),
+                Err(_) => self.whole(0x12, &wide.to_le_bytes()),
             },
-            None => return self.custom(value, Tried::Nothing),
+            None => self.custom(value, Tried::Nothing),
         }
-        Ok(())
     }
 
     fn int64(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
@@ -239,7 +275,11 @@ impl<'a, 'py> Encoder<'a, 'py> {
     /// The rarer types, subclasses, and what merely carries a type marker.
     #[inline(never)]
     fn other(&mut self, value: &Bound<'py, PyAny>, tried: Tried) -> Result<(), Raised> {
-        let marker = if object::is_exact_bytes(value) || object::is_exact_tuple(value) { None } else { type_marker(value)? };
+        let marker = if object::is_exact_bytes(value) || object::is_exact_tuple(value) {
+            None
+        } else {
+            type_marker(value)?
+        };
         match marker {
             Some(5) => binary::encode(self, value),
             Some(7) => object_id::encode(self, value),
@@ -254,8 +294,8 @@ impl<'a, 'py> Encoder<'a, 'py> {
                 self.write(0x03, &[]);
                 self.raw(value)
             }
-            Some(127) => Ok(self.write(0x7F, &[])),
-            Some(255) => Ok(self.write(0xFF, &[])),
+            Some(127) => self.whole(0x7F, &[]),
+            Some(255) => self.whole(0xFF, &[]),
             _ => self.by_base_class(value, tried),
         }
     }
@@ -270,7 +310,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
                 None => self.custom(value, tried),
             }
         } else if object::is_float(value) {
-            Ok(self.write(0x01, &object::float_value(value).to_le_bytes()))
+            self.whole(0x01, &object::float_value(value).to_le_bytes())
         } else if object::is_dict(value) {
             self.embedded_dict(value)
         } else if object::is_list(value) {
@@ -305,12 +345,16 @@ impl<'a, 'py> Encoder<'a, 'py> {
         let py = self.py;
         let _nested = self.nest()?;
         let encoder = match &self.settings.encoders {
-            Some(encoders) if tried != Tried::Codec => encoders.bind(py).get_item(value.get_type()).or_raise(py)?,
+            Some(encoders) if tried != Tried::Codec => {
+                encoders.bind(py).get_item(value.get_type()).or_raise(py)?
+            }
             _ => None,
         };
         let (replaced, tried) = match (&encoder, &self.settings.fallback_encoder) {
             (Some(encode), _) => (encode.call1((value,)), Tried::Codec),
-            (None, Some(fallback)) if tried != Tried::Fallback => (fallback.bind(py).call1((value,)), Tried::Fallback),
+            (None, Some(fallback)) if tried != Tried::Fallback => {
+                (fallback.bind(py).call1((value,)), Tried::Fallback)
+            }
             _ => return Err(cannot_encode(value)),
         };
         self.other(&replaced.or_raise(py)?, tried)?;
@@ -321,10 +365,17 @@ impl<'a, 'py> Encoder<'a, 'py> {
     // ---- pieces for the files in `types`
 
     /// Set the element's type byte and append to its value.
-    #[inline]
+    #[inline(always)]
     pub fn write(&mut self, tag: u8, value: &[u8]) {
         self.out[self.tag_at] = tag;
-        self.out.extend_from_slice(value);
+        buffer::append(self.out, value);
+    }
+
+    /// A value that is complete with this.
+    #[inline(always)]
+    fn whole(&mut self, tag: u8, value: &[u8]) -> Result<(), Raised> {
+        self.write(tag, value);
+        Ok(())
     }
 
     /// Length, bytes, NUL.
@@ -332,7 +383,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
     pub fn string(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let start = self.begin();
         text::append(value, self.out)?;
-        self.out.push(0);
+        buffer::append(self.out, &[0]);
         let length = i32::try_from(self.out.len() - start - 4).map_err(|_| too_long(self.py))?;
         self.out[start..start + 4].copy_from_slice(&length.to_le_bytes());
         Ok(())
@@ -341,14 +392,14 @@ impl<'a, 'py> Encoder<'a, 'py> {
     /// Room for a length, to be filled in by `finish`.
     #[inline]
     pub fn begin(&mut self) -> usize {
-        self.out.extend_from_slice(&[0; 4]);
+        buffer::append(self.out, &[0; 4]);
         self.out.len() - 4
     }
 
     /// The terminator, and the length from `start` on.
     #[inline]
     fn finish(&mut self, start: usize) -> Result<(), Raised> {
-        self.out.push(0);
+        buffer::append(self.out, &[0]);
         self.finish_at(start)
     }
 
@@ -423,7 +474,10 @@ fn not_a_mapping(document: &Bound<'_, PyAny>) -> Raised {
 
 #[cold]
 fn not_a_string(key: &Bound<'_, PyAny>) -> Raised {
-    invalid_document(key.py(), &format!("documents must have only string keys, key was {}", shown(key)))
+    invalid_document(
+        key.py(),
+        &format!("documents must have only string keys, key was {}", shown(key)),
+    )
 }
 
 #[cold]
@@ -431,7 +485,8 @@ fn cannot_encode(value: &Bound<'_, PyAny>) -> Raised {
     if object::is_integer(value) {
         return integer_too_big(value.py());
     }
-    let message = format!("cannot encode object: {}, of type: {}", shown(value), shown(&value.get_type()));
+    let message =
+        format!("cannot encode object: {}, of type: {}", shown(value), shown(&value.get_type()));
     invalid_document(value.py(), &message)
 }
 
@@ -441,5 +496,8 @@ fn too_big(py: Python<'_>) -> Raised {
 }
 
 fn shown(object: &Bound<'_, PyAny>) -> String {
-    object.repr().map_or_else(|_| "<object without repr>".to_owned(), |repr| repr.to_string_lossy().into_owned())
+    object.repr().map_or_else(
+        |_| "<object without repr>".to_owned(),
+        |repr| repr.to_string_lossy().into_owned(),
+    )
 }

@@ -47,7 +47,11 @@ pub fn invalid_document(py: Python<'_>, message: &str) -> Raised {
 
 #[cold]
 pub fn too_long(py: Python<'_>) -> Raised {
-    raise(py, &imports::INVALID_STRING_DATA, "a BSON string or binary holds at most 2147483647 bytes")
+    raise(
+        py,
+        &imports::INVALID_STRING_DATA,
+        "a BSON string or binary holds at most 2147483647 bytes",
+    )
 }
 
 #[cold]
@@ -80,7 +84,12 @@ pub fn as_invalid_bson(py: Python<'_>, raised: Raised) -> Raised {
     if error.is_instance(py, class) || !error.is_instance_of::<pyo3::exceptions::PyException>(py) {
         error.restore(py);
     } else {
-        let wrapped = PyErr::from_type(class.clone(), error.value(py).to_string());
+        // At the recursion limit even str() has no room left.
+        let message = error.value(py).str().map_or_else(
+            |_| "the document is nested too deeply".to_owned(),
+            |message| message.to_string_lossy().into_owned(),
+        );
+        let wrapped = PyErr::from_type(class.clone(), message);
         wrapped.set_cause(py, Some(error));
         wrapped.restore(py);
     }
@@ -111,7 +120,11 @@ pub fn with_document(document: &Bound<'_, PyAny>, raised: Raised) -> Raised {
 pub struct Nested;
 
 impl Nested {
-    pub fn enter(py: Python<'_>, depth: u32, what: &'static std::ffi::CStr) -> Result<Nested, Raised> {
+    pub fn enter(
+        py: Python<'_>,
+        depth: u32,
+        what: &'static std::ffi::CStr,
+    ) -> Result<Nested, Raised> {
         if depth > DEEPEST {
             pyo3::exceptions::PyRecursionError::new_err("document nested too deeply").restore(py);
             return Err(Raised);
@@ -127,5 +140,5 @@ impl Drop for Nested {
     }
 }
 
-/// MongoDB itself takes 100 levels; a level costs well under a kilobyte of stack here.
-const DEEPEST: u32 = 2000;
+/// MongoDB itself takes 100 levels. A level costs about 450 bytes of stack here, and threads may have half a megabyte.
+const DEEPEST: u32 = 1000;

@@ -11,11 +11,17 @@ use crate::py::imports::{self, name};
 /// Append `document` with its `_id` first, and answer the `_id`. A mapping without one gets a new ObjectId set
 /// into it: the caller's object changes, as PyMongo's users expect. Raw documents go out as they are, and their
 /// id is None.
-pub fn encode_for_insert(document: &Bound<'_, PyAny>, settings: &CodecSettings, out: &mut Vec<u8>) -> PyResult<Py<PyAny>> {
+pub fn encode_for_insert(
+    document: &Bound<'_, PyAny>,
+    settings: &CodecSettings,
+    out: &mut Vec<u8>,
+) -> PyResult<Py<PyAny>> {
     let py = document.py();
     let key = settings.classes.key_id.bind(py);
     let id = if object::is_exact_dict(document) {
-        match object::dict_get(document, key.as_any()).map_err(|raised: Raised| raised.into_error(py))? {
+        match object::dict_get(document, key.as_any())
+            .map_err(|raised: Raised| raised.into_error(py))?
+        {
             Some(id) => id,
             None => new_id(document)?,
         }
@@ -38,5 +44,7 @@ fn new_id<'py>(document: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 
 fn is_raw(document: &Bound<'_, PyAny>) -> PyResult<bool> {
     let marker = document.getattr_opt(name!(document.py(), "_type_marker"))?;
-    Ok(marker.is_some_and(|marker| marker.extract::<i64>().is_ok_and(|marker| marker == RAW_DOCUMENT_MARKER)))
+    Ok(marker.is_some_and(|marker| {
+        marker.extract::<i64>().is_ok_and(|marker| marker == RAW_DOCUMENT_MARKER)
+    }))
 }

@@ -16,37 +16,56 @@ use super::settings::CodecSettings;
 pub struct Key {
     pub start: usize,
     pub end: usize,
-    /// The first eight bytes, padded with zeros: the whole name when it is no longer than that.
-    head: u64,
+    /// The first sixteen bytes, padded with zeros: the whole name when it is no longer than that.
+    head: [u64; 2],
     hash: u64,
     ascii: bool,
 }
 
 impl Key {
     /// Find the name that starts at `start`; its NUL must come before the end of `data`.
-    #[inline]
+    #[inline(always)]
     pub fn scan(py: Python<'_>, data: &[u8], start: usize) -> Result<Key, Raised> {
-        let mut key = Key { start, end: start, head: 0, hash: 0, ascii: true };
+        let (first, length) = word_at(py, data, start)?;
+        let mut key = Key {
+            start,
+            end: start + length,
+            head: [first, 0],
+            hash: first.wrapping_mul(MIX),
+            ascii: first & HIGH_BITS == 0,
+        };
+        if length == 8 {
+            key.scan_further(py, data)?;
+        }
+        Ok(key)
+    }
+
+    #[inline]
+    fn scan_further(&mut self, py: Python<'_>, data: &[u8]) -> Result<(), Raised> {
         loop {
-            let word = match data.get(key.end..key.end + 8) {
-                Some(bytes) => u64::from_le_bytes(bytes.try_into().expect("eight bytes")),
-                None => match padded_tail(data, key.end) {
-                    Some(word) => word,
-                    None => return Err(invalid_bson(py, "a field name does not end")),
-                },
-            };
-            // The classic test for a zero byte; the lowest set bit marks the first one.
-            let zeros = word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS;
-            let length = if zeros == 0 { 8 } else { zeros.trailing_zeros() / 8 };
-            let word = if length == 8 { word } else { word & ((1 << (8 * length)) - 1) };
-            if key.end == start {
-                key.head = word;
+            let (word, length) = word_at(py, data, self.end)?;
+            if self.end == self.start + 8 {
+                self.head[1] = word;
             }
-            key.hash = (key.hash.rotate_left(23) ^ word).wrapping_mul(MIX);
-            key.ascii &= word & HIGH_BITS == 0;
-            key.end += length as usize;
-            if zeros != 0 {
-                return Ok(key);
+            self.hash = (self.hash.rotate_left(23) ^ word).wrapping_mul(MIX);
+            self.ascii &= word & HIGH_BITS == 0;
+            self.end += length;
+            if length < 8 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Move `at` behind the name that starts at `start`, for names that do not matter.
+    #[inline]
+    pub fn skip(py: Python<'_>, data: &[u8], start: usize, at: &mut usize) -> Result<(), Raised> {
+        let mut end = start;
+        loop {
+            let (_, length) = word_at(py, data, end)?;
+            end += length;
+            if length < 8 {
+                *at = end + 1;
+                return Ok(());
             }
         }
     }
@@ -56,21 +75,32 @@ impl Key {
         &data[self.start..self.end]
     }
 
-    /// The name as a Python string.
+    /// The name as a Python string; `nth` is its place in the document.
     #[inline]
-    pub fn name<'py>(&self, py: Python<'py>, data: &[u8], settings: &CodecSettings) -> Made<'py> {
+    pub fn name<'py>(
+        &self,
+        py: Python<'py>,
+        data: &[u8],
+        settings: &CodecSettings,
+        nth: usize,
+    ) -> Made<'py> {
         let bytes = self.bytes(data);
         if !self.ascii {
-            return object::decode_utf8(py, bytes, settings.unicode_errors()).map_err(|raised| as_invalid_bson(py, raised));
+            return object::decode_utf8(py, bytes, settings.unicode_errors())
+                .map_err(|raised| as_invalid_bson(py, raised));
         }
-        if bytes.len() > LONGEST {
+        if nth > MOST || bytes.len() > LONGEST {
             return object::ascii(py, bytes);
         }
         // SAFETY: the GIL is held from the look at the entry to the new reference or the swap; between them no
         // Python code can run (dropping the old string runs none). Entries hold an ASCII str or are empty.
         unsafe {
-            let entry = (*TABLE.0.get()).as_mut_ptr().add((self.hash >> (64 - TABLE_BITS)) as usize);
-            if (*entry).head == self.head && (*entry).length == bytes.len() && (bytes.len() <= 8 || (*entry).tail_is(bytes)) {
+            let entry =
+                (*TABLE.0.get()).as_mut_ptr().add((self.hash >> (64 - TABLE_BITS)) as usize);
+            if (*entry).head == self.head
+                && (*entry).length == bytes.len()
+                && (bytes.len() <= 16 || (*entry).tail_is(bytes))
+            {
                 return Ok(Bound::from_borrowed_ptr(py, (*entry).text));
             }
             let text = object::ascii(py, bytes)?;
@@ -85,17 +115,35 @@ impl Key {
     }
 }
 
-/// The word at the end of `data`, cut after its NUL; None when there is no NUL.
-#[cold]
-fn padded_tail(data: &[u8], start: usize) -> Option<u64> {
-    let tail = data.get(start..)?;
-    let length = tail.iter().position(|byte| *byte == 0)?;
-    Some(tail[..length].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+/// The next eight bytes of a name, cut at its NUL and padded with zeros, and how many there are.
+#[inline(always)]
+fn word_at(py: Python<'_>, data: &[u8], at: usize) -> Result<(u64, usize), Raised> {
+    let word = match data.get(at..at + 8) {
+        Some(bytes) => u64::from_le_bytes(bytes.try_into().expect("eight bytes")),
+        None => last_word(py, data, at)?,
+    };
+    // The classic test for a zero byte; the lowest set bit marks the first one.
+    let zeros = word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS;
+    if zeros == 0 {
+        return Ok((word, 8));
+    }
+    // All bits below the mark, less those of the zero byte itself.
+    Ok((word & ((zeros & zeros.wrapping_neg()) - 1) >> 7, (zeros.trailing_zeros() / 8) as usize))
+}
+
+/// The word that begins less than eight bytes before the end of `data`; the name must end there.
+fn last_word(py: Python<'_>, data: &[u8], at: usize) -> Result<u64, Raised> {
+    let tail = data.get(at..).unwrap_or_default();
+    let length = tail
+        .iter()
+        .position(|byte| *byte == 0)
+        .ok_or_else(|| invalid_bson(py, "a field name does not end"))?;
+    Ok(tail[..length].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
 }
 
 #[derive(Clone, Copy)]
 struct Entry {
-    head: u64,
+    head: [u64; 2],
     /// `usize::MAX` while empty: no name has that length.
     length: usize,
     text: *mut ffi::PyObject,
@@ -106,7 +154,9 @@ impl Entry {
     /// The entry is filled, and `bytes` has its length.
     unsafe fn tail_is(&self, bytes: &[u8]) -> bool {
         // SAFETY: the caller's promise; the string is ASCII, so its data are `length` bytes.
-        unsafe { std::slice::from_raw_parts(ffi::PyUnicode_1BYTE_DATA(self.text), self.length) == bytes }
+        unsafe {
+            std::slice::from_raw_parts(ffi::PyUnicode_1BYTE_DATA(self.text), self.length) == bytes
+        }
     }
 }
 
@@ -115,11 +165,14 @@ struct Table(UnsafeCell<[Entry; 1 << TABLE_BITS]>);
 // SAFETY: touched only in `Key::name`, by whoever holds the GIL (the module declares that it needs one).
 unsafe impl Sync for Table {}
 
-static TABLE: Table =
-    Table(UnsafeCell::new([Entry { head: 0, length: usize::MAX, text: std::ptr::null_mut() }; 1 << TABLE_BITS]));
+static TABLE: Table = Table(UnsafeCell::new(
+    [Entry { head: [0; 2], length: usize::MAX, text: std::ptr::null_mut() }; 1 << TABLE_BITS],
+));
 
 const TABLE_BITS: u32 = 12;
-/// Longer names are rare, and often data rather than names.
+/// A document with more fields uses them as data: its names would push out those that repeat.
+const MOST: usize = 500;
+/// Longer names are rare, and often data too.
 const LONGEST: usize = 64;
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;

@@ -2,6 +2,7 @@
 //! `bson` package: the same types, options and exception classes. The room knows nothing of sockets or commands.
 
 mod batch;
+mod buffer;
 mod classes;
 mod decode;
 mod encode;

@@ -4,7 +4,7 @@
 //! Two facts hold throughout: whoever has a `Python<'py>` or a `Bound<'py, _>` holds the GIL, and a `Bound`
 //! is a live, non-null reference.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::CStr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -58,7 +58,9 @@ pub fn unsigned(py: Python<'_>, value: u64) -> Made<'_> {
 #[inline]
 pub fn bytes<'py>(py: Python<'py>, value: &[u8]) -> Made<'py> {
     // SAFETY: pointer and length come from one slice; the bytes are copied. A slice is never over isize::MAX.
-    owned(py, unsafe { ffi::PyBytes_FromStringAndSize(value.as_ptr().cast(), value.len() as isize) })
+    owned(py, unsafe {
+        ffi::PyBytes_FromStringAndSize(value.as_ptr().cast(), value.len() as isize)
+    })
 }
 
 /// A string from bytes that are known to be ASCII.
@@ -69,21 +71,31 @@ pub fn ascii<'py>(py: Python<'py>, value: &[u8]) -> Made<'py> {
         // The interpreter shares empty and one-letter strings: those must not be written into.
         // SAFETY: pointer and length come from one slice.
         return owned(py, unsafe {
-            ffi::PyUnicode_DecodeLatin1(value.as_ptr().cast(), value.len() as isize, std::ptr::null())
+            ffi::PyUnicode_DecodeLatin1(
+                value.as_ptr().cast(),
+                value.len() as isize,
+                std::ptr::null(),
+            )
         });
     }
     // SAFETY: a new string of `len` one-byte characters that nobody else has seen: its data may be written,
     // and has room for exactly `len` bytes.
     unsafe {
         let text = owned(py, ffi::PyUnicode_New(value.len() as isize, 127))?;
-        std::ptr::copy_nonoverlapping(value.as_ptr(), ffi::PyUnicode_1BYTE_DATA(text.as_ptr()), value.len());
+        std::ptr::copy_nonoverlapping(
+            value.as_ptr(),
+            ffi::PyUnicode_1BYTE_DATA(text.as_ptr()),
+            value.len(),
+        );
         Ok(text)
     }
 }
 
 /// A string from characters whose number and greatest are known.
 pub fn characters<'py>(py: Python<'py>, value: &str, count: usize, greatest: char) -> Made<'py> {
-    debug_assert!(count > 1 && count == value.chars().count() && value.chars().max() == Some(greatest));
+    debug_assert!(
+        count > 1 && count == value.chars().count() && value.chars().max() == Some(greatest)
+    );
     // SAFETY: a new string of `count` characters (two at least, so not a shared one) in the width that fits
     // `greatest`; exactly `count` characters are written, none greater than that.
     unsafe {
@@ -110,7 +122,9 @@ pub fn characters<'py>(py: Python<'py>, value: &str, count: usize, greatest: cha
 pub fn decode_utf8<'py>(py: Python<'py>, value: &[u8], errors: Option<&CStr>) -> Made<'py> {
     let errors = errors.map_or(std::ptr::null(), CStr::as_ptr);
     // SAFETY: pointer and length come from one slice; `errors` is null or a C string.
-    owned(py, unsafe { ffi::PyUnicode_DecodeUTF8(value.as_ptr().cast(), value.len() as isize, errors) })
+    owned(py, unsafe {
+        ffi::PyUnicode_DecodeUTF8(value.as_ptr().cast(), value.len() as isize, errors)
+    })
 }
 
 #[inline]
@@ -135,20 +149,31 @@ pub fn list<'py>(py: Python<'py>, values: &mut Vec<Bound<'py, PyAny>>, from: usi
 
 /// `dict[key] = value` for an exact dict (or to skip a subclass's `__setitem__`).
 #[inline]
-pub fn dict_set(dict: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Result<(), Raised> {
+pub fn dict_set(
+    dict: &Bound<'_, PyAny>,
+    key: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+) -> Result<(), Raised> {
     // SAFETY: live references; the callee adds its own and checks that `dict` is one.
     done(unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) })
 }
 
 /// `document[key] = value` for any mapping.
-pub fn set_item(document: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> Result<(), Raised> {
+pub fn set_item(
+    document: &Bound<'_, PyAny>,
+    key: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+) -> Result<(), Raised> {
     // SAFETY: live references; the callee adds its own.
     done(unsafe { ffi::PyObject_SetItem(document.as_ptr(), key.as_ptr(), value.as_ptr()) })
 }
 
 /// `dict.get(key)` without `__missing__` or an overridden `__getitem__`.
 #[inline]
-pub fn dict_get<'py>(dict: &Bound<'py, PyAny>, key: &Bound<'py, PyAny>) -> Result<Option<Bound<'py, PyAny>>, Raised> {
+pub fn dict_get<'py>(
+    dict: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyAny>,
+) -> Result<Option<Bound<'py, PyAny>>, Raised> {
     // SAFETY: `dict` passed PyDict_Check at the callers; the borrowed result gets a reference at once.
     unsafe {
         let found = ffi::PyDict_GetItemWithError(dict.as_ptr(), key.as_ptr());
@@ -161,7 +186,10 @@ pub fn dict_get<'py>(dict: &Bound<'py, PyAny>, key: &Bound<'py, PyAny>) -> Resul
 
 /// The next entry of a dict, both sides held: Python code may change the dict before they are used.
 #[inline]
-pub fn dict_next<'py>(dict: &Bound<'py, PyAny>, position: &mut isize) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+pub fn dict_next<'py>(
+    dict: &Bound<'py, PyAny>,
+    position: &mut isize,
+) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
     // SAFETY: `dict` passed PyDict_Check; a position from an earlier call stays valid even if the dict changed
     // (entries may then be missed or met twice); the borrowed pair gets references at once.
@@ -178,8 +206,9 @@ pub fn dict_next<'py>(dict: &Bound<'py, PyAny>, position: &mut isize) -> Option<
 pub fn list_item<'py>(list: &Bound<'py, PyAny>, index: usize) -> Option<Bound<'py, PyAny>> {
     // SAFETY: `list` passed PyList_Check; the length is read anew each time, so the item exists.
     unsafe {
-        (index < ffi::PyList_GET_SIZE(list.as_ptr()) as usize)
-            .then(|| Bound::from_borrowed_ptr(list.py(), ffi::PyList_GET_ITEM(list.as_ptr(), index as isize)))
+        (index < ffi::PyList_GET_SIZE(list.as_ptr()) as usize).then(|| {
+            Bound::from_borrowed_ptr(list.py(), ffi::PyList_GET_ITEM(list.as_ptr(), index as isize))
+        })
     }
 }
 
@@ -188,8 +217,12 @@ pub fn list_item<'py>(list: &Bound<'py, PyAny>, index: usize) -> Option<Bound<'p
 pub fn tuple_item<'py>(tuple: &Bound<'py, PyAny>, index: usize) -> Option<Bound<'py, PyAny>> {
     // SAFETY: `tuple` passed PyTuple_Check; tuples keep their length.
     unsafe {
-        (index < ffi::PyTuple_GET_SIZE(tuple.as_ptr()) as usize)
-            .then(|| Bound::from_borrowed_ptr(tuple.py(), ffi::PyTuple_GET_ITEM(tuple.as_ptr(), index as isize)))
+        (index < ffi::PyTuple_GET_SIZE(tuple.as_ptr()) as usize).then(|| {
+            Bound::from_borrowed_ptr(
+                tuple.py(),
+                ffi::PyTuple_GET_ITEM(tuple.as_ptr(), index as isize),
+            )
+        })
     }
 }
 
@@ -238,9 +271,15 @@ pub fn characters_of<'a>(text: &'a Bound<'_, PyAny>) -> Characters<'a> {
         match ffi::PyUnicode_KIND(pointer) {
             ffi::PyUnicode_1BYTE_KIND => {
                 let data = std::slice::from_raw_parts(data.cast(), length);
-                if ffi::PyUnicode_IS_ASCII(pointer) != 0 { Characters::Ascii(data) } else { Characters::Latin1(data) }
+                if ffi::PyUnicode_IS_ASCII(pointer) != 0 {
+                    Characters::Ascii(data)
+                } else {
+                    Characters::Latin1(data)
+                }
             }
-            ffi::PyUnicode_2BYTE_KIND => Characters::Wide(std::slice::from_raw_parts(data.cast(), length)),
+            ffi::PyUnicode_2BYTE_KIND => {
+                Characters::Wide(std::slice::from_raw_parts(data.cast(), length))
+            }
             _ => Characters::Full(std::slice::from_raw_parts(data.cast(), length)),
         }
     }
@@ -298,7 +337,8 @@ pub fn is_exactly(object: &Bound<'_, PyAny>, class: &Py<pyo3::types::PyType>) ->
 
 pub fn enter_recursive_call(_py: Python<'_>, what: &'static CStr) -> Result<(), Raised> {
     // SAFETY: the GIL is held; `what` is a static C string.
-    done(unsafe { ffi::Py_EnterRecursiveCall(what.as_ptr() as *const c_char) }).map_err(|_| Raised)
+    let refused = unsafe { ffi::Py_EnterRecursiveCall(what.as_ptr()) } != 0; // 1 or -1, by version
+    if refused { Err(Raised) } else { Ok(()) }
 }
 
 pub fn leave_recursive_call() {

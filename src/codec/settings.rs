@@ -68,7 +68,11 @@ impl CodecSettings {
                 2 => DatetimeConversion::Clamp,
                 3 => DatetimeConversion::Milliseconds,
                 4 => DatetimeConversion::Auto,
-                other => return Err(PyValueError::new_err(format!("unknown datetime_conversion: {other}"))),
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "unknown datetime_conversion: {other}"
+                    )));
+                }
             },
             uuid_representation: options.getattr("uuid_representation")?.extract()?,
             unicode_errors: if errors == "strict" { None } else { Some(CString::new(errors)?) },
@@ -103,7 +107,8 @@ impl DocumentClass {
         if origin.as_ref().unwrap_or(class).is(py.get_type::<PyDict>()) {
             return Ok(DocumentClass::Dict);
         }
-        let marker = class.getattr_opt("_type_marker")?.and_then(|marker| marker.extract::<i64>().ok());
+        let marker =
+            class.getattr_opt("_type_marker")?.and_then(|marker| marker.extract::<i64>().ok());
         Ok(match marker {
             Some(RAW_DOCUMENT_MARKER) => DocumentClass::Raw(class.clone().unbind()),
             _ => DocumentClass::Mapping(class.clone().unbind()),

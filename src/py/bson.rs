@@ -20,13 +20,17 @@ pub fn encode<'py>(
     let py = document.py();
     let settings = settings_of(codec_options)?;
     let mut out = take_scratch();
-    let encoded = codec::encode_document(document, &settings, check_keys, &mut out).map(|()| PyBytes::new(py, &out));
+    let encoded = codec::encode_document(document, &settings, check_keys, &mut out)
+        .map(|()| PyBytes::new(py, &out));
     give_back_scratch(out);
     encoded
 }
 
 #[pyfunction]
-pub fn decode<'py>(data: &Bound<'py, PyAny>, codec_options: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+pub fn decode<'py>(
+    data: &Bound<'py, PyAny>,
+    codec_options: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = data.py();
     let settings = settings_of(codec_options)?;
     if let Ok(bytes) = data.cast::<PyBytes>() {

@@ -29,7 +29,7 @@ pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> M
         return decode_uuid(decoder, contents);
     }
     let subtype = object::integer(py, subtype.into())?;
-    decoder.classes.binary.from_bytes(&object::bytes(py, contents)?, &subtype)
+    decoder.classes.binary.of_bytes(&object::bytes(py, contents)?, &subtype)
 }
 
 /// The new subtype holds a UUID under STANDARD only, the old one under the legacy representations only.
@@ -67,9 +67,17 @@ fn reorder(mut bytes: [u8; 16], representation: u8) -> [u8; 16] {
     bytes
 }
 
-pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
-    let subtype: u8 = value.getattr(name!(py, "subtype")).and_then(|subtype| subtype.extract()).or_raise(py)?;
+    let subtype = encoder
+        .classes
+        .binary
+        .attribute(value)
+        .map_or_else(|| value.getattr(name!(py, "subtype")), Ok);
+    let subtype: u8 = subtype.and_then(|subtype| subtype.extract()).or_raise(py)?;
     if !object::is_bytes(value) {
         pyo3::exceptions::PyTypeError::new_err("binary data must be bytes").restore(py);
         return Err(Raised);
@@ -78,7 +86,10 @@ pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) ->
 }
 
 /// Plain bytes are the generic subtype.
-pub fn encode_bytes<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode_bytes<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     write(encoder, 0, object::bytes_value(value))
 }
 
@@ -94,7 +105,10 @@ fn write(encoder: &mut Encoder<'_, '_>, subtype: u8, contents: &[u8]) -> Result<
     Ok(())
 }
 
-pub fn encode_uuid<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode_uuid<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
     let representation = encoder.settings.uuid_representation;
     let subtype = match representation {
@@ -109,7 +123,9 @@ pub fn encode_uuid<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny
             return Err(Raised);
         }
     };
-    let integer: u128 = value.getattr(name!(py, "int")).and_then(|value| value.extract()).or_raise(py)?;
+    let integer =
+        encoder.classes.uuid.slot(value, 0).map_or_else(|| value.getattr(name!(py, "int")), Ok);
+    let integer: u128 = integer.and_then(|value| value.extract()).or_raise(py)?;
     write(encoder, subtype, &reorder(integer.to_be_bytes(), representation))
 }
 

@@ -11,14 +11,20 @@ use crate::py::imports::name;
 
 pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
     let code = text::decode(decoder, data, at)?;
-    decoder.classes.code.from_text(&code, &object::none(decoder.py))
+    decoder.classes.code.of_text(&code, &object::none(decoder.py))
 }
 
-pub fn decode_with_scope<'py>(decoder: &mut Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
+pub fn decode_with_scope<'py>(
+    decoder: &mut Decoder<'_, 'py>,
+    data: &[u8],
+    at: &mut usize,
+) -> Made<'py> {
     let py = decoder.py;
     let start = *at;
     let size = decoder.length(data, at)?;
-    let inside = data.get(start..start + size).ok_or_else(|| invalid_bson(py, "bad length of code with scope"))?;
+    let inside = data
+        .get(start..start + size)
+        .ok_or_else(|| invalid_bson(py, "bad length of code with scope"))?;
     let mut position = *at - start;
     let code = text::decode(decoder, inside, &mut position)?;
     let scope = decoder.extent(inside, &mut position)?;
@@ -27,12 +33,20 @@ pub fn decode_with_scope<'py>(decoder: &mut Decoder<'_, 'py>, data: &[u8], at: &
     }
     *at = start + size;
     let scope = decoder.document(scope)?;
-    decoder.classes.code.from_text(&code, &scope)
+    decoder.classes.code.of_text(&code, &scope)
 }
 
-pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
-    let scope = value.getattr(name!(py, "scope")).or_raise(py)?;
+    let scope = encoder
+        .classes
+        .code
+        .attribute(value)
+        .map_or_else(|| value.getattr(name!(py, "scope")), Ok)
+        .or_raise(py)?;
     if !object::is_text(value) {
         pyo3::exceptions::PyTypeError::new_err("code must be a string").restore(py);
         return Err(Raised);

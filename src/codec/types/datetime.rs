@@ -19,8 +19,14 @@ pub fn decode<'py>(decoder: &Decoder<'_, 'py>, millis: i64) -> Made<'py> {
     let (least, greatest) = limits(decoder)?;
     match conversion {
         DatetimeConversion::Clamp => in_range(decoder, millis.clamp(least, greatest)),
-        DatetimeConversion::Auto if (least..=greatest).contains(&millis) => in_range(decoder, millis),
-        _ => decoder.classes.datetime_ms.make(decoder.py, [object::integer(decoder.py, millis)?], true),
+        DatetimeConversion::Auto if (least..=greatest).contains(&millis) => {
+            in_range(decoder, millis)
+        }
+        _ => decoder.classes.datetime_ms.make(
+            decoder.py,
+            [object::integer(decoder.py, millis)?],
+            true,
+        ),
     }
 }
 
@@ -58,12 +64,17 @@ fn limits(decoder: &Decoder<'_, '_>) -> Result<(i64, i64), Raised> {
             fields.microsecond = 999_999;
         }
         let datetime = classes::make_datetime(py, fields, Some(&decoder.classes.bson_utc))?;
-        let offset = zone.bind(py).call_method1(name!(py, "utcoffset"), (datetime,)).or_raise(py)?;
+        let offset =
+            zone.bind(py).call_method1(name!(py, "utcoffset"), (datetime,)).or_raise(py)?;
         if offset.is_none() {
             return Ok(0);
         }
         let Ok(offset) = offset.cast::<pyo3::types::PyDelta>() else {
-            return Err(crate::codec::errors::raise(py, &imports::BSON_ERROR, "utcoffset() must answer a timedelta"));
+            return Err(crate::codec::errors::raise(
+                py,
+                &imports::BSON_ERROR,
+                "utcoffset() must answer a timedelta",
+            ));
         };
         use pyo3::types::PyDeltaAccess;
         let seconds = i64::from(offset.get_days()) * 86_400 + i64::from(offset.get_seconds());
@@ -75,7 +86,10 @@ fn limits(decoder: &Decoder<'_, '_>) -> Result<(i64, i64), Raised> {
 
 /// An exact datetime; subclasses may compute their offset differently and take the other way.
 #[inline]
-pub fn encode_exact<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode_exact<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let (fields, zone) = classes::fields_of(value);
     let known = zone.is_null()
         || std::ptr::eq(zone, encoder.classes.bson_utc.as_ptr())
@@ -87,12 +101,16 @@ pub fn encode_exact<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAn
     Ok(())
 }
 
-pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
     let offset = value.call_method0(name!(py, "utcoffset")).or_raise(py)?;
     let in_utc = if offset.is_none() { value.clone() } else { value.sub(offset).or_raise(py)? };
     if !classes::is_datetime(&in_utc) {
-        pyo3::exceptions::PyTypeError::new_err("a datetime minus its offset must be a datetime").restore(py);
+        pyo3::exceptions::PyTypeError::new_err("a datetime minus its offset must be a datetime")
+            .restore(py);
         return Err(Raised);
     }
     encoder.write(0x09, &millis_of(classes::fields_of(&in_utc).0).to_le_bytes());
@@ -100,10 +118,17 @@ pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) ->
 }
 
 /// A `DatetimeMS`.
-pub fn encode_milliseconds<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode_milliseconds<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
-    let millis = value.call_method0(name!(py, "__int__")).or_raise(py)?;
-    let millis: i64 = millis.extract().or_raise(py)?;
+    let millis = encoder
+        .classes
+        .datetime_ms
+        .slot(value, 0)
+        .map_or_else(|| value.call_method0(name!(py, "__int__")), Ok);
+    let millis: i64 = millis.and_then(|millis| millis.extract()).or_raise(py)?;
     encoder.write(0x09, &millis.to_le_bytes());
     Ok(())
 }
@@ -112,7 +137,8 @@ pub fn encode_milliseconds<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'p
 // eras of 400 years that all have the same length.
 
 fn fields_at(millis: i64) -> Fields {
-    let (days, time) = (millis.div_euclid(MILLIS_PER_DAY), millis.rem_euclid(MILLIS_PER_DAY) as u32);
+    let (days, time) =
+        (millis.div_euclid(MILLIS_PER_DAY), millis.rem_euclid(MILLIS_PER_DAY) as u32);
     let shifted = days + DAYS_TO_1970;
     let (era, of_era) = (shifted.div_euclid(DAYS_PER_ERA), shifted.rem_euclid(DAYS_PER_ERA) as u32);
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -136,8 +162,11 @@ fn millis_of(fields: Fields) -> i64 {
     let year = i64::from(fields.year) - i64::from(month <= 2);
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * DAYS_PER_ERA + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - DAYS_TO_1970;
-    let seconds = i64::from(fields.hour) * 3600 + i64::from(fields.minute) * 60 + i64::from(fields.second);
+    let days = era * DAYS_PER_ERA + year_of_era * 365 + year_of_era / 4 - year_of_era / 100
+        + day_of_year
+        - DAYS_TO_1970;
+    let seconds =
+        i64::from(fields.hour) * 3600 + i64::from(fields.minute) * 60 + i64::from(fields.second);
     days * MILLIS_PER_DAY + seconds * 1000 + i64::from(fields.microsecond / 1000)
 }
 

@@ -30,8 +30,13 @@ pub fn from_document<'py>(decoder: &Decoder<'_, 'py>, document: Bound<'py, PyAny
     convert(py, decoder, document).or_raise(py)
 }
 
-fn convert<'py>(py: Python<'py>, decoder: &Decoder<'_, 'py>, document: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let (dollar_ref, dollar_id, dollar_db) = (name!(py, "$ref"), name!(py, "$id"), name!(py, "$db"));
+fn convert<'py>(
+    py: Python<'py>,
+    decoder: &Decoder<'_, 'py>,
+    document: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (dollar_ref, dollar_id, dollar_db) =
+        (name!(py, "$ref"), name!(py, "$id"), name!(py, "$db"));
     let collection = document.get_item(dollar_ref)?;
     let id = document.get_item(dollar_id)?;
     let has_database = document.contains(dollar_db)?;
@@ -44,8 +49,13 @@ fn convert<'py>(py: Python<'py>, decoder: &Decoder<'_, 'py>, document: Bound<'py
     if has_database {
         document.del_item(dollar_db)?;
     }
-    let further = if document.is_exact_instance_of::<PyDict>() { document } else { plain_dict(&document)? };
-    decoder.classes.db_ref.make(py, [collection, id, database, further], false).map_err(|raised| raised.into_error(py))
+    let further =
+        if document.is_exact_instance_of::<PyDict>() { document } else { plain_dict(&document)? };
+    decoder
+        .classes
+        .db_ref
+        .make(py, [collection, id, database, further], false)
+        .map_err(|raised| raised.into_error(py))
 }
 
 /// A DBRef keeps its further fields in a dict, whatever the document class.
@@ -63,8 +73,19 @@ pub fn decode_pointer<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usi
     decoder.classes.db_ref.make(py, [collection, id, database, further], false)
 }
 
-pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
+    let class = &encoder.classes.db_ref;
+    let slots =
+        (class.slot(value, 0), class.slot(value, 1), class.slot(value, 2), class.slot(value, 3));
+    if let (Some(collection), Some(id), Some(database), Some(further)) = slots
+        && further.cast_exact::<PyDict>().is_ok_and(|fields| fields.is_empty())
+    {
+        return encoder.db_ref(&collection, &id, &database);
+    }
     let document = value.call_method0(name!(py, "as_doc")).or_raise(py)?;
     encoder.write(0x03, &[]);
     encoder.mapping_unchecked(&document)

@@ -9,30 +9,48 @@ use crate::codec::object;
 use crate::py::imports::name;
 
 pub fn decode_timestamp<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
-    let increment = object::integer(decoder.py, u32::from_le_bytes(decoder.take(data, at)?).into())?;
+    let increment =
+        object::integer(decoder.py, u32::from_le_bytes(decoder.take(data, at)?).into())?;
     let time = object::integer(decoder.py, u32::from_le_bytes(decoder.take(data, at)?).into())?;
     decoder.classes.timestamp.make(decoder.py, [time, increment], true)
 }
 
-pub fn encode_timestamp<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode_timestamp<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
-    let part = |part: &Bound<'py, pyo3::types::PyString>| value.getattr(part)?.extract::<u32>();
-    let increment = part(name!(py, "inc")).or_raise(py)?;
-    let time = part(name!(py, "time")).or_raise(py)?;
-    encoder.write(0x11, &[increment.to_le_bytes(), time.to_le_bytes()].concat());
+    let slot = |index| encoder.classes.timestamp.slot(value, index);
+    let increment = slot(1).map_or_else(|| value.getattr(name!(py, "inc")), Ok).or_raise(py)?;
+    let time = slot(0).map_or_else(|| value.getattr(name!(py, "time")), Ok).or_raise(py)?;
+    encoder.write(0x11, &increment.extract::<u32>().or_raise(py)?.to_le_bytes());
+    encoder.out.extend_from_slice(&time.extract::<u32>().or_raise(py)?.to_le_bytes());
     Ok(())
 }
 
 /// The 128 bits are kept as two integers; arithmetic is the decimal module's part.
-pub fn decode_decimal128<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
+pub fn decode_decimal128<'py>(
+    decoder: &Decoder<'_, 'py>,
+    data: &[u8],
+    at: &mut usize,
+) -> Made<'py> {
     let low = object::unsigned(decoder.py, u64::from_le_bytes(decoder.take(data, at)?))?;
     let high = object::unsigned(decoder.py, u64::from_le_bytes(decoder.take(data, at)?))?;
     decoder.classes.decimal128.make(decoder.py, [high, low], true)
 }
 
-pub fn encode_decimal128<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode_decimal128<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
-    let bits: Vec<u8> = value.getattr(name!(py, "bid")).and_then(|bits| bits.extract()).or_raise(py)?;
+    let slot = |index| encoder.classes.decimal128.slot(value, index)?.extract::<u64>().ok();
+    if let (Some(high), Some(low)) = (slot(0), slot(1)) {
+        encoder.write(0x13, &(u128::from(high) << 64 | u128::from(low)).to_le_bytes());
+        return Ok(());
+    }
+    let bits: Vec<u8> =
+        value.getattr(name!(py, "bid")).and_then(|bits| bits.extract()).or_raise(py)?;
     if bits.len() != 16 {
         return Err(invalid_document(py, "a Decimal128 has 16 bytes"));
     }

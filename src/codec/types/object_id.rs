@@ -18,7 +18,11 @@ pub fn make<'py>(decoder: &Decoder<'_, 'py>, id: [u8; 12]) -> Made<'py> {
     decoder.classes.object_id.make(decoder.py, [object::bytes(decoder.py, &id)?], true)
 }
 
-pub fn encode_exact<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+#[inline]
+pub fn encode_exact<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     match encoder.classes.object_id.slot(value, 0) {
         Some(id) if object::is_exact_bytes(&id) && object::bytes_value(&id).len() == 12 => {
             encoder.write(0x07, object::bytes_value(&id));
@@ -30,9 +34,13 @@ pub fn encode_exact<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAn
 
 /// Any class with an ObjectId's type marker.
 #[cold]
-pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
-    let id: Vec<u8> = value.getattr(name!(py, "binary")).and_then(|id| id.extract()).or_raise(py)?;
+    let id: Vec<u8> =
+        value.getattr(name!(py, "binary")).and_then(|id| id.extract()).or_raise(py)?;
     if id.len() != 12 {
         return Err(invalid_document(py, "an ObjectId has 12 bytes"));
     }

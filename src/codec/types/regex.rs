@@ -15,11 +15,16 @@ pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> M
     let pattern = text::make(py, c_string(decoder, data, at)?, errors)?;
     let letters = c_string(decoder, data, at)?;
     text::make(py, letters, errors)?; // as text they must be valid, unknown letters are skipped
-    let flags = FLAGS.iter().filter(|(letter, _)| letters.contains(letter)).map(|(_, flag)| flag).sum();
+    let flags =
+        FLAGS.iter().filter(|(letter, _)| letters.contains(letter)).map(|(_, flag)| flag).sum();
     decoder.classes.regex.make(py, [pattern, object::integer(py, flags)?], false)
 }
 
-fn c_string<'b>(decoder: &Decoder<'_, '_>, data: &'b [u8], at: &mut usize) -> Result<&'b [u8], Raised> {
+fn c_string<'b>(
+    decoder: &Decoder<'_, '_>,
+    data: &'b [u8],
+    at: &mut usize,
+) -> Result<&'b [u8], Raised> {
     let rest = data.get(*at..).unwrap_or_default();
     let Some(length) = rest.iter().position(|byte| *byte == 0) else {
         return Err(invalid_bson(decoder.py, "a regular expression does not end"));
@@ -29,10 +34,15 @@ fn c_string<'b>(decoder: &Decoder<'_, '_>, data: &'b [u8], at: &mut usize) -> Re
 }
 
 /// A `bson.Regex` or a compiled pattern: both have `pattern` and `flags`.
-pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+pub fn encode<'py>(
+    encoder: &mut Encoder<'_, 'py>,
+    value: &Bound<'py, PyAny>,
+) -> Result<(), Raised> {
     let py = encoder.py;
-    let flags: i64 = value.getattr(name!(py, "flags")).and_then(|flags| flags.extract()).or_raise(py)?;
-    let pattern = value.getattr(name!(py, "pattern")).or_raise(py)?;
+    let slot = |index| encoder.classes.regex.slot(value, index);
+    let pattern = slot(0).map_or_else(|| value.getattr(name!(py, "pattern")), Ok).or_raise(py)?;
+    let flags = slot(1).map_or_else(|| value.getattr(name!(py, "flags")), Ok);
+    let flags: i64 = flags.and_then(|flags| flags.extract()).or_raise(py)?;
     encoder.write(0x0B, &[]);
     let start = encoder.out.len();
     if object::is_text(&pattern) {
@@ -40,7 +50,11 @@ pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) ->
     } else {
         let bytes: &[u8] = pattern.extract().map_err(PyErr::from).or_raise(py)?;
         if std::str::from_utf8(bytes).is_err() {
-            return Err(raise(py, &imports::INVALID_STRING_DATA, "a regular expression must be valid UTF-8"));
+            return Err(raise(
+                py,
+                &imports::INVALID_STRING_DATA,
+                "a regular expression must be valid UTF-8",
+            ));
         }
         encoder.out.extend_from_slice(bytes);
     }
@@ -48,7 +62,9 @@ pub fn encode<'py>(encoder: &mut Encoder<'_, 'py>, value: &Bound<'py, PyAny>) ->
         return Err(invalid_document(py, "a regular expression must not contain a NUL"));
     }
     encoder.out.push(0);
-    encoder.out.extend(FLAGS.iter().filter(|(_, flag)| flags & flag != 0).map(|(letter, _)| letter));
+    encoder
+        .out
+        .extend(FLAGS.iter().filter(|(_, flag)| flags & flag != 0).map(|(letter, _)| letter));
     encoder.out.push(0);
     Ok(())
 }

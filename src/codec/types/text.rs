@@ -4,6 +4,7 @@ use std::ffi::CStr;
 
 use pyo3::prelude::*;
 
+use crate::codec::buffer;
 use crate::codec::decode::Decoder;
 use crate::codec::errors::{Made, OrRaise, Raised, as_invalid_bson, invalid_bson};
 use crate::codec::object::{self, Characters};
@@ -16,7 +17,11 @@ pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> M
 
 /// The bytes of a BSON string.
 #[inline]
-pub fn contents<'b>(decoder: &Decoder<'_, '_>, data: &'b [u8], at: &mut usize) -> Result<&'b [u8], Raised> {
+pub fn contents<'b>(
+    decoder: &Decoder<'_, '_>,
+    data: &'b [u8],
+    at: &mut usize,
+) -> Result<&'b [u8], Raised> {
     let length = decoder.length(data, at)?;
     match decoder.take_slice(data, at, length)?.split_last() {
         Some((0, contents)) => Ok(contents),
@@ -34,9 +39,11 @@ fn make_wide<'py>(py: Python<'py>, bytes: &[u8], errors: Option<&CStr>) -> Made<
     // Python's decoder guesses the width and starts anew when it was wrong; counting first is cheaper. It is
     // still the one to say what is wrong with the bytes, and to apply the caller's error handler.
     let Ok(text) = std::str::from_utf8(bytes) else {
-        return object::decode_utf8(py, bytes, errors).map_err(|raised| as_invalid_bson(py, raised));
+        return object::decode_utf8(py, bytes, errors)
+            .map_err(|raised| as_invalid_bson(py, raised));
     };
-    let (count, greatest) = text.chars().fold((0, '\0'), |(count, greatest), c| (count + 1, greatest.max(c)));
+    let (count, greatest) =
+        text.chars().fold((0, '\0'), |(count, greatest), c| (count + 1, greatest.max(c)));
     if count < 2 {
         return object::decode_utf8(py, bytes, None);
     }
@@ -47,7 +54,7 @@ fn make_wide<'py>(py: Python<'py>, bytes: &[u8], errors: Option<&CStr>) -> Made<
 #[inline]
 pub fn append(text: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), Raised> {
     match object::characters_of(text) {
-        Characters::Ascii(bytes) => out.extend_from_slice(bytes),
+        Characters::Ascii(bytes) => buffer::append(out, bytes),
         Characters::Latin1(bytes) => {
             for &byte in bytes {
                 push(out, byte.into());
@@ -55,7 +62,9 @@ pub fn append(text: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), Raised> 
         }
         Characters::Wide(units) => {
             for &unit in units {
-                char::from_u32(unit.into()).map(|c| push(out, c)).ok_or_else(|| lone_surrogate(text))?;
+                char::from_u32(unit.into())
+                    .map(|c| push(out, c))
+                    .ok_or_else(|| lone_surrogate(text))?;
             }
         }
         Characters::Full(units) => {
@@ -69,7 +78,7 @@ pub fn append(text: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), Raised> 
 
 #[inline]
 fn push(out: &mut Vec<u8>, c: char) {
-    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    buffer::append(out, c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
 /// Python's own UnicodeEncodeError.
