@@ -140,11 +140,12 @@ class Scope:
 class CursorCore(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.
 
-    A subclass defines `_open(self) -> tuple[Scope, Mapping, Session | None, int, int] | None`:
-    scope, command (`find`, `aggregate`, `list...`), session, batch size (0 = server's), limit
-    (0 = none); None means no documents, and nothing is sent. It is called once, at the first fetch.
-    `comment`, `tailable` and `awaitData` are read from the command. Dropped unread, the core queues
-    killCursors itself. The classes are subscriptable at run time (`CursorCore[dict]`).
+    A subclass defines `_open(self)`, called once, at the first fetch: scope, command (`find`,
+    `aggregate`, `list...`), session or None, batch size (0 = server's), limit (0 = none), and a
+    mapping of what every getMore carries besides (`comment`, `maxTimeMS`) or None. Instead of that
+    tuple it may answer None: no documents, and nothing is sent. An empty batch of a command with
+    `tailable` ends the iteration, not the cursor. Dropped unread, the core queues killCursors
+    itself.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...

@@ -40,6 +40,8 @@ struct State {
     /// The server's cursor, until it is read to its end.
     held: Option<Held>,
     closed: bool,
+    /// A tailable cursor has nothing now: iteration ends, and the next call asks again.
+    dry: bool,
     retrieved: usize,
     cursor_id: Option<i64>,
     address: Option<Address>,
@@ -52,6 +54,10 @@ struct Origin {
     terms: Terms,
     batch_size: i64,
     limit: i64,
+    /// Encoded elements that every getMore carries.
+    extra: Vec<u8>,
+    /// An empty batch is a pause, not the end.
+    tailable: bool,
     born_in: u64,
 }
 
@@ -91,6 +97,7 @@ impl State {
         let (batch, address) = batch.inspect_err(|_| self.end())?;
         let Some(origin) = &self.origin else { return Ok(()) };
         self.retrieved += batch.count;
+        self.dry = origin.tailable && batch.count == 0;
         self.cursor_id = Some(batch.cursor_id);
         self.held = (batch.cursor_id != 0).then(|| {
             let (database, collection) =
@@ -136,7 +143,7 @@ impl State {
         let (origin, held) = (self.origin.as_ref()?, self.held.as_ref()?);
         let retrieved = i64::try_from(self.retrieved).unwrap_or(i64::MAX);
         let size = get_more::next_batch_size(origin.batch_size, origin.limit, retrieved);
-        let message = get_more::message(held.id, &held.collection, size);
+        let message = get_more::message(held.id, &held.collection, size, &origin.extra);
         let terms = Terms {
             kind: Kind::Command,
             database: held.database.clone(),
@@ -151,8 +158,8 @@ impl State {
 fn next_request(
     cursor: &Bound<'_, CursorCore>,
 ) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
-    let state = cursor.get().state()?;
-    if !state.more_to_fetch() {
+    let mut state = cursor.get().state()?;
+    if !state.more_to_fetch() || std::mem::take(&mut state.dry) {
         return Ok(None);
     }
     if state.started {
@@ -160,11 +167,29 @@ fn next_request(
     }
     drop(state);
     let py = cursor.py();
-    let opened = cursor.call_method0(intern!(py, "_open"))?.cast_into::<PyTuple>()?;
-    type Opened<'py> =
-        (Bound<'py, PyScope>, Bound<'py, PyAny>, Option<Bound<'py, PySession>>, i64, i64);
-    let (scope, command, session, batch_size, limit): Opened<'_> = opened.extract()?;
+    let opened = cursor.call_method0(intern!(py, "_open"))?;
+    if opened.is_none() {
+        let mut state = cursor.get().state()?;
+        (state.started, state.closed) = (true, true);
+        return Ok(None);
+    }
+    type Opened<'py> = (
+        Bound<'py, PyScope>,
+        Bound<'py, PyAny>,
+        Option<Bound<'py, PySession>>,
+        i64,
+        i64,
+        Option<Bound<'py, PyAny>>,
+    );
+    let (scope, command, session, batch_size, limit, extra): Opened<'_> = opened.extract()?;
     let scope = scope.get();
+    let mut elements = Vec::new();
+    if let Some(extra) = extra {
+        codec::encode_document(&extra, &scope.codec, false, &mut elements)?;
+        elements.pop();
+        elements.drain(..4);
+    }
+    let tailable = command.contains(intern!(py, "tailable"))?;
     let core = scope.core();
     let message = scope.encode(&command)?;
     let session = session.as_ref().map(|session| session.get());
@@ -177,6 +202,8 @@ fn next_request(
         terms: terms.clone(),
         batch_size,
         limit,
+        extra: elements,
+        tailable,
         born_in: fork::generation(),
     });
     Ok(Some((core, Operation { message, terms })))
@@ -224,6 +251,23 @@ impl CursorCore {
 
     fn _started(&self) -> bool {
         self.0.lock().started
+    }
+
+    fn _start(slf: Bound<'_, Self>) -> PyResult<PyPending> {
+        let py = slf.py();
+        let first = if slf.get()._started() {
+            None
+        } else {
+            fetch(&slf, |py, _| Ok(Step::Done(py.None())))?
+        };
+        Ok(first.map_or_else(|| PyPending::known(Ok(py.None())), PyPending::new))
+    }
+
+    fn _set_batch_size(&self, batch_size: i64) -> PyResult<()> {
+        if let Some(origin) = &mut self.state()?.origin {
+            origin.batch_size = batch_size;
+        }
+        Ok(())
     }
 
     #[pyo3(signature = (length = None))]

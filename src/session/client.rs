@@ -78,7 +78,7 @@ impl Session {
         self.check_open(&state)?;
         if self.snapshot {
             let text = "Transactions are not supported in snapshot sessions";
-            return Err(Error::new(Kind::Configuration, text));
+            return Err(Error::new(Kind::InvalidOperation, text));
         }
         state.transaction.start(options)?;
         state.server_session(&self.pool, None)?.transaction_number += 1;

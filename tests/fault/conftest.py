@@ -1,7 +1,6 @@
 """Fault tests may hurt the session's replica set: it is whole again before the next test."""
 
 import pytest
-
 from tests.fault.proxy import Proxy
 
 

@@ -4,7 +4,6 @@ import asyncio
 import random
 
 import pytest
-
 from tests.drivers import AsyncDriver, eventually, package
 
 driver = AsyncDriver()

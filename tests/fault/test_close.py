@@ -2,7 +2,6 @@
 
 import pytest
 from pymongo.errors import ConnectionFailure, InvalidOperation
-
 from tests.drivers import both_drivers, eventually
 
 

@@ -7,7 +7,6 @@ import weakref
 
 import pytest
 from pymongo import monitoring
-
 from tests.drivers import ferromongo_only, package
 
 current = contextvars.ContextVar("current", default=None)

@@ -5,7 +5,6 @@ import sys
 import threading
 
 import pytest
-
 from tests.drivers import AsyncDriver, eventually, ferromongo_only, package
 
 if sys.platform != "win32":

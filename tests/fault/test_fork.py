@@ -1,7 +1,6 @@
 """A client that is forked along with its process works in both, without mixing up answers."""
 
 import pytest
-
 from tests.drivers import ferromongo_only
 from tests.fault.programs import run
 

@@ -5,7 +5,6 @@ import signal
 import time
 
 import pytest
-
 from tests.fault.programs import start
 
 

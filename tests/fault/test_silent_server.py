@@ -2,7 +2,6 @@
 
 import pytest
 from pymongo.errors import NetworkTimeout, ServerSelectionTimeoutError
-
 from tests.drivers import both_drivers, eventually, takes
 
 

@@ -214,7 +214,7 @@ def find_cursor_properties(db: Any) -> Any:
     cursor.next()
     during = cursor.alive, bool(cursor.cursor_id), cursor.retrieved, bool(cursor.address)
     cursor.close()
-    return before, during, cursor.alive
+    return before, during
 
 
 @case

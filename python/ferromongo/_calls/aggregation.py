@@ -13,8 +13,7 @@ from pymongo.common import (
 from pymongo.errors import ConfigurationError
 
 from ferromongo._calls.bases import CollectionBase, Configured, DatabaseBase
-from ferromongo._calls.find import Opening
-from ferromongo._calls.missing import not_yet
+from ferromongo._calls.find import Opening, get_more_extras
 from ferromongo._calls.scopes import database_scope, document_scope
 from ferromongo._calls.sessions import core_session
 from ferromongo._calls.write_errors import checked_write_concern
@@ -70,8 +69,7 @@ def _aggregation(
     writes = bool(stages) and ("$out" in stages[-1] or "$merge" in stages[-1])
     batch_size = validate_non_negative_integer_or_none("batchSize", options.pop("batchSize", None))
     collation = validate_collation_or_none(options.pop("collation", None))
-    if options.pop("maxAwaitTimeMS", None) is not None:
-        raise not_yet("the maxAwaitTimeMS option of aggregate")
+    extras = get_more_extras(options.get("comment"), options.pop("maxAwaitTimeMS", None))
     command: dict[str, Any] = {"aggregate": name, "pipeline": stages, **options}
     cursor = command.setdefault("cursor", {})
     if batch_size is not None and not writes:
@@ -79,7 +77,7 @@ def _aggregation(
     if collation is not None:
         command["collation"] = collation
     if not writes:
-        return Aggregation((scope, command, session, batch_size or 0, 0), None)
+        return Aggregation((scope, command, session, batch_size or 0, 0, extras), None)
     # Such an aggregate must not be retried and returns no documents: it runs as a write, with the
     # read concern that a write does not get by itself.
     level = target._read_concern.document

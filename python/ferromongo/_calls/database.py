@@ -12,7 +12,7 @@ from pymongo.common import validate_is_mapping
 from pymongo.errors import CollectionInvalid, NotPrimaryError, OperationFailure
 
 from ferromongo._calls.bases import CollectionBase, DatabaseBase, check_collection_name
-from ferromongo._calls.find import Opening
+from ferromongo._calls.find import Opening, get_more_extras
 from ferromongo._calls.missing import not_yet
 from ferromongo._calls.scopes import admin_scope, command_scope, command_scope_with, reply_scope
 from ferromongo._calls.sessions import core_session, primary_or_transaction
@@ -78,7 +78,9 @@ def list_collections(
         command["filter"] = filter
     if comment is not None:
         command["comment"] = comment
-    return command_scope(database), command, core_session(session, database._client), 0, 0
+    inside = core_session(session, database._client)
+    extras = get_more_extras(comment, None)
+    return command_scope(database), command, inside, 0, 0, extras
 
 
 def list_collection_names(

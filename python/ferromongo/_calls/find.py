@@ -21,8 +21,8 @@ from ferromongo._core import Pending, Scope, Session
 from ferromongo._pymongo_internals import key_document, key_list, projection_document
 from ferromongo.typings import DocumentType
 
-Opening = tuple[Scope, Mapping[str, Any], Session | None, int, int]
-"""What the engine's cursor asks for: scope, command, session, batch size, limit."""
+Opening = tuple[Scope, Mapping[str, Any], Session | None, int, int, Mapping[str, Any] | None]
+"""Scope, command, session, batch size, limit, extras of getMore: see `_core.CursorCore`."""
 
 
 def find_one(
@@ -61,7 +61,18 @@ def opening(collection: CollectionBase[Any], query: FindQuery, session: Any) -> 
         collection_session(session, collection),
         query.batch_size,
         max(query.limit, 0),
+        get_more_extras(query.comment, query.max_await_time_ms),
     )
+
+
+def get_more_extras(comment: Any, max_await_time_ms: int | None) -> dict[str, Any] | None:
+    """What every getMore of the cursor carries."""
+    extras: dict[str, Any] = {}
+    if max_await_time_ms is not None:
+        extras["maxTimeMS"] = max_await_time_ms
+    if comment is not None:
+        extras["comment"] = comment
+    return extras or None
 
 
 def explain(collection: CollectionBase[Any], query: FindQuery, session: Any) -> Pending[Any]:
@@ -106,6 +117,7 @@ class FindQuery:
         "let",
         "limit",
         "max",
+        "max_await_time_ms",
         "max_scan",
         "max_time_ms",
         "min",
@@ -172,6 +184,7 @@ class FindQuery:
             validate_boolean("allow_disk_use", allow_disk_use)
         self.allow_disk_use = allow_disk_use
         self.empty = False
+        self.max_await_time_ms: int | None = None
 
     def command(self, collection_name: str) -> dict[str, Any]:
         if (self.min or self.max) and not self.hint:
@@ -252,7 +265,7 @@ class FindQuery:
         check_int_or_none("max_await_time_ms", milliseconds)
         # Only such cursors wait on the server; for others PyMongo ignores it too.
         if self.flags & CursorType.TAILABLE_AWAIT == CursorType.TAILABLE_AWAIT:
-            raise not_yet("max_await_time_ms")
+            self.max_await_time_ms = milliseconds
 
     def add_where(self, code: str | Code) -> None:
         if not isinstance(code, Code):

@@ -12,7 +12,7 @@ from pymongo.operations import IndexModel
 from pymongo.read_preferences import ReadPreference
 
 from ferromongo._calls.bases import CollectionBase
-from ferromongo._calls.find import Opening
+from ferromongo._calls.find import Opening, get_more_extras
 from ferromongo._calls.scopes import collection_scope_with, reply_scope
 from ferromongo._calls.sessions import collection_session
 from ferromongo._core import Pending
@@ -71,7 +71,8 @@ def list_indexes(collection: CollectionBase[Any], session: Any, comment: Any) ->
         command["comment"] = comment
     # Key order is part of an index: SON says so, and it is what PyMongo returns.
     scope = collection_scope_with(collection, CodecOptions(SON), ReadPreference.PRIMARY)
-    return scope, command, collection_session(session, collection), 0, 0
+    inside = collection_session(session, collection)
+    return scope, command, inside, 0, 0, get_more_extras(comment, None)
 
 
 def index_information(indexes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

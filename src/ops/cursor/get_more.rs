@@ -3,14 +3,15 @@
 use crate::wire::elements;
 use crate::wire::message::Message;
 
-/// `batch_size` 0 lets the server choose.
-pub fn message(cursor_id: i64, collection: &str, batch_size: i64) -> Message {
+/// `batch_size` 0 lets the server choose; `extra` holds encoded elements such as `comment`.
+pub fn message(cursor_id: i64, collection: &str, batch_size: i64, extra: &[u8]) -> Message {
     Message::from_elements(|out| {
         elements::int64(out, "getMore", cursor_id);
         elements::string(out, "collection", collection);
         if batch_size != 0 {
             elements::int64(out, "batchSize", batch_size);
         }
+        out.extend_from_slice(extra);
     })
 }
 
