@@ -286,7 +286,7 @@ def run_pytest(pytester, monkeypatch):
 
     def run(code):
         pytester.makepyfile(code)
-        result = pytester.runpytest_subprocess("-p", "ferromongo.embedded.pytest_plugin")
+        result = pytester.runpytest_subprocess()
         members = started.read_text().count("\n") if started.exists() else 0
         return result, members
 

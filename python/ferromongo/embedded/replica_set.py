@@ -152,15 +152,16 @@ class ReplicaSet:
 
         def complete() -> bool:
             with _client(self.primary) as client:
-                # Replicated everywhere: cluster time keys exist, a majority is what it should be.
-                status = client.admin.command("replSetGetStatus")
-                states = sorted(member["stateStr"] for member in status["members"])
-                if states != ["PRIMARY"] + ["SECONDARY"] * (len(self._members) - 1):
-                    return False
+                # Replicated by all first: a member that rejoins calls itself a secondary for a
+                # moment even when it must roll back what only it had.
                 note = {"appendOplogNote": 1, "data": {"ferromongo": "complete"}}
                 concern = {"w": len(self._members), "wtimeout": 5000}
                 reply = client.admin.command({**note, "writeConcern": concern})
-                return "writeConcernError" not in reply
+                if "writeConcernError" in reply:
+                    return False
+                status = client.admin.command("replSetGetStatus")
+                states = sorted(member["stateStr"] for member in status["members"])
+                return states == ["PRIMARY"] + ["SECONDARY"] * (len(self._members) - 1)
 
         self._wait_for("a complete replica set", complete)
 
