@@ -161,9 +161,8 @@ fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings>
     };
     let seconds = |name: &str| -> PyResult<Option<Duration>> {
         let value: Option<f64> = field(name)?.extract()?;
-        let invalid = |_| {
-            pyo3::exceptions::PyValueError::new_err(format!("{name} is not a length of time"))
-        };
+        let invalid =
+            |_| pyo3::exceptions::PyValueError::new_err(format!("{name} is not a length of time"));
         value.map(|value| Duration::try_from_secs_f64(value).map_err(invalid)).transpose()
     };
     let required = |name: &str| Ok::<_, PyErr>(seconds(name)?.unwrap_or_default());

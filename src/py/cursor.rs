@@ -83,7 +83,8 @@ impl State {
             self.batch = None; // its buffer is ready for the next reply
             return Ok(None);
         }
-        let found = codec::decode_next_in_array(py, batch.documents(), &origin.codec, &mut self.at)?;
+        let found =
+            codec::decode_next_in_array(py, batch.documents(), &origin.codec, &mut self.at)?;
         self.left -= 1;
         Ok(found)
     }
@@ -155,9 +156,7 @@ impl State {
 }
 
 /// The command that brings the next batch: the first one, or getMore. `None` at the end.
-fn next_request(
-    cursor: &Bound<'_, CursorCore>,
-) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
+fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
     let mut state = cursor.get().state()?;
     if !state.more_to_fetch() || std::mem::take(&mut state.dry) {
         return Ok(None);

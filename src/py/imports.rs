@@ -55,7 +55,8 @@ pub static PATTERN: Import = Import::new("re", "Pattern");
 pub static SAFE_UUID: Import = Import::new("uuid", "SafeUUID");
 pub static UUID: Import = Import::new("uuid", "UUID");
 
-pub static DEFAULT_CODEC_OPTIONS: Import = Import::new("bson.codec_options", "DEFAULT_CODEC_OPTIONS");
+pub static DEFAULT_CODEC_OPTIONS: Import =
+    Import::new("bson.codec_options", "DEFAULT_CODEC_OPTIONS");
 pub static AUTO_RECONNECT: Import = Import::new("pymongo.errors", "AutoReconnect");
 pub static CONFIGURATION_ERROR: Import = Import::new("pymongo.errors", "ConfigurationError");
 pub static CURSOR_NOT_FOUND: Import = Import::new("pymongo.errors", "CursorNotFound");

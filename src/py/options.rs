@@ -45,9 +45,7 @@ pub fn read_concern(concern: &Bound<'_, PyAny>) -> PyResult<Option<RawDocumentBu
 
 /// From a `WriteConcern`: its document (`None` for the server's default), and whether the server
 /// answers at all.
-pub fn write_concern(
-    concern: &Bound<'_, PyAny>,
-) -> PyResult<(Option<Arc<RawDocumentBuf>>, bool)> {
+pub fn write_concern(concern: &Bound<'_, PyAny>) -> PyResult<(Option<Arc<RawDocumentBuf>>, bool)> {
     let py = concern.py();
     let acknowledged = concern.getattr(intern!(py, "acknowledged"))?.is_truthy()?;
     if concern.getattr(intern!(py, "is_server_default"))?.is_truthy()? {

@@ -111,9 +111,7 @@ impl PySession {
             read_preference: options::read_preference(read_preference)?,
             max_commit_time_ms,
         };
-        self.session
-            .start_transaction(options)
-            .map_err(|error| errors::to_python(py, &error))
+        self.session.start_transaction(options).map_err(|error| errors::to_python(py, &error))
     }
 
     fn commit_transaction(&self) -> PyPending {

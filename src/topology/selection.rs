@@ -41,10 +41,8 @@ pub fn suitable<'a>(
     }
     let known: Vec<&ServerDescription> = snapshot.known_servers().collect();
     if !deprioritized.is_empty() {
-        let preferred = known
-            .iter()
-            .copied()
-            .filter(|server| !deprioritized.contains(&server.address));
+        let preferred =
+            known.iter().copied().filter(|server| !deprioritized.contains(&server.address));
         let found = matching(snapshot, criteria, preferred.collect());
         if !found.is_empty() {
             return Ok(found);
@@ -59,11 +57,7 @@ pub fn in_latency_window(
     candidates: Vec<&ServerDescription>,
     local_threshold: Duration,
 ) -> Vec<&ServerDescription> {
-    let Some(fastest) = candidates
-        .iter()
-        .filter_map(|server| server.round_trip_time)
-        .min()
-    else {
+    let Some(fastest) = candidates.iter().filter_map(|server| server.round_trip_time).min() else {
         return candidates;
     };
     let limit = fastest.saturating_add(local_threshold);
@@ -116,11 +110,7 @@ fn matching<'a>(
     candidates: Vec<&'a ServerDescription>,
 ) -> Vec<&'a ServerDescription> {
     let of_kind = |kind: ServerType| {
-        candidates
-            .iter()
-            .copied()
-            .filter(|server| server.kind == kind)
-            .collect::<Vec<_>>()
+        candidates.iter().copied().filter(|server| server.kind == kind).collect::<Vec<_>>()
     };
     match snapshot.kind {
         TopologyKind::Unknown => Vec::new(),
@@ -174,17 +164,12 @@ fn with_tags<'a>(
         return servers;
     }
     let meets = |server: &&ServerDescription, tags: &TagSet| {
-        tags.iter()
-            .all(|(name, value)| server.tags.get(name) == Some(value))
+        tags.iter().all(|(name, value)| server.tags.get(name) == Some(value))
     };
     tag_sets
         .iter()
         .map(|tags| {
-            servers
-                .iter()
-                .copied()
-                .filter(|server| meets(server, tags))
-                .collect::<Vec<_>>()
+            servers.iter().copied().filter(|server| meets(server, tags)).collect::<Vec<_>>()
         })
         .find(|met| !met.is_empty())
         .unwrap_or_default()

@@ -26,11 +26,15 @@ impl Batch {
         let (mut documents, mut cursor_id, mut namespace) = (None, None, String::new());
         for element in cursor {
             match element.map_err(|_| malformed("malformed BSON"))? {
-                (key, RawBsonRef::Array(array)) if matches!(key.as_str(), "firstBatch" | "nextBatch") => {
+                (key, RawBsonRef::Array(array))
+                    if matches!(key.as_str(), "firstBatch" | "nextBatch") =>
+                {
                     documents = Some(array.as_bytes());
                 }
                 (key, RawBsonRef::Int64(id)) if key.as_str() == "id" => cursor_id = Some(id),
-                (key, RawBsonRef::String(name)) if key.as_str() == "ns" => namespace = name.to_owned(),
+                (key, RawBsonRef::String(name)) if key.as_str() == "ns" => {
+                    namespace = name.to_owned()
+                }
                 _ => {}
             }
         }
@@ -63,7 +67,8 @@ fn count(array: &[u8]) -> Option<usize> {
         let key = array[at + 1..end].iter().position(|&byte| byte == 0)?;
         at += 1 + key + 1;
         let length = array.get(at..at + 4)?.try_into().ok()?;
-        let length = usize::try_from(i32::from_le_bytes(length)).ok().filter(|&length| length >= 5)?;
+        let length =
+            usize::try_from(i32::from_le_bytes(length)).ok().filter(|&length| length >= 5)?;
         at += length;
         count += 1;
     }
