@@ -10,8 +10,6 @@ export FERROMONGO_SPECS ?= $(abspath ../shared/specs)
 BIN := $(abspath $(VENV))/bin
 # The same interpreter for every cargo call, or pyo3 would be compiled anew for each.
 export PYO3_PYTHON := $(BIN)/python
-# The light profile for tests and lints: with release's link-time optimisation every test program
-# takes half a minute to link, more than compiling the dependencies a second time costs.
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
   $(shell find src python -type f -not -name '*.pyc' -not -name '*.so')
 
@@ -49,7 +47,7 @@ test: test-rust test-python  ## Run all tests
 
 test-rust: venv  ## Run the tests that need no Python and no server
 	@test -d "$(FERROMONGO_SPECS)" || echo "No $(FERROMONGO_SPECS): the official scenarios are skipped."
-	cargo test --profile light --locked --no-default-features
+	cargo test --release --locked --no-default-features
 
 test-python: build  ## Run the Python tests on a real replica set
 	$(BIN)/pytest
@@ -61,7 +59,7 @@ format: venv  ## Format Rust and Python
 
 lint: venv  ## Check formatting, lints, types and generated files
 	cargo fmt --check
-	cargo clippy --profile light --locked --all-targets -- -D warnings
+	cargo clippy --release --locked --all-targets -- -D warnings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -22,14 +22,15 @@ use crate::wire::elements;
 use crate::wire::framer::frame_length;
 use crate::wire::message::Message;
 
+/// Name look-up, which must not happen on an event loop's thread.
+pub type Lookup = Box<dyn Fn(&str, u16) -> Found + Send + Sync>;
 pub type Found = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
 
 /// What every new connection of a client needs.
 pub struct Dialer {
     pub client: RawDocumentBuf,
     pub buffers: Arc<Buffers>,
-    /// Name look-up, which must not happen on an event loop's thread.
-    pub lookup: Box<dyn Fn(&str, u16) -> Found + Send + Sync>,
+    pub lookup: Lookup,
     /// Told every server's answer to hello.
     pub observe: Box<dyn Fn(&ServerDescription) + Send + Sync>,
     pub load_balanced: bool,

@@ -119,12 +119,20 @@ mod tests {
     use crate::wire::elements;
     use bson::RawDocument;
 
+    fn seal(message: &mut Message, request_id: i32, key: &str, value: &str) {
+        let appended = message.seal(request_id, |out| {
+            elements::string(out, key, value);
+            Ok(())
+        });
+        appended.unwrap();
+    }
+
     #[test]
     fn sealing_twice_forgets_the_first_attempt() {
         let mut message = Message::from_elements(|out| elements::int32(out, "ping", 1));
         assert_eq!(message.name(), "ping");
-        message.seal(1, |out| Ok(elements::string(out, "lsid", "a long first attempt"))).unwrap();
-        message.seal(2, |out| Ok(elements::string(out, "$db", "admin"))).unwrap();
+        seal(&mut message, 1, "lsid", "a long first attempt");
+        seal(&mut message, 2, "$db", "admin");
         let (bytes, documents) = message.parts();
         assert!(documents.is_empty());
         assert_eq!(bytes[..4], (bytes.len() as i32).to_le_bytes());
@@ -138,7 +146,7 @@ mod tests {
         let documents = bson::rawdoc! { "x": 1 }.into_bytes();
         let mut message = Message::from_elements(|out| elements::string(out, "insert", "c"))
             .with_sequence("documents", documents.clone());
-        message.seal(7, |out| Ok(elements::string(out, "$db", "d"))).unwrap();
+        seal(&mut message, 7, "$db", "d");
         let (head, tail) = message.parts();
         assert_eq!(tail, documents);
         assert_eq!(head[..4], ((head.len() + tail.len()) as i32).to_le_bytes());
