@@ -41,16 +41,17 @@ def test_readme_snippet(number, mongodb_uri, tmp_path):
     assert code.count("mongodb://") == code.count(URI), "a server that the test cannot replace"
     program = tmp_path / "test_snippet.py"
     program.write_text(code.replace(URI, mongodb_uri), encoding="utf-8")
-    run = [sys.executable, "-W", "error"]
     is_test = "def test_" in code
-    run += ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio"] if is_test else ["-X", "dev"]
+    way = (
+        ["-m", "pytest", "-p", "no:cacheprovider", "-p", "no:asyncio"] if is_test else ["-X", "dev"]
+    )
     # The fixtures in a snippet need no second replica set.
     environment = {**os.environ, "FERROMONGO_TEST_URI": mongodb_uri}
     done = subprocess.run(
-        [*run, str(program)],
+        [sys.executable, "-W", "error", *way, str(program)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=50,
         cwd=tmp_path,
         env=environment,
     )
