@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::imports;
+use super::once::name;
 use super::pending::{Step, task};
 use super::scope::{decode_reply, run_owned};
 use crate::codec::{self, CodecSettings};
@@ -69,7 +69,7 @@ impl Insertion {
             return self.result(py);
         }
         if self.sent == 0 {
-            let ordered = self.command.bind(py).get_item(intern!(py, "ordered"));
+            let ordered = self.command.bind(py).get_item(name!(py, "ordered"));
             self.ordered = ordered.map_or(Ok(true), |ordered| ordered.is_truthy())?;
         }
         let batch = self.encode_batch(&documents)?;
@@ -127,7 +127,7 @@ impl Insertion {
     /// Adds one batch's reply, with indexes counted from the caller's first document.
     fn note(&mut self, py: Python<'_>, outcome: CoreResult<Outcome>, first: usize) -> PyResult<()> {
         let reply = decode_reply(py, outcome, &self.codec)?;
-        let field = |name: &str| reply.call_method1(intern!(py, "get"), (name,));
+        let field = |name: &str| reply.call_method1(name!(py, "get"), (name,));
         self.inserted += field("n")?.extract::<Option<i64>>()?.unwrap_or(0);
         let errors = field("writeErrors")?;
         if !errors.is_none() {
