@@ -57,6 +57,9 @@ pub static UUID: Import = Import::new("uuid", "UUID");
 
 pub static DEFAULT_CODEC_OPTIONS: Import =
     Import::new("bson.codec_options", "DEFAULT_CODEC_OPTIONS");
+/// A message may quote a key that the server has cut in the middle of a character.
+pub static UNICODE_REPLACE_CODEC_OPTIONS: Import =
+    Import::new("pymongo.message", "_UNICODE_REPLACE_CODEC_OPTIONS");
 pub static AUTO_RECONNECT: Import = Import::new("pymongo.errors", "AutoReconnect");
 pub static CONFIGURATION_ERROR: Import = Import::new("pymongo.errors", "ConfigurationError");
 pub static CURSOR_NOT_FOUND: Import = Import::new("pymongo.errors", "CursorNotFound");
@@ -75,4 +78,5 @@ pub static WRITE_CONCERN_ERROR: Import = Import::new("pymongo.errors", "WriteCon
 pub static WTIMEOUT_ERROR: Import = Import::new("pymongo.errors", "WTimeoutError");
 pub static CONTEXT: Import = Import::new("contextvars", "Context");
 pub static GET_RUNNING_LOOP: Import = Import::new("asyncio", "get_running_loop");
+pub static RUNNING_LOOP_OR_NONE: Import = Import::new("asyncio", "_get_running_loop");
 pub static WEAK_KEY_DICTIONARY: Import = Import::new("weakref", "WeakKeyDictionary");
