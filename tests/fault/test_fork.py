@@ -6,6 +6,7 @@ from tests.fault.programs import run
 
 WAYS = {
     "os_fork": ["30 by parent", "30 by child"],
+    "at_once": ["30 by parent", "30 by child"],
     "under_load": [f"30 by thread{n}" for n in range(4)] + [f"30 by child{n}" for n in range(3)],
     "pool": ["30 by parent"] + [f"30 by child{n}" for n in range(3)],
     "new_loop": ["30 by parent", "30 by again", "30 by child"],

@@ -40,6 +40,15 @@ def os_fork(uri, database):
     return [parent, report()]
 
 
+def at_once(uri, database):
+    """The monitors run, no operation has."""
+    client = package.MongoClient(uri)
+    report = in_child(lambda: work(client, database, "child"))
+    parent = work(client, database, "parent")
+    client.close()
+    return [parent, report()]
+
+
 def under_load(uri, database):
     """Fork while other threads are in the middle of operations on the same client."""
     client = package.MongoClient(uri)
@@ -115,7 +124,7 @@ def in_child(call):
     return report
 
 
-WAYS = {f.__name__: f for f in (os_fork, under_load, pool, new_loop, child_only)}
+WAYS = {f.__name__: f for f in (os_fork, at_once, under_load, pool, new_loop, child_only)}
 
 if __name__ == "__main__":
     print(json.dumps(WAYS[sys.argv[1]](*sys.argv[2:])))
