@@ -63,7 +63,6 @@ impl ControlThread {
     }
 
     fn start() -> std::io::Result<ControlThread> {
-        fork::watch();
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(4)

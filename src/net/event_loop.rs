@@ -26,7 +26,6 @@ pub struct Lane {
 impl Lane {
     pub fn new() -> std::io::Result<Arc<Lane>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        fork::watch();
         Ok(Arc::new(Lane {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             bell: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,

@@ -17,7 +17,7 @@ pub fn generation() -> u64 {
     GENERATION.load(Relaxed)
 }
 
-/// Installs the handler; to be called before anything is made that a child must not use.
+/// Installs the handler; called once, before the first socket.
 pub fn watch() {
     static ONCE: Once = Once::new();
     // SAFETY: `after_fork` does only what is async-signal-safe: atomics and close(2).

@@ -6,7 +6,6 @@ from tests.fault.programs import run
 
 WAYS = {
     "os_fork": ["30 by parent", "30 by child"],
-    "at_once": ["30 by parent", "30 by child"],
     "under_load": [f"30 by thread{n}" for n in range(4)] + [f"30 by child{n}" for n in range(3)],
     "pool": ["30 by parent"] + [f"30 by child{n}" for n in range(3)],
     "new_loop": ["30 by parent", "30 by again", "30 by child"],
@@ -19,3 +18,8 @@ WAYS = {
 )
 def test_fork(way, mongodb_uri, mongodb_database_name):
     assert run("forked", way, mongodb_uri, mongodb_database_name) == WAYS[way]
+
+
+def test_a_child_finds_the_servers_by_itself(proxy, mongodb_database_name):
+    proxy.delay = 0.3
+    assert run("forked", "at_once", proxy.uri(), mongodb_database_name) == 1
