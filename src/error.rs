@@ -137,6 +137,12 @@ impl Error {
         matches!(self.0.kind, Kind::Network | Kind::NetworkTimeout)
     }
 
+    /// The command itself worked.
+    pub fn is_write_concern(&self) -> bool {
+        let ok = self.reply().and_then(|reply| reply.get("ok").ok().flatten());
+        ok.is_some_and(|ok| matches!(ok.as_f64().or(ok.as_i32().map(f64::from)), Some(1.0)))
+    }
+
     /// "not primary" and "node is recovering" codes (SDAM specification).
     pub fn is_state_change(&self) -> bool {
         matches!(self.code(), Some(10107 | 13435 | 10058 | 11600 | 11602 | 13436 | 189 | 91))

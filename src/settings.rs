@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::topology::address::Address;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub seeds: Vec<Address>,
     pub replica_set: Option<String>,

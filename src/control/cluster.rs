@@ -157,7 +157,10 @@ impl Cluster {
         if let (Some(thread), Some(monitors)) = (&thread, self.monitors.lock().take()) {
             thread.spawn(monitors.stop());
         }
-        let servers = std::mem::take(&mut *self.servers.write());
+        let servers = {
+            let _updating = self.updating.lock(); // an update under way makes no new ones afterwards
+            std::mem::take(&mut *self.servers.write())
+        };
         servers.values().for_each(|server| server.close());
         self.changed.notify(usize::MAX);
     }
@@ -181,10 +184,10 @@ impl Cluster {
     }
 
     fn update(&self, make: impl FnOnce(&Snapshot) -> Option<Snapshot>) {
+        let updating = self.updating.lock();
         if self.is_closed() {
             return;
         }
-        let updating = self.updating.lock();
         let Some(next) = make(&self.snapshot.load()) else { return };
         self.match_servers(&next);
         self.snapshot.store(Arc::new(next));

@@ -97,10 +97,12 @@ fn append_session(
             }
             elements::boolean(out, "autocommit", false);
         }
+        // Numbered once, numbered always: without it a server would run a retry as a second write.
         Kind::Write { retry: true }
-            if to.client.settings.retry_writes
-                && to.acknowledged
-                && to.server.supports_retryable_writes() =>
+            if terms.transaction_number.is_some()
+                || (to.client.settings.retry_writes
+                    && to.acknowledged
+                    && to.server.supports_retryable_writes()) =>
         {
             let number = *terms.transaction_number.get_or_insert_with(|| {
                 server_session.transaction_number += 1;

@@ -33,7 +33,7 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
             Err(error) => error,
         };
         let terms = &operation.terms;
-        retry::label(terms, &mut error);
+        retry::label(terms, &client.settings, in_transaction, &mut error);
         if in_transaction {
             transaction::label_statement_error(&mut error);
         }

@@ -27,10 +27,10 @@ pub fn run<F: Future + ?Sized>(
         if let Poll::Ready(value) = wait::poll(&mut set, &waker, future.as_mut()) {
             return Some(value);
         }
-        while !sleep(&set, &parker) {
-            if interrupted() {
-                return None;
-            }
+        // After a slice the future is polled too: a signal handler may itself have waited on this
+        // thread, and have taken a wake-up that was meant for us.
+        if !sleep(&set, &parker) && interrupted() {
+            return None;
         }
     }
 }

@@ -29,8 +29,11 @@ impl Buffers {
     fn give_back(&self, mut bytes: Vec<u8>) {
         if (SMALLEST..=LARGEST).contains(&bytes.capacity()) {
             bytes.clear();
-            let mut kept = self.0.lock();
-            if kept.len() < KEPT {
+            // Not waited for: a reply may be dropped in a forked child, where a lock that another
+            // thread held at the fork is never let go.
+            if let Some(mut kept) = self.0.try_lock()
+                && kept.len() < KEPT
+            {
                 kept.push(bytes);
             }
         }

@@ -55,8 +55,12 @@ impl Lane {
 
     /// The loop is closed or gone: nobody will answer the bell again.
     pub fn retire(&self) {
-        self.retired.store(true, Ordering::SeqCst);
-        for (socket, born_in) in self.take_buried() {
+        let buried = {
+            let mut buried = self.buried.lock();
+            self.retired.store(true, Ordering::SeqCst);
+            std::mem::take(&mut *buried)
+        };
+        for (socket, born_in) in buried {
             fork::close(socket, born_in);
         }
     }
@@ -67,12 +71,19 @@ impl Lane {
 
     /// Takes a socket that the loop may have registered; the loop's thread closes it.
     pub fn bury(&self, socket: OwnedFd, born_in: u64) {
-        if self.is_retired() || born_in != fork::generation() {
+        if born_in != fork::generation() {
             return fork::close(socket, born_in);
         }
         // The peer learns of it now, whenever the loop comes round.
         let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
-        self.buried.lock().push((socket, born_in));
+        let mut buried = self.buried.lock();
+        // Asked under the lock: nothing may be put where `retire` has already looked.
+        if self.is_retired() {
+            drop(buried);
+            return fork::close(socket, born_in);
+        }
+        buried.push((socket, born_in));
+        drop(buried);
         self.ring();
     }
 

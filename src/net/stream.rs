@@ -156,9 +156,16 @@ impl Stream {
         .await
     }
 
-    /// Reads what has arrived, without waiting.
+    /// Reads what has arrived on a socket that is readable, without waiting.
     pub fn fill(&self) -> Filled {
-        self.fill_inbox(&mut self.inbox.lock())
+        let mut inbox = self.inbox.lock();
+        if inbox.state() == Filled::Frame && inbox.ended.is_none() {
+            // Behind a frame that nobody has taken yet comes the end, or what was not asked for. It is
+            // not read, so the loop must stop watching or it would never sleep again.
+            let said = "the peer closed or spoke out of turn".to_owned();
+            inbox.ended = Some((io::ErrorKind::UnexpectedEof, said));
+        }
+        self.fill_inbox(&mut inbox)
     }
 
     /// How many bytes of the current frame are still to come, as far as known.
@@ -325,3 +332,36 @@ impl Drop for Stream {
 
 /// Most replies fit; a larger one moves to a buffer of its own size.
 const FIRST_READ: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::pin::pin;
+
+    use super::*;
+    use crate::net::blocking;
+
+    /// Frames of one length byte and what it counts, itself included.
+    fn length(bytes: &[u8]) -> io::Result<Option<usize>> {
+        Ok(bytes.first().map(|&length| length.into()))
+    }
+
+    #[test]
+    fn the_end_behind_a_frame_that_nobody_takes_is_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = Stream::connect(Endpoint::Ip(address), length, Arc::default());
+        let stream = blocking::run(pin!(connect), || false).unwrap().unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(&[3, 1, 2]).unwrap();
+        while stream.fill() == Filled::Partly {}
+        assert!(!stream.has_ended());
+        drop(peer);
+        // An event loop calls this again and again while the socket is readable.
+        stream.fill();
+        assert!(stream.has_ended());
+        let frame = blocking::run(pin!(stream.frame()), || false).unwrap().unwrap();
+        assert_eq!(*frame, [3, 1, 2]);
+    }
+}

@@ -14,11 +14,14 @@ use super::server::Server;
 use super::state::{Answer, Grant, Limits, State};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::net::wait;
+use crate::net::{fork, wait};
 
 pub struct Pool {
     server: Arc<Server>,
     state: Mutex<State<Connection, oneshot::Sender<Handed>>>,
+    /// The fork generation it belongs to; a guard dropped in a forked child leaves the books alone,
+    /// which another thread may have locked at the fork.
+    born_in: u64,
 }
 
 /// A connection on loan; dropping it gives it back, or closes it if it is not fit for others.
@@ -42,7 +45,11 @@ impl Pool {
         let settings = &server.settings;
         let limits =
             Limits { max_size: settings.max_pool_size, max_connecting: settings.max_connecting };
-        Arc::new(Pool { state: Mutex::new(State::new(limits)), server })
+        Arc::new(Pool {
+            state: Mutex::new(State::new(limits)),
+            born_in: fork::generation(),
+            server,
+        })
     }
 
     pub async fn checkout(self: &Arc<Self>) -> Result<Checkout> {
@@ -123,6 +130,10 @@ impl Pool {
         }
     }
 
+    fn is_inherited(&self) -> bool {
+        self.born_in != fork::generation()
+    }
+
     fn lend(self: &Arc<Self>, connection: Connection) -> Checkout {
         Checkout { pool: self.clone(), connection: Some(connection) }
     }
@@ -163,7 +174,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(pool) = self.pool.take() {
+        if let Some(pool) = self.pool.take()
+            && !pool.is_inherited()
+        {
             pool.state.lock().made(false);
             pool.serve();
         }
@@ -194,6 +207,9 @@ impl Checkout {
 impl Drop for Checkout {
     fn drop(&mut self) {
         let Some(connection) = &mut self.connection else { return };
+        if self.pool.is_inherited() {
+            return;
+        }
         if !connection.is_reusable() || connection.generation != self.pool.server.generation() {
             return self.discard();
         }

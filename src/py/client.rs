@@ -119,17 +119,9 @@ impl PyClient {
         Ok(PyPending::new(task(work, finish)))
     }
 
-    fn start_session(
-        slf: Bound<'_, Self>,
-        causal_consistency: bool,
-        snapshot: bool,
-    ) -> PyResult<PySession> {
+    fn start_session(slf: Bound<'_, Self>, causal_consistency: bool, snapshot: bool) -> PySession {
         let core = slf.get().core();
-        if core.is_closed() {
-            let error = crate::error::Error::client_closed();
-            return Err(errors::to_python(slf.py(), &error));
-        }
-        Ok(PySession::new(slf.unbind(), &core, causal_consistency, snapshot))
+        PySession::new(slf.unbind(), &core, causal_consistency, snapshot)
     }
 
     fn cluster_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {

@@ -1,11 +1,12 @@
 //! `_core.CursorCore` and its two iterators: a batch decoded one document at a time.
 //!
 //! The Python subclass knows what to ask (`_open`); here is everything after: batches, getMore,
-//! the end. The lock is never held while bytes travel; a cursor is for one caller at a time.
+//! the end. A cursor is for one caller at a time. The lock is held neither while bytes travel nor
+//! while documents are decoded: decoding may run anyone's Python code, on other threads too.
 
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
@@ -33,10 +34,11 @@ pub struct CursorCore(Mutex<State>);
 struct State {
     started: bool,
     origin: Option<Origin>,
-    batch: Option<Batch>,
-    /// Where in the batch the next document starts, and how many are left.
-    at: usize,
+    batch: Option<Box<Unread>>,
+    /// How many documents of the batch are left. None of them is here while some are decoded.
     left: usize,
+    /// A command is on its way.
+    fetching: bool,
     /// The server's cursor, until it is read to its end.
     held: Option<Held>,
     closed: bool,
@@ -45,6 +47,14 @@ struct State {
     retrieved: usize,
     cursor_id: Option<i64>,
     address: Option<Address>,
+}
+
+/// What is left of a batch.
+struct Unread {
+    batch: Batch,
+    codec: Arc<CodecSettings>,
+    /// Where the next document starts.
+    at: usize,
 }
 
 /// What the first command was sent with, and the later ones are.
@@ -66,29 +76,42 @@ impl CursorCore {
         CursorCore(Mutex::default())
     }
 
-    fn state(&self) -> PyResult<MutexGuard<'_, State>> {
-        let busy = || PyRuntimeError::new_err("this cursor is in use by another caller");
-        self.0.try_lock().ok_or_else(busy)
+    /// The next document of the batch that is here.
+    fn buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(mut unread) = self.unread()? else { return Ok(None) };
+        let documents = unread.batch.documents();
+        let found = codec::decode_next_in_array(py, documents, &unread.codec, &mut unread.at);
+        self.give_back(unread, usize::from(found.is_ok()));
+        found
     }
 
-    fn buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.state()?.next_buffered(py)
+    /// Takes the batch for decoding; `None` when it has been read.
+    fn unread(&self) -> PyResult<Option<Box<Unread>>> {
+        let mut state = self.0.lock();
+        match state.batch.take() {
+            Some(unread) if state.left > 0 => Ok(Some(unread)),
+            None if state.left > 0 => Err(busy()),
+            _ => Ok(None), // its buffer is ready for the next reply
+        }
+    }
+
+    fn give_back(&self, unread: Box<Unread>, decoded: usize) {
+        let mut state = self.0.lock();
+        // Unless the cursor was rewound meanwhile.
+        if state.left > 0 && state.batch.is_none() {
+            state.left -= decoded;
+            if state.left > 0 {
+                state.batch = Some(unread);
+            }
+        }
     }
 }
 
-impl State {
-    fn next_buffered<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (Some(batch), Some(origin)) = (&self.batch, &self.origin) else { return Ok(None) };
-        if self.left == 0 {
-            self.batch = None; // its buffer is ready for the next reply
-            return Ok(None);
-        }
-        let found =
-            codec::decode_next_in_array(py, batch.documents(), &origin.codec, &mut self.at)?;
-        self.left -= 1;
-        Ok(found)
-    }
+fn busy() -> PyErr {
+    PyRuntimeError::new_err("this cursor is in use by another caller")
+}
 
+impl State {
     /// Takes in a reply; on an error the cursor is over.
     fn install(&mut self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
         let batch = outcome.and_then(|outcome| {
@@ -96,11 +119,11 @@ impl State {
             Ok((Batch::of(outcome.into_reply()?)?, address))
         });
         let (batch, address) = batch.inspect_err(|_| self.end())?;
-        let Some(origin) = &self.origin else { return Ok(()) };
+        let Some(origin) = &self.origin else { return Ok(()) }; // rewound meanwhile
         self.retrieved += batch.count;
         self.dry = origin.tailable && batch.count == 0;
         self.cursor_id = Some(batch.cursor_id);
-        self.held = (batch.cursor_id != 0).then(|| {
+        let held = (batch.cursor_id != 0).then(|| {
             let (database, collection) =
                 batch.namespace.split_once('.').unwrap_or((&origin.terms.database, ""));
             Held {
@@ -112,7 +135,14 @@ impl State {
             }
         });
         self.address = Some(address);
-        (self.at, self.left, self.batch) = (0, batch.count, Some(batch));
+        if self.closed {
+            // Closed before its answer came.
+            held.into_iter().for_each(|held| close::kill_later(origin.core.clone(), held));
+            return Ok(());
+        }
+        self.held = held;
+        self.left = batch.count;
+        self.batch = Some(Box::new(Unread { batch, codec: origin.codec.clone(), at: 0 }));
         if self.held.is_none() {
             self.release_session();
         }
@@ -128,12 +158,18 @@ impl State {
         }
     }
 
+    /// Nothing more is asked of the server; what has come can still be read.
     fn end(&mut self) {
         self.closed = true;
         self.held = None;
-        self.batch = None;
-        self.left = 0;
         self.release_session();
+    }
+
+    /// The server's cursor, if it is still there, for somebody to close.
+    fn take_held(&mut self) -> Option<(Arc<ClientCore>, Held)> {
+        let held = self.held.take()?;
+        let origin = self.origin.as_ref().filter(|origin| origin.born_in == fork::generation())?;
+        Some((origin.core.clone(), held))
     }
 
     fn more_to_fetch(&self) -> bool {
@@ -157,9 +193,12 @@ impl State {
 
 /// The command that brings the next batch: the first one, or getMore. `None` at the end.
 fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
-    let mut state = cursor.get().state()?;
+    let mut state = cursor.get().0.lock();
     if !state.more_to_fetch() || std::mem::take(&mut state.dry) {
         return Ok(None);
+    }
+    if state.fetching {
+        return Err(busy());
     }
     if state.started {
         return Ok(state.get_more());
@@ -168,7 +207,7 @@ fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCo
     let py = cursor.py();
     let opened = cursor.call_method0(name!(py, "_open"))?;
     if opened.is_none() {
-        let mut state = cursor.get().state()?;
+        let mut state = cursor.get().0.lock();
         (state.started, state.closed) = (true, true);
         return Ok(None);
     }
@@ -193,7 +232,7 @@ fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCo
     let message = scope.encode(&command)?;
     let session = session.as_ref().map(|session| session.get());
     let terms = scope.terms(&core, Kind::Read { retry: true }, session, None)?;
-    let mut state = cursor.get().state()?;
+    let mut state = cursor.get().0.lock();
     state.started = true;
     state.origin = Some(Origin {
         core: core.clone(),
@@ -214,13 +253,39 @@ fn fetch(
     after: impl FnOnce(Python<'_>, Py<CursorCore>) -> PyResult<Step> + Send + 'static,
 ) -> PyResult<Option<Box<dyn Task>>> {
     let Some((core, operation)) = next_request(cursor)? else { return Ok(None) };
-    let cursor = cursor.clone().unbind();
+    cursor.get().0.lock().fetching = true;
+    let mut underway = Underway(Some(cursor.clone().unbind()));
     let finish = move |py: Python<'_>, outcome| {
-        let installed = cursor.get().state()?.install(outcome);
+        let cursor = underway.0.take().expect("finished once");
+        let installed = {
+            let mut state = cursor.get().0.lock();
+            state.fetching = false;
+            state.install(outcome)
+        };
         installed.map_err(|error| errors::to_python(py, &error))?;
         after(py, cursor)
     };
     Ok(Some(task(run_owned(core, operation), finish)))
+}
+
+/// A cursor whose next batch is on its way. Cancelled or interrupted, the batch may be lost: to go on
+/// would skip its documents without a word, so the cursor is over.
+struct Underway(Option<Py<CursorCore>>);
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        let Some(cursor) = &self.0 else { return };
+        let held = {
+            let mut state = cursor.get().0.lock();
+            state.fetching = false;
+            let held = state.take_held();
+            state.end();
+            held
+        };
+        if let Some((core, held)) = held {
+            close::kill_later(core, held);
+        }
+    }
 }
 
 #[pymethods]
@@ -262,11 +327,10 @@ impl CursorCore {
         Ok(first.map_or_else(|| PyPending::known(Ok(py.None())), PyPending::new))
     }
 
-    fn _set_batch_size(&self, batch_size: i64) -> PyResult<()> {
-        if let Some(origin) = &mut self.state()?.origin {
+    fn _set_batch_size(&self, batch_size: i64) {
+        if let Some(origin) = &mut self.0.lock().origin {
             origin.batch_size = batch_size;
         }
-        Ok(())
     }
 
     #[pyo3(signature = (length = None))]
@@ -281,11 +345,11 @@ impl CursorCore {
 
     fn _close(&self, py: Python<'_>) -> PyPending {
         let mut state = self.0.lock();
-        let held = state.held.take();
-        let origin = state.origin.as_ref().map(|origin| (origin.core.clone(), origin.born_in));
+        let held = state.take_held();
         state.end();
-        match (held, origin) {
-            (Some(held), Some((core, born_in))) if born_in == fork::generation() => {
+        drop(state);
+        match held {
+            Some((core, held)) => {
                 let work = async move { close::kill(&core, held).await };
                 PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None()))))
             }
@@ -294,17 +358,15 @@ impl CursorCore {
     }
 
     fn _reset(&self) {
-        *self.0.lock() = State::default();
+        let former = std::mem::take(&mut *self.0.lock());
+        drop(former);
     }
 }
 
 impl Drop for CursorCore {
     fn drop(&mut self) {
-        let state = self.0.get_mut();
-        if let (Some(held), Some(origin)) = (state.held.take(), state.origin.take())
-            && origin.born_in == fork::generation()
-        {
-            close::kill_later(origin.core, held);
+        if let Some((core, held)) = self.0.get_mut().take_held() {
+            close::kill_later(core, held);
         }
     }
 }
@@ -386,29 +448,20 @@ fn collect(
     length: usize,
 ) -> PyResult<Step> {
     let gathered = list.bind(py);
-    let mut state = cursor.get().state()?;
-    let State { batch, origin, at, left, .. } = &mut *state;
-    if let (Some(batch), Some(origin)) = (batch, origin)
-        && *left > 0
-        && gathered.len() < length
-    {
-        let documents = batch.documents();
-        let slice = (SLICE_BYTES * batch.count / documents.len()).max(1);
-        let slice = slice.min(length - gathered.len());
-        let decoded = codec::decode_array_of_documents(py, documents, &origin.codec, at, slice)?;
-        *left -= decoded.len();
-        let end = gathered.len();
-        gathered.set_slice(end, end, decoded.as_any())?;
-        drop(state);
-        let after = move |py: Python<'_>, ()| collect(py, cursor, list, length);
-        return Ok(Step::Pause(task(std::future::ready(()), after)));
-    }
-    if *left == 0 {
-        state.batch = None;
-    }
-    drop(state);
     if gathered.len() >= length {
         return Ok(Step::Done(list.into_any()));
+    }
+    if let Some(mut unread) = cursor.get().unread()? {
+        let documents = unread.batch.documents();
+        let slice = (SLICE_BYTES * unread.batch.count / documents.len()).max(1);
+        let slice = slice.min(length - gathered.len());
+        let (codec, at) = (&unread.codec, &mut unread.at);
+        let decoded = codec::decode_array_of_documents(py, documents, codec, at, slice);
+        cursor.get().give_back(unread, decoded.as_ref().map_or(0, |decoded| decoded.len()));
+        let end = gathered.len();
+        gathered.set_slice(end, end, decoded?.as_any())?;
+        let after = move |py: Python<'_>, ()| collect(py, cursor, list, length);
+        return Ok(Step::Pause(task(std::future::ready(()), after)));
     }
     let whole = list.clone_ref(py);
     match fetch(cursor.bind(py), move |py, cursor| collect(py, cursor, list, length))? {

@@ -1,5 +1,6 @@
 //! Core errors become PyMongo's exceptions here and nowhere else: class, code, details, labels.
 
+use bson::RawDocument;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
@@ -43,11 +44,7 @@ fn class_of(kind: Kind) -> &'static Import {
 
 fn of_reply<'py>(py: Python<'py>, error: &Error, code: i32) -> PyResult<Bound<'py, PyAny>> {
     let details = match error.reply() {
-        Some(reply) => {
-            let options = imports::DEFAULT_CODEC_OPTIONS.get(py)?;
-            let settings = CodecSettings::from_python(options)?;
-            codec::decode_document(py, reply.as_bytes(), &settings)?
-        }
+        Some(reply) => decode_reply(py, reply)?,
         None => PyDict::new(py).into_any(),
     };
     if error.is_state_change() {
@@ -66,6 +63,14 @@ fn of_reply<'py>(py: Python<'py>, error: &Error, code: i32) -> PyResult<Bound<'p
     class.get(py)?.call1((error.message(), code_or_none, details))
 }
 
+/// An error reply, which is told even if its text is not quite UTF-8.
+pub fn decode_reply<'py>(py: Python<'py>, reply: &RawDocument) -> PyResult<Bound<'py, PyAny>> {
+    let lenient = PyDict::new(py);
+    lenient.set_item("unicode_decode_error_handler", "replace")?;
+    let options = imports::CODEC_OPTIONS.get(py)?.call((), Some(&lenient))?;
+    codec::decode_document(py, reply.as_bytes(), &CodecSettings::from_python(&options)?)
+}
+
 /// The command worked and only its write concern did not hold.
 #[allow(clippy::type_complexity)]
 fn of_write_concern<'py>(
@@ -76,6 +81,10 @@ fn of_write_concern<'py>(
         return Ok(None);
     }
     let details = reply.get_item("writeConcernError")?;
+    let labels = reply.call_method1("get", ("errorLabels",))?;
+    if labels.is_truthy()? {
+        details.set_item("errorLabels", labels)?;
+    }
     let timed_out = match details.call_method1("get", ("errInfo",))? {
         info if info.is_none() => false,
         info => info.call_method1("get", ("wtimeout",))?.is_truthy()?,

@@ -81,6 +81,7 @@ imports! {
     CONTEXT = "contextvars" "Context";
 
     GET_RUNNING_LOOP = "asyncio" "get_running_loop";
+    RUNNING_LOOP_OR_NONE = "asyncio" "_get_running_loop";
 
     WEAK_KEY_DICTIONARY = "weakref" "WeakKeyDictionary";
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use super::imports;
 use super::once::name;
 use super::pending::{Step, task};
 use super::scope::{decode_reply, run_owned};
+use super::{errors, imports};
 use crate::codec::{self, CodecSettings};
 use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
@@ -126,7 +126,14 @@ impl Insertion {
 
     /// Adds one batch's reply, with indexes counted from the caller's first document.
     fn note(&mut self, py: Python<'_>, outcome: CoreResult<Outcome>, first: usize) -> PyResult<()> {
-        let reply = decode_reply(py, outcome, &self.codec)?;
+        let reply = match outcome {
+            // A retry did not cure it: what was written is told all the same.
+            Err(error) if error.is_write_concern() => match error.reply() {
+                Some(reply) => errors::decode_reply(py, reply)?,
+                None => return Err(errors::to_python(py, &error)),
+            },
+            outcome => decode_reply(py, outcome, &self.codec)?,
+        };
         let field = |name: &str| reply.call_method1(name!(py, "get"), (name,));
         self.inserted += field("n")?.extract::<Option<i64>>()?.unwrap_or(0);
         let errors = field("writeErrors")?;
@@ -140,6 +147,11 @@ impl Insertion {
         }
         let concern = field("writeConcernError")?;
         if !concern.is_none() {
+            // The server puts the labels beside it; with several batches they belong into it.
+            let labels = field("errorLabels")?;
+            if labels.is_truthy()? {
+                concern.set_item(name!(py, "errorLabels"), labels)?;
+            }
             self.write_concern_errors.push(concern.unbind());
         }
         Ok(())

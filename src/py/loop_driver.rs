@@ -61,6 +61,7 @@ impl Flight {
     /// Polls until the task waits for something; `suspended` then answers what to yield.
     pub fn step(&mut self, py: Python<'_>) -> PyResult<Poll<Py<PyAny>>> {
         self.forget_timer(py)?;
+        self.forget_gate();
         let result = self.advance(py);
         if !matches!(result, Ok(Poll::Pending)) {
             self.task = None;
@@ -99,8 +100,8 @@ impl Flight {
     pub fn cancel(mut self, py: Python<'_>) -> PyResult<()> {
         self.task = None;
         self.set.sockets.clear();
+        self.forget_gate();
         self.forget_timer(py)?;
-        self.lane.get().gates.lock().remove(&self.number);
         self.lane.get().close_buried(py)
     }
 
@@ -125,6 +126,14 @@ impl Flight {
         Ok(Poll::Ready(py.None()))
     }
 
+    /// What woke us may have been a socket or the clock.
+    fn forget_gate(&mut self) {
+        if std::mem::take(&mut self.set.gate) {
+            let forgotten = self.lane.get().gates.lock().remove(&self.number);
+            drop(forgotten);
+        }
+    }
+
     fn forget_timer(&mut self, py: Python<'_>) -> PyResult<()> {
         if let Some(timer) = self.timer.take() {
             timer.call_method0(py, name!(py, "cancel"))?;
@@ -136,6 +145,7 @@ impl Flight {
 #[pyclass(frozen, weakref, module = "ferromongo._core")]
 pub struct LoopLane {
     lane: Arc<Lane>,
+    event_loop: Py<PyWeakrefReference>,
     /// False on loops without `add_reader`.
     watches: bool,
     born_in: u64,
@@ -150,9 +160,10 @@ struct Registration {
 }
 
 impl LoopLane {
-    fn new(watches: bool) -> PyResult<LoopLane> {
+    fn new(event_loop: &Bound<'_, PyAny>, watches: bool) -> PyResult<LoopLane> {
         Ok(LoopLane {
             lane: Lane::new()?,
+            event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
             watches,
             born_in: fork::generation(),
             registered: Mutex::default(),
@@ -162,22 +173,25 @@ impl LoopLane {
 
     fn of<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, LoopLane>> {
         thread_local! {
-            static LATEST: RefCell<Option<(Py<PyWeakrefReference>, Py<LoopLane>)>> =
-                const { RefCell::new(None) };
+            // Weak: a lane ends with its loop, and its sockets with it.
+            static LATEST: RefCell<Option<Py<PyWeakrefReference>>> = const { RefCell::new(None) };
         }
         let py = event_loop.py();
-        let latest = LATEST.with_borrow(|latest| {
-            let (known, lane) = latest.as_ref()?;
-            let same = known.bind(py).upgrade().is_some_and(|known| known.is(event_loop));
-            (same && lane.get().born_in == fork::generation()).then(|| lane.bind(py).clone())
-        });
-        if let Some(lane) = latest {
+        let latest =
+            LATEST.with_borrow(|latest| latest.as_ref()?.bind(py).upgrade_as::<LoopLane>().ok()?);
+        if let Some(lane) = latest
+            && lane.get().born_in == fork::generation()
+            && lane.get().is_of(event_loop)
+        {
             return Ok(lane);
         }
         let lane = LoopLane::find_or_make(event_loop)?;
-        let known = PyWeakrefReference::new(event_loop)?.unbind();
-        LATEST.set(Some((known, lane.clone().unbind())));
+        LATEST.set(Some(PyWeakrefReference::new(&lane)?.unbind()));
         Ok(lane)
+    }
+
+    fn is_of(&self, event_loop: &Bound<'_, PyAny>) -> bool {
+        self.event_loop.bind(event_loop.py()).upgrade().is_some_and(|own| own.is(event_loop))
     }
 
     fn find_or_make<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, LoopLane>> {
@@ -189,13 +203,13 @@ impl LoopLane {
             return Ok(known);
         }
         retire_closed(lanes)?;
-        let lane = Bound::new(py, LoopLane::new(true)?)?;
+        let lane = Bound::new(py, LoopLane::new(event_loop, true)?)?;
         let bell = lane.get().lane.bell().as_raw_fd();
         let callback = Bound::new(py, Bell(PyWeakrefReference::new(&lane)?.unbind()))?;
         match in_empty_context(event_loop, "add_reader", bell, callback) {
             Ok(_) => {}
             Err(error) if cannot_watch(py, &error) => {
-                return Bound::new(py, LoopLane::new(false)?);
+                return Bound::new(py, LoopLane::new(event_loop, false)?);
             }
             Err(error) => return Err(error),
         }
@@ -238,12 +252,16 @@ impl LoopLane {
         Ok(())
     }
 
-    /// Closes the sockets that were handed over, after the loop has forgotten them.
+    /// Closes the sockets that were handed over, after the loop has forgotten them. Outside of this
+    /// lane's loop (a coroutine may be dropped anywhere) that is left to the bell.
     fn close_buried(&self, py: Python<'_>) -> PyResult<()> {
         if !self.lane.has_buried() {
             return Ok(());
         }
-        let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
+        let event_loop = imports::RUNNING_LOOP_OR_NONE.get(py)?.call0()?;
+        if !self.is_of(&event_loop) {
+            return Ok(());
+        }
         for (socket, born_in) in self.lane.take_buried() {
             let number = socket.as_raw_fd();
             self.registered.lock().remove(&number);
@@ -282,12 +300,14 @@ fn lanes(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 
 /// Loops that were closed but are still referenced somewhere.
 fn retire_closed(lanes: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = lanes.py();
     let items = lanes.call_method0("items")?.try_iter()?.collect::<PyResult<Vec<_>>>()?;
     for item in items {
         let (event_loop, lane): (Bound<'_, PyAny>, Bound<'_, LoopLane>) = item.extract()?;
         if event_loop.call_method0("is_closed")?.is_truthy()? {
             lane.get().lane.retire();
-            lanes.del_item(event_loop)?;
+            // Another thread may have been here first.
+            lanes.call_method1("pop", (event_loop, py.None()))?;
         }
     }
     Ok(())
@@ -343,7 +363,7 @@ impl Readable {
             true => py.detach(|| stream.fill()),
             false => stream.fill(),
         };
-        if filled == Filled::Ended {
+        if stream.has_ended() {
             let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
             event_loop.call_method1(name!(py, "remove_reader"), (stream.fd(),))?;
         }

@@ -10,6 +10,7 @@ use super::cluster_time::ClusterTime;
 use super::server::{ServerSession, ServerSessions};
 use super::transaction::{Options, Transaction};
 use crate::error::{Error, Kind, Result};
+use crate::net::fork;
 
 pub struct Session {
     pool: Arc<ServerSessions>,
@@ -17,6 +18,8 @@ pub struct Session {
     pub causal_consistency: bool,
     pub snapshot: bool,
     state: Mutex<State>,
+    /// The fork generation it belongs to.
+    born_in: u64,
 }
 
 #[derive(Default)]
@@ -42,6 +45,7 @@ impl Session {
             causal_consistency: false,
             snapshot: false,
             state,
+            born_in: fork::generation(),
         })
     }
 
@@ -50,8 +54,8 @@ impl Session {
         causal_consistency: bool,
         snapshot: bool,
     ) -> Arc<Session> {
-        let state = Mutex::default();
-        Arc::new(Session { pool, implicit: false, causal_consistency, snapshot, state })
+        let (state, born_in) = (Mutex::default(), fork::generation());
+        Arc::new(Session { pool, implicit: false, causal_consistency, snapshot, state, born_in })
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -162,6 +166,9 @@ impl State {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if self.born_in != fork::generation() {
+            return; // the parent's, and its pool may have been locked at the fork
+        }
         let state = self.state.get_mut();
         if let Some(server) = state.server.take() {
             // A transaction left open holds locks on the server; the session is not for others.

@@ -155,7 +155,9 @@ pub fn label_commit_error(error: &mut Error) {
             true
         }
         Kind::Command { code } => {
-            error.is_retryable_write() || UNKNOWN_COMMIT_CODES.contains(&code)
+            error.is_retryable_write()
+                || error.is_retryable_read()
+                || UNKNOWN_COMMIT_CODES.contains(&code)
         }
         _ => false,
     };
@@ -165,8 +167,8 @@ pub fn label_commit_error(error: &mut Error) {
     }
 }
 
-/// Codes after which nobody knows: write concern failures and an expired time limit.
-const UNKNOWN_COMMIT_CODES: [i32; 3] = [50, 64, 91];
+/// Beside the codes that a retry may cure: an expired time limit, and members that lag behind.
+const UNKNOWN_COMMIT_CODES: [i32; 2] = [50, 64];
 
 #[cfg(test)]
 mod tests {
@@ -228,5 +230,14 @@ mod tests {
         label_commit_error(&mut error);
         assert!(!error.has_label(TRANSIENT_TRANSACTION));
         assert!(error.has_label(UNKNOWN_COMMIT_RESULT));
+    }
+
+    #[test]
+    fn a_commit_refused_in_a_change_of_primary_may_be_tried_again() {
+        for (code, unknown) in [(189, true), (10107, true), (64, true), (251, false)] {
+            let mut error = Error::command(code, "no", Vec::new(), RawDocumentBuf::new());
+            label_commit_error(&mut error);
+            assert_eq!(error.has_label(UNKNOWN_COMMIT_RESULT), unknown, "{code}");
+        }
     }
 }

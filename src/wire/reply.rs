@@ -1,9 +1,10 @@
 //! An incoming OP_MSG: checked once, its gossip and errors picked out in one pass over the top level.
 
-use bson::{RawBsonRef, RawDocument, RawDocumentBuf, Timestamp};
+use bson::raw::RawElement;
+use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf, Timestamp};
 
 use super::message::{BODY, CHECKSUM_PRESENT, MORE_TO_COME, OP_MSG};
-use crate::error::{Error, Result};
+use crate::error::{Error, RETRYABLE_WRITE, Result};
 use crate::net::buffers::Buffer;
 
 pub struct Reply {
@@ -55,7 +56,10 @@ impl Reply {
     pub fn check_write_concern(&self) -> Result<()> {
         match self.body().get_document("writeConcernError") {
             Ok(error) => {
-                let fault = Fault::of_write_concern(error)?;
+                let mut fault = Fault::of_write_concern(error)?;
+                if let Ok(labels) = self.body().get_array("errorLabels") {
+                    fault.labels(labels)?;
+                }
                 Err(fault.into_error(self.body().to_owned()))
             }
             Err(_) => Ok(()),
@@ -71,15 +75,19 @@ impl Reply {
         let mut operation_time = None;
         let mut cluster_time = None;
         let mut write_concern_error = None;
-        for element in self.body() {
-            let (key, value) = element.map_err(malformed)?;
-            match (key.as_str(), value) {
+        for element in self.body().iter_elements() {
+            let element = element.map_err(malformed)?;
+            if element.key().as_str() == "errmsg" {
+                fault.message = text(&element);
+                continue;
+            }
+            let value = element.value().map_err(malformed)?;
+            match (element.key().as_str(), value) {
                 ("ok", RawBsonRef::Double(ok)) => succeeded = Some(ok == 1.0),
                 ("ok", RawBsonRef::Int32(ok)) => succeeded = Some(ok == 1),
                 ("ok", RawBsonRef::Int64(ok)) => succeeded = Some(ok == 1),
                 ("ok", RawBsonRef::Boolean(ok)) => succeeded = Some(ok),
                 ("code", RawBsonRef::Int32(code)) => fault.code = Some(code),
-                ("errmsg", RawBsonRef::String(text)) => fault.message = Some(text.to_owned()),
                 ("errorLabels", RawBsonRef::Array(labels)) => fault.labels(labels)?,
                 ("operationTime", RawBsonRef::Timestamp(time)) => operation_time = Some(time),
                 ("$clusterTime", RawBsonRef::Document(time)) => {
@@ -96,7 +104,7 @@ impl Reply {
         self.cluster_time = cluster_time;
         match succeeded {
             Some(true) => match write_concern_error {
-                Some(mut error) if !fault.labels.is_empty() => {
+                Some(mut error) if fault.labels.iter().any(|label| label == RETRYABLE_WRITE) => {
                     error.labels = fault.labels;
                     Err(error.into_error(self.body().to_owned()))
                 }
@@ -117,15 +125,17 @@ struct Fault {
 
 impl Fault {
     fn of_write_concern(document: &RawDocument) -> Result<Fault> {
-        Ok(Fault {
+        let mut fault = Fault {
             code: document.get("code").map_err(malformed)?.and_then(|code| code.as_i32()),
-            message: document
-                .get("errmsg")
-                .map_err(malformed)?
-                .and_then(|text| text.as_str())
-                .map(str::to_owned),
-            labels: Vec::new(),
-        })
+            ..Fault::default()
+        };
+        for element in document.iter_elements() {
+            let element = element.map_err(malformed)?;
+            if element.key().as_str() == "errmsg" {
+                fault.message = text(&element);
+            }
+        }
+        Ok(fault)
     }
 
     fn labels(&mut self, labels: &bson::RawArray) -> Result<()> {
@@ -140,6 +150,14 @@ impl Fault {
     fn into_error(self, reply: RawDocumentBuf) -> Error {
         let message = self.message.unwrap_or_else(|| "the server gave no message".to_owned());
         Error::command(self.code.unwrap_or(0), message, self.labels, reply)
+    }
+}
+
+/// A message may quote a value that the server has cut in the middle of a character.
+fn text(element: &RawElement<'_>) -> Option<String> {
+    match element.value_utf8_lossy() {
+        Ok(RawBson::String(text)) => Some(text),
+        _ => None,
     }
 }
 
@@ -205,10 +223,27 @@ mod tests {
     }
 
     #[test]
-    fn a_labelled_write_concern_error_is_an_error_and_a_plain_one_is_not() {
+    fn a_message_that_is_not_quite_utf8_is_still_told() {
+        let whole = bson::rawdoc! { "ok": 0.0, "code": 11000, "errmsg": "dup key: ab" };
+        let mut bytes = whole.as_bytes().to_vec();
+        let cut = bytes.windows(2).position(|pair| pair == b"ab").unwrap();
+        bytes[cut + 1] = 0xc3; // the first byte of two
+        let mut parsed = reply(RawDocument::from_bytes(&bytes).unwrap()).unwrap();
+        let error = parsed.check().unwrap_err();
+        assert_eq!(error.code(), Some(11000));
+        assert_eq!(error.message(), "dup key: a\u{fffd}");
+    }
+
+    #[test]
+    fn a_write_concern_error_is_an_error_if_a_retry_may_cure_it() {
         let wce = bson::rawdoc! { "code": 91, "errmsg": "shutting down" };
         let plain = bson::rawdoc! { "ok": 1, "writeConcernError": wce.clone() };
         reply(&plain).unwrap().check().unwrap();
+        let otherwise =
+            bson::rawdoc! { "ok": 1, "writeConcernError": wce.clone(), "errorLabels": ["Other"] };
+        let mut parsed = reply(&otherwise).unwrap();
+        parsed.check().unwrap();
+        assert!(parsed.check_write_concern().unwrap_err().has_label("Other"));
         let labelled = bson::rawdoc! { "ok": 1, "writeConcernError": wce, "errorLabels": ["RetryableWriteError"] };
         let error = reply(&labelled).unwrap().check().unwrap_err();
         assert_eq!(error.code(), Some(91));

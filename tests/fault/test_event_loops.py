@@ -1,8 +1,10 @@
 """One async client on several event loops: one after the other, and at the same time."""
 
 import asyncio
+import gc
 import sys
 import threading
+import time
 
 import pytest
 from tests.drivers import AsyncDriver, eventually, ferromongo_only, package
@@ -99,4 +101,84 @@ def test_a_loop_that_stops_in_mid_operation_disturbs_no_other(
 
     run(loop_factory, give_up())
     run(loop_factory, work(collection, "after"))
+    run(loop_factory, client.close())
+
+
+@LOOPS
+def test_a_coroutine_dropped_outside_its_loop(loop_factory, proxy, mongodb_database_name):
+    """Its socket belongs to its own loop: no other may be asked to forget it, nor none."""
+    client = package.AsyncMongoClient(proxy.uri())
+    collection = client[mongodb_database_name].c
+    home = loop_factory()
+    proxy.stall("find", times=2)
+
+    async def drop(operation):
+        operation.close()
+
+    home.run_until_complete(collection.insert_one({"_id": 1}))
+    stalled_ones = [_begin(home, collection) for _ in range(2)]
+    home.run_until_complete(eventually(AsyncDriver(), lambda: proxy.seen["find"] == 2))
+    stalled_ones[0].close()  # where no loop runs
+    run(loop_factory, drop(stalled_ones[1]))  # and where another one does
+    for n in range(20):
+        home.run_until_complete(asyncio.wait_for(collection.insert_one({"by": n}), 5))
+    home.run_until_complete(client.close())
+    home.close()
+
+
+def _begin(loop, collection):
+    """A `find_one` of which `loop` has run the first step."""
+    operation = collection.find_one()
+
+    async def first_step():
+        future = operation.send(None)
+        while True:
+            future._asyncio_future_blocking = False
+            done, _ = await asyncio.wait([future], timeout=0.05)
+            if not done:
+                return
+            future = operation.send(None)
+
+    loop.run_until_complete(first_step())
+    return operation
+
+
+def test_waiting_in_vain_for_a_connection_leaves_nothing(proxy, mongodb_database_name):
+    async def main():
+        options = proxy.uri(maxPoolSize=1, waitQueueTimeoutMS=20)
+        async with package.AsyncMongoClient(options) as client:
+            collection = client[mongodb_database_name].c
+            await collection.insert_one({"_id": 1})
+            proxy.stall("find")
+            busy = asyncio.ensure_future(collection.find_one())
+            await eventually(AsyncDriver(), lambda: proxy.seen["find"] == 1)
+            before = _futures()
+            for _ in range(50):
+                with pytest.raises(package.errors.WaitQueueTimeoutError):
+                    await collection.find_one()
+            assert _futures() - before < 10
+            busy.cancel()
+
+    asyncio.run(main())
+
+
+def _futures():
+    gc.collect()
+    return sum(type(each) is asyncio.Future for each in gc.get_objects())
+
+
+@LOOPS
+def test_a_loop_that_is_gone_keeps_no_connection(loop_factory, proxy, mongodb_database_name):
+    client = package.AsyncMongoClient(proxy.uri())
+    collection = client[mongodb_database_name].c
+
+    def links():
+        gc.collect()
+        return [link for link in proxy.links_of("insert") if link.open]
+
+    run(loop_factory, work(collection, "before", 3))
+    deadline = time.monotonic() + 5
+    while links():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     run(loop_factory, client.close())

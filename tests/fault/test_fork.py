@@ -18,3 +18,8 @@ WAYS = {
 )
 def test_fork(way, mongodb_uri, mongodb_database_name):
     assert run("forked", way, mongodb_uri, mongodb_database_name) == WAYS[way]
+
+
+def test_a_child_finds_the_servers_by_itself(proxy, mongodb_database_name):
+    proxy.delay = 0.3
+    assert run("forked", "at_once", proxy.uri(), mongodb_database_name) == 1

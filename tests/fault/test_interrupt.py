@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from tests.fault.programs import start
+from tests.fault.programs import run, start
 
 
 @pytest.mark.parametrize("wait", ["query", "selection", "checkout"])
@@ -25,3 +25,11 @@ def test_ctrl_c(kind, wait, mongodb_uri, mongodb_database_name):
     # About 0.1 s by design; the rest is for a machine with other work to do.
     assert report["noticed"] - pressed < 1.5
     assert report["answer"] == 1
+
+
+def test_a_signal_handler_that_uses_a_client(mongodb_uri, mongodb_database_name):
+    assert run("in_a_handler", mongodb_uri, mongodb_database_name) == {"_id": 1}
+
+
+def test_the_program_ends_while_threads_wait(mongodb_uri, mongodb_database_name):
+    assert run("left_running", mongodb_uri, mongodb_database_name) == 5

@@ -58,7 +58,8 @@ impl Batch {
 
 /// Hops from document to document; `None` if they do not fill the array exactly.
 fn count(array: &[u8]) -> Option<usize> {
-    let end = array.len().checked_sub(1)?;
+    let said = i32::from_le_bytes(array.get(..4)?.try_into().ok()?);
+    let end = array.len().checked_sub(1).filter(|_| usize::try_from(said) == Ok(array.len()))?;
     let (mut at, mut count) = (4, 0);
     while at < end {
         if array[at] != 0x03 {

@@ -32,9 +32,13 @@ pub async fn kill(client: &ClientCore, held: Held) {
 }
 
 /// For a cursor that was dropped: never blocks, the control thread does it.
-pub fn kill_later(client: Arc<ClientCore>, held: Held) {
+pub fn kill_later(client: Arc<ClientCore>, mut held: Held) {
     if client.is_closed() {
         return;
+    }
+    if !held.session.implicit {
+        // Its owner may be about to begin a transaction, which this must not become part of.
+        held.session = Session::implicit(client.sessions.clone());
     }
     if let Some(cluster) = client.opened().cloned() {
         cluster.spawn(async move { driver::drive(kill(&client, held)).await });

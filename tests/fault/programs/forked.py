@@ -40,6 +40,14 @@ def os_fork(uri, database):
     return [parent, report()]
 
 
+def at_once(uri, database):
+    """Fork while the client's monitors still wait for their first answer."""
+    client = package.MongoClient(uri, serverSelectionTimeoutMS=5000)
+    report = in_child(lambda: client[database].command("ping")["ok"])
+    client.close()
+    return report()
+
+
 def under_load(uri, database):
     """Fork while other threads are in the middle of operations on the same client."""
     client = package.MongoClient(uri)
@@ -115,7 +123,7 @@ def in_child(call):
     return report
 
 
-WAYS = {f.__name__: f for f in (os_fork, under_load, pool, new_loop, child_only)}
+WAYS = {f.__name__: f for f in (os_fork, at_once, under_load, pool, new_loop, child_only)}
 
 if __name__ == "__main__":
     print(json.dumps(WAYS[sys.argv[1]](*sys.argv[2:])))
