@@ -1,4 +1,4 @@
-"""The Rust engine as Python sees it. Only `_calls`, `_drive` and `bson` import it.
+"""The Rust engine as Python sees it. Only `_calls` and `_drive` import it.
 
 Times are seconds (float) or None for "no limit". Commands are mappings whose first key is the
 command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `txnNumber`,

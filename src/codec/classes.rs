@@ -4,9 +4,9 @@
 //! `bson.ObjectId` and its like keep their state in `__slots__`. A slot's place in the object is read from the
 //! class at start-up; where it is not an ordinary slot, the attribute is set the ordinary way.
 
+use crate::py::once::Once;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyType};
 
 use super::errors::{Made, Raised};
@@ -36,7 +36,7 @@ pub struct Classes {
 
 impl Classes {
     pub fn get(py: Python<'_>) -> PyResult<&'static Classes> {
-        static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
+        static CLASSES: Once<Classes> = Once::new();
         CLASSES.get_or_try_init(py, || {
             Ok(Classes {
                 object_id: SlotClass::new(py, &imports::OBJECT_ID, ["_ObjectId__id"])?,

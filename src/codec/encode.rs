@@ -11,7 +11,8 @@ use super::errors::{
 use super::object::{self, Characters};
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
 use super::types::{binary, code, datetime, db_ref, number, object_id, regex, text};
-use crate::py::imports::{self, name};
+use crate::py::imports;
+use crate::py::once::name;
 
 /// Append `document` as one BSON document, `_id` first. On error `out` is as it was before.
 pub fn encode_document(

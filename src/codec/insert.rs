@@ -6,7 +6,8 @@ use super::encode::encode_document;
 use super::errors::Raised;
 use super::object;
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
-use crate::py::imports::{self, name};
+use crate::py::imports;
+use crate::py::once::name;
 
 /// Append `document` with its `_id` first, and answer the `_id`. A mapping without one gets a new ObjectId set
 /// into it: the caller's object changes, as PyMongo's users expect. Raw documents go out as they are, and their

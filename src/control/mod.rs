@@ -5,3 +5,9 @@ pub mod cluster;
 pub mod driver;
 pub mod monitors;
 pub mod thread;
+
+/// Makes what a process has once, so that no fork finds another thread in the middle of making it.
+pub fn prepare() {
+    crate::net::fork::watch();
+    thread::prepare();
+}

@@ -19,7 +19,6 @@ use mongodb::error::{Error, ErrorKind};
 use mongodb::event::EventHandler;
 use mongodb::event::sdam::{SdamEvent, ServerHeartbeatSucceededEvent};
 use mongodb::options::{ClientOptions, DriverInfo, SelectionCriteria, ServerAddress};
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -74,9 +73,7 @@ pub struct Monitors {
 
 struct Running {
     client: Client,
-    runtime: Handle,
     listener: JoinHandle<()>,
-    check_request: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Monitors {
@@ -100,25 +97,9 @@ impl Monitors {
             stopped: stopped.clone(),
             round_trips: BTreeMap::new(),
         };
-        let runtime = Handle::current();
-        let listener = runtime.spawn(listener.run(events));
-        let running = Running { client, runtime, listener, check_request: Mutex::new(None) };
+        let listener = tokio::spawn(listener.run(events));
+        let running = Running { client, listener };
         Ok(Monitors { running: Some(running), stopped })
-    }
-
-    /// Asks for an early check of the servers that are down, as a selection does that finds none and
-    /// waits; may be called as often as it waits, on any thread. The driver checks a server at most every
-    /// 500 ms, and one that streams its replies not at all.
-    pub fn request_check(&self) {
-        let Some(running) = &self.running else { return };
-        let Ok(mut request) = running.check_request.lock() else {
-            return;
-        };
-        if request.as_ref().is_none_or(JoinHandle::is_finished) {
-            // Monitors look whether somebody is waiting: somebody has to.
-            let wait = wait_in_vain(running.client.clone());
-            *request = Some(running.runtime.spawn(wait));
-        }
     }
 
     /// Silent from this call on; when the future is done the connections are closed. A look-up of a name
@@ -130,7 +111,7 @@ impl Monitors {
             running.listener.abort();
         }
         async move {
-            let Some(Running { client, listener, .. }) = running else {
+            let Some(Running { client, listener }) = running else {
                 return;
             };
             let _ = listener.await;
@@ -156,9 +137,6 @@ impl Running {
     /// the client alone would leave its round trip monitors asleep for a heartbeat, socket in hand.
     fn cancel(&self) {
         self.listener.abort();
-        if let Ok(Some(request)) = self.check_request.lock().as_deref() {
-            request.abort();
-        }
         let shutdown = self.client.clone().shutdown().immediate(true);
         let _ = shutdown.into_future().now_or_never();
     }
@@ -264,10 +242,6 @@ fn measured_round_trips(client: &Client) -> Vec<(Address, Duration)> {
     found.lock().map(|mut found| std::mem::take(&mut *found)).unwrap_or_default()
 }
 
-async fn wait_in_vain(client: Client) {
-    let _ = tokio::time::timeout(CHECK_REQUEST, selection_of_nothing(client, |_| {})).await;
-}
-
 /// An operation that waits for a server it never takes.
 async fn selection_of_nothing(client: Client, look: impl Fn(&ServerInfo) + Send + Sync + 'static) {
     let predicate = Arc::new(move |server: &ServerInfo| {
@@ -293,6 +267,4 @@ fn address(server: &ServerAddress) -> Address {
     }
 }
 
-/// Longer than the 500 ms that the driver leaves between two checks of a server.
-const CHECK_REQUEST: Duration = Duration::from_millis(750);
 const SHUTDOWN_LIMIT: Duration = Duration::from_millis(100);

@@ -105,8 +105,13 @@ struct Slot {
     running: Mutex<Weak<ControlThread>>,
 }
 
+static SLOT: LazyLock<ArcSwap<Slot>> = LazyLock::new(|| ArcSwap::new(Slot::new()));
+
+pub fn prepare() {
+    LazyLock::force(&SLOT);
+}
+
 fn slot() -> Arc<Slot> {
-    static SLOT: LazyLock<ArcSwap<Slot>> = LazyLock::new(|| ArcSwap::new(Slot::new()));
     let slot = SLOT.load_full();
     if slot.born_in == fork::generation() {
         return slot;

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::errors;
+use super::once::name;
 use super::pending::{PyPending, Step, Task, run_blocking, task};
 use super::scope::{PyScope, run_owned};
 use super::session::PySession;
@@ -205,7 +205,7 @@ fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCo
     }
     drop(state);
     let py = cursor.py();
-    let opened = cursor.call_method0(intern!(py, "_open"))?;
+    let opened = cursor.call_method0(name!(py, "_open"))?;
     if opened.is_none() {
         let mut state = cursor.get().0.lock();
         (state.started, state.closed) = (true, true);
@@ -227,7 +227,7 @@ fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCo
         elements.pop();
         elements.drain(..4);
     }
-    let tailable = command.contains(intern!(py, "tailable"))?;
+    let tailable = command.contains(name!(py, "tailable"))?;
     let core = scope.core();
     let message = scope.encode(&command)?;
     let session = session.as_ref().map(|session| session.get());

@@ -1,11 +1,11 @@
 //! Core errors become PyMongo's exceptions here and nowhere else: class, code, details, labels.
 
 use bson::RawDocument;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
 use super::imports::{self, Import};
+use super::once::name;
 use crate::codec::{self, CodecSettings};
 use crate::error::{Error, Kind, TRANSIENT_TRANSACTION};
 
@@ -20,10 +20,10 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     };
     // PyMongo's own way to label an exception after it was made; the reply's labels are in already.
     for label in error.labels() {
-        exception.call_method1(intern!(py, "_add_error_label"), (label,))?;
+        exception.call_method1(name!(py, "_add_error_label"), (label,))?;
     }
     if !error.has_label(TRANSIENT_TRANSACTION) {
-        let remove = intern!(py, "_remove_error_label");
+        let remove = name!(py, "_remove_error_label");
         exception.call_method1(remove, (TRANSIENT_TRANSACTION,))?;
     }
     Ok(PyErr::from_value(exception))

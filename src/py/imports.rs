@@ -1,20 +1,20 @@
 //! Every Python name the engine looks up, in one list: the whole coupling to PyMongo and the standard library.
 //! A name is imported at its first use and kept for the life of the process.
 
+use super::once::Once;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 /// One name of one Python module.
 pub struct Import {
     module: &'static str,
     name: &'static str,
-    object: PyOnceLock<Py<PyAny>>,
+    object: Once<Py<PyAny>>,
 }
 
 impl Import {
     const fn new(module: &'static str, name: &'static str) -> Self {
-        Import { module, name, object: PyOnceLock::new() }
+        Import { module, name, object: Once::new() }
     }
 
     pub fn get<'py>(&'static self, py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
@@ -28,55 +28,62 @@ impl Import {
     }
 }
 
-/// A Python string made once: attribute names and keys that the hot paths ask for.
-pub use pyo3::intern as name;
+macro_rules! imports {
+    ($($constant:ident = $module:literal $name:literal;)*) => {
+        $(pub static $constant: Import = Import::new($module, $name);)*
+    };
+}
 
-pub static BINARY: Import = Import::new("bson.binary", "Binary");
-pub static CODE: Import = Import::new("bson.code", "Code");
-pub static CODEC_OPTIONS: Import = Import::new("bson.codec_options", "CodecOptions");
-pub static DATETIME_MS: Import = Import::new("bson.datetime_ms", "DatetimeMS");
-pub static DB_REF: Import = Import::new("bson.dbref", "DBRef");
-pub static DECIMAL128: Import = Import::new("bson.decimal128", "Decimal128");
-pub static INT64: Import = Import::new("bson.int64", "Int64");
-pub static MAX_KEY: Import = Import::new("bson.max_key", "MaxKey");
-pub static MIN_KEY: Import = Import::new("bson.min_key", "MinKey");
-pub static OBJECT_ID: Import = Import::new("bson.objectid", "ObjectId");
-pub static REGEX: Import = Import::new("bson.regex", "Regex");
-pub static TIMESTAMP: Import = Import::new("bson.timestamp", "Timestamp");
-pub static BSON_UTC: Import = Import::new("bson.tz_util", "utc");
+imports! {
+    BINARY = "bson.binary" "Binary";
+    CODE = "bson.code" "Code";
+    CODEC_OPTIONS = "bson.codec_options" "CodecOptions";
+    DATETIME_MS = "bson.datetime_ms" "DatetimeMS";
+    DB_REF = "bson.dbref" "DBRef";
+    DECIMAL128 = "bson.decimal128" "Decimal128";
+    INT64 = "bson.int64" "Int64";
+    MAX_KEY = "bson.max_key" "MaxKey";
+    MIN_KEY = "bson.min_key" "MinKey";
+    OBJECT_ID = "bson.objectid" "ObjectId";
+    REGEX = "bson.regex" "Regex";
+    TIMESTAMP = "bson.timestamp" "Timestamp";
+    BSON_UTC = "bson.tz_util" "utc";
+    BSON_ERROR = "bson.errors" "BSONError";
+    INVALID_BSON = "bson.errors" "InvalidBSON";
+    INVALID_DOCUMENT = "bson.errors" "InvalidDocument";
+    INVALID_STRING_DATA = "bson.errors" "InvalidStringData";
 
-pub static BSON_ERROR: Import = Import::new("bson.errors", "BSONError");
-pub static INVALID_BSON: Import = Import::new("bson.errors", "InvalidBSON");
-pub static INVALID_DOCUMENT: Import = Import::new("bson.errors", "InvalidDocument");
-pub static INVALID_STRING_DATA: Import = Import::new("bson.errors", "InvalidStringData");
+    MAPPING = "collections.abc" "Mapping";
 
-pub static MAPPING: Import = Import::new("collections.abc", "Mapping");
-pub static PATTERN: Import = Import::new("re", "Pattern");
-pub static SAFE_UUID: Import = Import::new("uuid", "SafeUUID");
-pub static UUID: Import = Import::new("uuid", "UUID");
+    PATTERN = "re" "Pattern";
 
-pub static DEFAULT_CODEC_OPTIONS: Import =
-    Import::new("bson.codec_options", "DEFAULT_CODEC_OPTIONS");
-/// A message may quote a key that the server has cut in the middle of a character.
-pub static UNICODE_REPLACE_CODEC_OPTIONS: Import =
-    Import::new("pymongo.message", "_UNICODE_REPLACE_CODEC_OPTIONS");
-pub static AUTO_RECONNECT: Import = Import::new("pymongo.errors", "AutoReconnect");
-pub static CONFIGURATION_ERROR: Import = Import::new("pymongo.errors", "ConfigurationError");
-pub static CURSOR_NOT_FOUND: Import = Import::new("pymongo.errors", "CursorNotFound");
-pub static DOCUMENT_TOO_LARGE: Import = Import::new("pymongo.errors", "DocumentTooLarge");
-pub static DUPLICATE_KEY_ERROR: Import = Import::new("pymongo.errors", "DuplicateKeyError");
-pub static EXECUTION_TIMEOUT: Import = Import::new("pymongo.errors", "ExecutionTimeout");
-pub static INVALID_OPERATION: Import = Import::new("pymongo.errors", "InvalidOperation");
-pub static NETWORK_TIMEOUT: Import = Import::new("pymongo.errors", "NetworkTimeout");
-pub static NOT_PRIMARY_ERROR: Import = Import::new("pymongo.errors", "NotPrimaryError");
-pub static OPERATION_FAILURE: Import = Import::new("pymongo.errors", "OperationFailure");
-pub static PROTOCOL_ERROR: Import = Import::new("pymongo.errors", "ProtocolError");
-pub static SERVER_SELECTION_TIMEOUT: Import =
-    Import::new("pymongo.errors", "ServerSelectionTimeoutError");
-pub static WAIT_QUEUE_TIMEOUT: Import = Import::new("pymongo.errors", "WaitQueueTimeoutError");
-pub static WRITE_CONCERN_ERROR: Import = Import::new("pymongo.errors", "WriteConcernError");
-pub static WTIMEOUT_ERROR: Import = Import::new("pymongo.errors", "WTimeoutError");
-pub static CONTEXT: Import = Import::new("contextvars", "Context");
-pub static GET_RUNNING_LOOP: Import = Import::new("asyncio", "get_running_loop");
-pub static RUNNING_LOOP_OR_NONE: Import = Import::new("asyncio", "_get_running_loop");
-pub static WEAK_KEY_DICTIONARY: Import = Import::new("weakref", "WeakKeyDictionary");
+    SAFE_UUID = "uuid" "SafeUUID";
+    UUID = "uuid" "UUID";
+
+    DEFAULT_CODEC_OPTIONS = "bson.codec_options" "DEFAULT_CODEC_OPTIONS";
+    // A message may quote a key that the server has cut in the middle of a character.
+    UNICODE_REPLACE_CODEC_OPTIONS = "pymongo.message" "_UNICODE_REPLACE_CODEC_OPTIONS";
+
+    AUTO_RECONNECT = "pymongo.errors" "AutoReconnect";
+    CONFIGURATION_ERROR = "pymongo.errors" "ConfigurationError";
+    CURSOR_NOT_FOUND = "pymongo.errors" "CursorNotFound";
+    DOCUMENT_TOO_LARGE = "pymongo.errors" "DocumentTooLarge";
+    DUPLICATE_KEY_ERROR = "pymongo.errors" "DuplicateKeyError";
+    EXECUTION_TIMEOUT = "pymongo.errors" "ExecutionTimeout";
+    INVALID_OPERATION = "pymongo.errors" "InvalidOperation";
+    NETWORK_TIMEOUT = "pymongo.errors" "NetworkTimeout";
+    NOT_PRIMARY_ERROR = "pymongo.errors" "NotPrimaryError";
+    OPERATION_FAILURE = "pymongo.errors" "OperationFailure";
+    PROTOCOL_ERROR = "pymongo.errors" "ProtocolError";
+    SERVER_SELECTION_TIMEOUT = "pymongo.errors" "ServerSelectionTimeoutError";
+    WAIT_QUEUE_TIMEOUT = "pymongo.errors" "WaitQueueTimeoutError";
+    WRITE_CONCERN_ERROR = "pymongo.errors" "WriteConcernError";
+    WTIMEOUT_ERROR = "pymongo.errors" "WTimeoutError";
+
+    CONTEXT = "contextvars" "Context";
+
+    GET_RUNNING_LOOP = "asyncio" "get_running_loop";
+    RUNNING_LOOP_OR_NONE = "asyncio" "_get_running_loop";
+
+    WEAK_KEY_DICTIONARY = "weakref" "WeakKeyDictionary";
+}

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::once::name;
 use super::pending::{Step, task};
 use super::scope::{decode_reply, run_owned};
 use super::{errors, imports};
@@ -69,7 +69,7 @@ impl Insertion {
             return self.result(py);
         }
         if self.sent == 0 {
-            let ordered = self.command.bind(py).get_item(intern!(py, "ordered"));
+            let ordered = self.command.bind(py).get_item(name!(py, "ordered"));
             self.ordered = ordered.map_or(Ok(true), |ordered| ordered.is_truthy())?;
         }
         let batch = self.encode_batch(&documents)?;
@@ -134,7 +134,7 @@ impl Insertion {
             },
             outcome => decode_reply(py, outcome, &self.codec)?,
         };
-        let field = |name: &str| reply.call_method1(intern!(py, "get"), (name,));
+        let field = |name: &str| reply.call_method1(name!(py, "get"), (name,));
         self.inserted += field("n")?.extract::<Option<i64>>()?.unwrap_or(0);
         let errors = field("writeErrors")?;
         if !errors.is_none() {
@@ -150,7 +150,7 @@ impl Insertion {
             // The server puts the labels beside it; with several batches they belong into it.
             let labels = field("errorLabels")?;
             if labels.is_truthy()? {
-                concern.set_item(intern!(py, "errorLabels"), labels)?;
+                concern.set_item(name!(py, "errorLabels"), labels)?;
             }
             self.write_concern_errors.push(concern.unbind());
         }

@@ -15,12 +15,11 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyWeakrefReference;
 
 use super::imports;
+use super::once::{Once, name};
 use super::pending::{Step, Task};
 use crate::net::event_loop::{self, Lane};
 use crate::net::fork;
@@ -78,8 +77,8 @@ impl Flight {
             return Ok(py.None());
         }
         let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
-        let future = event_loop.call_method0(intern!(py, "create_future"))?;
-        future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
+        let future = event_loop.call_method0(name!(py, "create_future"))?;
+        future.setattr(name!(py, "_asyncio_future_blocking"), true)?;
         let lane = self.lane.get();
         for (stream, interest) in &self.set.sockets {
             lane.watch(&event_loop, stream, *interest, &future)?;
@@ -137,7 +136,7 @@ impl Flight {
 
     fn forget_timer(&mut self, py: Python<'_>) -> PyResult<()> {
         if let Some(timer) = self.timer.take() {
-            timer.call_method0(py, intern!(py, "cancel"))?;
+            timer.call_method0(py, name!(py, "cancel"))?;
         }
         Ok(())
     }
@@ -196,13 +195,8 @@ impl LoopLane {
     }
 
     fn find_or_make<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, LoopLane>> {
-        static LANES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let py = event_loop.py();
-        let lanes = LANES
-            .get_or_try_init(py, || {
-                imports::WEAK_KEY_DICTIONARY.get(py)?.call0().map(Bound::unbind)
-            })?
-            .bind(py);
+        let lanes = lanes(py)?;
         if let Ok(known) = lanes.call_method1("get", (event_loop,))?.cast_into::<LoopLane>()
             && known.get().born_in == fork::generation()
         {
@@ -272,8 +266,8 @@ impl LoopLane {
             let number = socket.as_raw_fd();
             self.registered.lock().remove(&number);
             let forgotten = event_loop
-                .call_method1(intern!(py, "remove_reader"), (number,))
-                .and_then(|_| event_loop.call_method1(intern!(py, "remove_writer"), (number,)));
+                .call_method1(name!(py, "remove_reader"), (number,))
+                .and_then(|_| event_loop.call_method1(name!(py, "remove_writer"), (number,)));
             fork::close(socket, born_in);
             forgotten?;
         }
@@ -285,6 +279,23 @@ impl Drop for LoopLane {
     fn drop(&mut self) {
         self.lane.retire();
     }
+}
+
+/// Makes the classes that the module does not export: pyo3 makes a class at its first use, in a
+/// cell with the weakness that `once` tells of.
+pub fn prepare(py: Python<'_>) {
+    py.get_type::<LoopLane>();
+    py.get_type::<Wake>();
+    py.get_type::<Readable>();
+    py.get_type::<Writable>();
+    py.get_type::<Bell>();
+}
+
+/// The lane of each event loop, by weak reference.
+fn lanes(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static LANES: Once<Py<PyAny>> = Once::new();
+    let make = || imports::WEAK_KEY_DICTIONARY.get(py)?.call0().map(Bound::unbind);
+    LANES.get_or_try_init(py, make).map(|lanes| lanes.bind(py))
 }
 
 /// Loops that were closed but are still referenced somewhere.
@@ -312,7 +323,7 @@ fn in_empty_context<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
     let context = imports::CONTEXT.get(py)?.call0()?;
-    context.call_method1(intern!(py, "run"), (event_loop.getattr(method)?, what, callback))
+    context.call_method1(name!(py, "run"), (event_loop.getattr(method)?, what, callback))
 }
 
 fn cannot_watch(py: Python<'_>, error: &PyErr) -> bool {
@@ -322,8 +333,8 @@ fn cannot_watch(py: Python<'_>, error: &PyErr) -> bool {
 
 fn wake(future: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = future.py();
-    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-        future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+    if !future.call_method0(name!(py, "done"))?.is_truthy()? {
+        future.call_method1(name!(py, "set_result"), (py.None(),))?;
     }
     Ok(())
 }
@@ -354,7 +365,7 @@ impl Readable {
         };
         if stream.has_ended() {
             let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
-            event_loop.call_method1(intern!(py, "remove_reader"), (stream.fd(),))?;
+            event_loop.call_method1(name!(py, "remove_reader"), (stream.fd(),))?;
         }
         if filled != Filled::Partly {
             let reader = self.0.reader.lock().take();
@@ -377,7 +388,7 @@ struct Writable {
 impl Writable {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
-        event_loop.call_method1(intern!(py, "remove_writer"), (self.socket,))?;
+        event_loop.call_method1(name!(py, "remove_writer"), (self.socket,))?;
         wake(self.future.bind(py))
     }
 }

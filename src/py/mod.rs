@@ -9,6 +9,7 @@ mod errors;
 pub mod imports;
 mod insert;
 mod loop_driver;
+pub mod once;
 mod options;
 mod pending;
 mod scope;
@@ -17,6 +18,8 @@ mod session;
 /// The extension module `ferromongo._core`.
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    crate::control::prepare();
+    loop_driver::prepare(module.py());
     module.add_class::<client::PyClient>()?;
     module.add_class::<cursor::CursorCore>()?;
     module.add_class::<cursor::SyncCursorCore>()?;

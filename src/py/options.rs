@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::RawDocumentBuf;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::imports;
+use super::once::name;
 use crate::codec::{self, CodecSettings};
 use crate::topology::read_preference::{ReadMode, ReadPreference};
 
 /// From a `pymongo.read_preferences` object.
 pub fn read_preference(preference: &Bound<'_, PyAny>) -> PyResult<ReadPreference> {
     let py = preference.py();
-    let mode = match preference.getattr(intern!(py, "mode"))?.extract::<u8>()? {
+    let mode = match preference.getattr(name!(py, "mode"))?.extract::<u8>()? {
         0 => ReadMode::Primary,
         1 => ReadMode::PrimaryPreferred,
         2 => ReadMode::Secondary,
@@ -22,15 +22,15 @@ pub fn read_preference(preference: &Bound<'_, PyAny>) -> PyResult<ReadPreference
         _ => ReadMode::Nearest,
     };
     let mut tag_sets = Vec::new();
-    for tags in preference.getattr(intern!(py, "tag_sets"))?.try_iter()? {
+    for tags in preference.getattr(name!(py, "tag_sets"))?.try_iter()? {
         let items = tags?.call_method0("items")?;
         let tags: PyResult<Vec<(String, String)>> =
             items.try_iter()?.map(|item| item?.extract()).collect();
         tag_sets.push(tags?);
     }
-    let staleness: f64 = preference.getattr(intern!(py, "max_staleness"))?.extract()?;
+    let staleness: f64 = preference.getattr(name!(py, "max_staleness"))?.extract()?;
     let max_staleness = (staleness >= 0.0).then(|| Duration::from_secs_f64(staleness));
-    let hedge = match preference.getattr_opt(intern!(py, "hedge"))? {
+    let hedge = match preference.getattr_opt(name!(py, "hedge"))? {
         Some(hedge) if !hedge.is_none() => Some(document(&hedge)?),
         _ => None,
     };
@@ -39,7 +39,7 @@ pub fn read_preference(preference: &Bound<'_, PyAny>) -> PyResult<ReadPreference
 
 /// From a `ReadConcern`; `None` for the server's default.
 pub fn read_concern(concern: &Bound<'_, PyAny>) -> PyResult<Option<RawDocumentBuf>> {
-    let said = concern.getattr(intern!(concern.py(), "document"))?;
+    let said = concern.getattr(name!(concern.py(), "document"))?;
     if said.is_truthy()? { Ok(Some(document(&said)?)) } else { Ok(None) }
 }
 
@@ -47,11 +47,11 @@ pub fn read_concern(concern: &Bound<'_, PyAny>) -> PyResult<Option<RawDocumentBu
 /// answers at all.
 pub fn write_concern(concern: &Bound<'_, PyAny>) -> PyResult<(Option<Arc<RawDocumentBuf>>, bool)> {
     let py = concern.py();
-    let acknowledged = concern.getattr(intern!(py, "acknowledged"))?.is_truthy()?;
-    if concern.getattr(intern!(py, "is_server_default"))?.is_truthy()? {
+    let acknowledged = concern.getattr(name!(py, "acknowledged"))?.is_truthy()?;
+    if concern.getattr(name!(py, "is_server_default"))?.is_truthy()? {
         return Ok((None, acknowledged));
     }
-    let said = document(&concern.getattr(intern!(py, "document"))?)?;
+    let said = document(&concern.getattr(name!(py, "document"))?)?;
     Ok((Some(Arc::new(said)), acknowledged))
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bson::Timestamp;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::client::PyClient;
+use super::once::name;
 use super::pending::{PyPending, Step, task};
 use super::{errors, imports, options};
 use crate::error::{Error, Kind, Result as CoreResult};
@@ -69,8 +69,8 @@ impl PySession {
 
     fn advance_operation_time(&self, operation_time: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = operation_time.py();
-        let time = operation_time.getattr(intern!(py, "time"))?.extract()?;
-        let increment = operation_time.getattr(intern!(py, "inc"))?.extract()?;
+        let time = operation_time.getattr(name!(py, "time"))?.extract()?;
+        let increment = operation_time.getattr(name!(py, "inc"))?.extract()?;
         self.session.advance_operation_time(Timestamp { time, increment });
         Ok(())
     }

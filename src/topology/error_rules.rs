@@ -50,8 +50,6 @@ pub struct Verdict {
     pub clear_pool: bool,
     /// The server still answers and may have a new role: ask it at once.
     pub check_now: bool,
-    /// A running check of this server waits on a dead line: cut it.
-    pub cancel_check: bool,
 }
 
 pub fn after_error(
@@ -78,7 +76,6 @@ pub fn after_error(
                 new: unknown(topology_version),
                 clear_pool: is_shutdown(code),
                 check_now: true,
-                cancel_check: false,
             }
         }
         ErrorKind::Command { topology_version, .. } if error.when == When::BeforeHandshake => {
@@ -89,7 +86,7 @@ pub fn after_error(
         ErrorKind::Timeout if error.when == When::AfterHandshake => Verdict::default(),
         ErrorKind::Network | ErrorKind::Timeout if error.overloaded => Verdict::default(),
         ErrorKind::Network | ErrorKind::Timeout => {
-            Verdict { new: unknown(None), clear_pool: true, check_now: false, cancel_check: true }
+            Verdict { new: unknown(None), clear_pool: true, check_now: false }
         }
     }
 }

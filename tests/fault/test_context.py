@@ -6,7 +6,7 @@ import gc
 import weakref
 
 import pytest
-from pymongo import monitoring
+from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from tests.drivers import ferromongo_only, package
 
 current = contextvars.ContextVar("current", default=None)
@@ -38,35 +38,30 @@ def test_the_first_callers_context_is_not_kept_alive(loop, mongodb_uri, mongodb_
         runner.run(main())
 
 
-async def test_listeners_see_no_foreign_context(mongodb_uri, mongodb_database_name):
+async def test_decoders_see_their_own_callers_context(mongodb_uri, mongodb_database_name):
     seen = []
 
-    class Listener(monitoring.CommandListener):
-        def started(self, event):
-            if event.command_name == "find":
-                seen.append((event.command["filter"]["_id"], current.get()))
+    class Recorder(TypeDecoder):
+        bson_type = str
 
-        def succeeded(self, event):
-            pass
+        def transform_bson(self, value):
+            seen.append((value, current.get()))
+            return value
 
-        def failed(self, event):
-            pass
-
-    async with package.AsyncMongoClient(
-        mongodb_uri, maxPoolSize=2, event_listeners=[Listener()]
-    ) as client:
+    options = CodecOptions(type_registry=TypeRegistry([Recorder()]))
+    names = [f"task{n}" for n in range(20)]
+    async with package.AsyncMongoClient(mongodb_uri, maxPoolSize=2) as client:
+        collection = client[mongodb_database_name].get_collection("c", codec_options=options)
+        await collection.insert_many([{"_id": name} for name in names])
 
         async def find(name):
             current.set(name)
-            await client[mongodb_database_name].c.find_one({"_id": name})
+            await collection.find_one({"_id": name}, {"_id": 1})
             assert current.get() == name
 
-        await asyncio.gather(*[find(f"task{n}") for n in range(20)])
-        async with asyncio.timeout(5):
-            while len(seen) < 20:
-                await asyncio.sleep(0.01)
-    assert len(seen) == 20
-    assert all(context in (None, name) for name, context in seen)
+        await asyncio.gather(*map(find, names))
+    assert sorted(context for value, context in seen if value == context) == sorted(names)
+    assert not [context for value, context in seen if value in names and value != context]
 
 
 async def test_transaction_callbacks_see_their_callers_context(mongodb_uri, mongodb_database_name):

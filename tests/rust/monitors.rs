@@ -30,21 +30,6 @@ fn a_server_that_is_not_there_is_reported_as_failed() {
 }
 
 #[test]
-fn a_request_finds_a_server_that_came_up_long_before_its_next_check() {
-    let _turn = turn();
-    let address = unused_address();
-    run(async {
-        let (monitors, heard) = start_with(vec![address.clone()], Duration::from_secs(60));
-        assert!(matches!(next(&heard).await, Observation::Failed { .. }));
-        let _peer = Peer::at(&address);
-        monitors.request_check();
-        monitors.request_check();
-        assert!(matches!(next(&heard).await, Observation::Hello { .. }));
-        monitors.stop().await;
-    });
-}
-
-#[test]
 fn a_reply_becomes_a_description_and_stop_closes_the_connection() {
     let _turn = turn();
     let peer = Peer::start();

@@ -8,7 +8,8 @@ use crate::codec::encode::Encoder;
 use crate::codec::errors::{Made, OrRaise, Raised, invalid_bson};
 use crate::codec::object;
 use crate::codec::settings::{DatetimeConversion, TimeZone};
-use crate::py::imports::{self, name};
+use crate::py::imports;
+use crate::py::once::name;
 
 #[inline]
 pub fn decode<'py>(decoder: &Decoder<'_, 'py>, millis: i64) -> Made<'py> {

@@ -8,7 +8,7 @@ use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::errors::{Made, OrRaise, Raised};
 use crate::codec::object;
-use crate::py::imports::name;
+use crate::py::once::name;
 
 /// What a document's field names say about its being a DBRef.
 #[inline]

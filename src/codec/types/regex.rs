@@ -7,7 +7,8 @@ use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::errors::{Made, OrRaise, Raised, invalid_bson, invalid_document, raise};
 use crate::codec::object;
-use crate::py::imports::{self, name};
+use crate::py::imports;
+use crate::py::once::name;
 
 pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
     let py = decoder.py;

@@ -60,12 +60,6 @@ async def in_checkout(driver, client, database):
     await slow.result()
 
 
-async def in_a_change_stream(driver, client, database):
-    async with await client[database].c.watch() as stream:
-        ready()
-        await stream.next()
-
-
 def nowhere():
     from pymongo.read_preferences import Secondary
 
@@ -80,7 +74,6 @@ WAITS = {
     "query": in_a_query,
     "selection": in_server_selection,
     "checkout": in_checkout,
-    "change stream": in_a_change_stream,
 }
 
 if __name__ == "__main__":
