@@ -63,3 +63,13 @@ async def test_many_threads_close_one_client(driver, proxy):
     for closing in [driver.start(close) for _ in range(10)]:
         await closing.result(timeout=20)
     await eventually(driver, lambda: not proxy.open_links)
+
+
+@both_drivers
+async def test_a_session_of_a_closed_client_refuses_only_commands(driver, mongodb_uri):
+    client = driver.client(mongodb_uri, connect=False)
+    await client.close()
+    async with client.start_session() as session:
+        assert session.session_id["id"]
+        with pytest.raises(InvalidOperation):
+            await client.admin.command("ping", session=session)

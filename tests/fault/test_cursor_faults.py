@@ -25,7 +25,9 @@ async def test_a_cancelled_get_more_ends_the_cursor(proxy, mongodb_database_name
 
 
 @both_drivers
-async def test_a_closed_cursor_still_yields_what_it_holds(driver, mongodb_uri, mongodb_database_name):
+async def test_a_closed_cursor_still_yields_what_it_holds(
+    driver, mongodb_uri, mongodb_database_name
+):
     async with driver.client(mongodb_uri) as client:
         collection = client[mongodb_database_name].c
         await collection.insert_many([{"_id": n} for n in range(9)])
@@ -69,9 +71,7 @@ def test_user_code_in_decoding_may_look_at_the_cursor(client, mongodb_database_n
     assert len(cursor.to_list()) == 3
 
 
-def test_a_forgotten_cursor_does_not_begin_its_sessions_transaction(
-    client, mongodb_database_name
-):
+def test_a_forgotten_cursor_does_not_begin_its_sessions_transaction(client, mongodb_database_name):
     """killCursors of the background must not carry `startTransaction` in the next command's place."""
     collection = client[mongodb_database_name].c
     collection.insert_many([{"_id": n} for n in range(9)])
