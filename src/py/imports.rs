@@ -62,7 +62,6 @@ imports! {
 
     DEFAULT_CODEC_OPTIONS = "bson.codec_options" "DEFAULT_CODEC_OPTIONS";
     // A message may quote a key that the server has cut in the middle of a character.
-    UNICODE_REPLACE_CODEC_OPTIONS = "pymongo.message" "_UNICODE_REPLACE_CODEC_OPTIONS";
 
     AUTO_RECONNECT = "pymongo.errors" "AutoReconnect";
     CONFIGURATION_ERROR = "pymongo.errors" "ConfigurationError";
