@@ -114,8 +114,9 @@ class Proxy:
             link.open = False
             for pump in pumps:
                 pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
+            # Before the next wait: this task may be cancelled in it.
             downstream.transport.abort()
+            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _pass_requests(self, link, reader, writer):
         while message := await _message(reader):
