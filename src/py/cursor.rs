@@ -470,5 +470,5 @@ fn collect(
     }
 }
 
-/// About 3 ms of decoding.
-const SLICE_BYTES: usize = 1 << 20;
+/// About 5 ms of decoding.
+const SLICE_BYTES: usize = 3 << 19;

@@ -73,6 +73,7 @@ class Proxy:
         self._flow = asyncio.Event()
         self._flow.set()
         self._tasks = set()
+        self._ends = []
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._listening.set()
@@ -81,19 +82,23 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for end in self._ends:
+            end.abort()
         await asyncio.sleep(0.01)  # closed transports let go of their sockets a step or two later
 
     def _accept(self, reader, writer):
+        end = writer.transport
+        # Closing waits until what was written is sent, for ever if the client does not read:
+        # hence the abort of all at the end.
+        self._ends.append(end)
         if self._stop.is_set():
-            writer.transport.abort()
+            end.abort()
             return
         task = asyncio.create_task(self._link(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         # Here rather than in the task, which might be cancelled before its first step.
-        # A closed transport still sends what it was given, an aborted one is gone at once.
-        end = writer.transport
-        task.add_done_callback(lambda _: end.abort() if self._stop.is_set() else end.close())
+        task.add_done_callback(lambda _: end.close())
 
     async def _link(self, reader, writer):
         link = Link()
