@@ -78,7 +78,7 @@ class Proxy:
         self.port = server.sockets[0].getsockname()[1]
         self._listening.set()
         await self._stop.wait()
-        # A connection that asyncio is about to accept would be lost, unclosed, with its server gone.
+        # With its server gone, asyncio would lose a connection it is about to accept, unclosed.
         for listening in server.sockets:
             self._loop.remove_reader(listening.fileno())
         await asyncio.sleep(0.01)
