@@ -72,7 +72,7 @@ def test_user_code_in_decoding_may_look_at_the_cursor(client, mongodb_database_n
 
 
 def test_a_forgotten_cursor_does_not_begin_its_sessions_transaction(client, mongodb_database_name):
-    """killCursors of the background must not carry `startTransaction` in the next command's place."""
+    """The background's killCursors must not carry the `startTransaction` of the next command."""
     collection = client[mongodb_database_name].c
     collection.insert_many([{"_id": n} for n in range(9)])
     with client.start_session() as session:

@@ -33,6 +33,7 @@ from bson.codec_options import (
 from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
 from bson.son import SON
+
 from ferromongo import _core
 
 DEFAULT: CodecOptions[Any] = CodecOptions()
@@ -42,9 +43,7 @@ AUTO: CodecOptions[Any] = CodecOptions(
 )
 
 
-def encode(
-    document: Any, check_keys: bool = False, options: CodecOptions[Any] = DEFAULT
-) -> bytes:
+def encode(document: Any, check_keys: bool = False, options: CodecOptions[Any] = DEFAULT) -> bytes:
     return _core.encode(document, check_keys, options)
 
 
@@ -89,7 +88,7 @@ def shape(value: Any) -> Any:
 def outcome(function: Any, *arguments: Any) -> Any:
     try:
         return "ok", shape(function(*arguments))
-    except Exception as error:  # noqa: BLE001 (which exception it is, is the outcome)
+    except Exception as error:
         return "raised", type(error)
 
 
@@ -158,7 +157,7 @@ class Colour(enum.IntEnum):
     RED = 1
 
 
-class Word(str, enum.Enum):
+class Word(str, enum.Enum):  # noqa: UP042 (a str subclass of this kind is the point)
     ONE = "one"
 
 
@@ -273,9 +272,7 @@ VALUES: dict[str, Any] = {
     "1900": datetime.datetime(1900, 3, 1),
     "utc date": datetime.datetime(2024, 1, 2, 3, 4, 5, 678901, UTC),
     "bson utc date": datetime.datetime(2024, 1, 2, 3, 4, 5, 678901, bson.utc),
-    "zone date": datetime.datetime(
-        2024, 7, 2, 3, 4, 5, 1000, zoneinfo.ZoneInfo("Europe/Paris")
-    ),
+    "zone date": datetime.datetime(2024, 7, 2, 3, 4, 5, 1000, zoneinfo.ZoneInfo("Europe/Paris")),
     "offset date": datetime.datetime(
         2024, 7, 2, tzinfo=datetime.timezone(datetime.timedelta(hours=-3, minutes=-30))
     ),
@@ -290,9 +287,7 @@ VALUES: dict[str, Any] = {
     "DatetimeMS": DatetimeMS(1),
     "DatetimeMS far": DatetimeMS(2**62),
     "regex": re.compile("^a.*b$"),
-    "regex flags": re.compile(
-        "a", re.IGNORECASE | re.MULTILINE | re.DOTALL | re.VERBOSE
-    ),
+    "regex flags": re.compile("a", re.IGNORECASE | re.MULTILINE | re.DOTALL | re.VERBOSE),
     "regex bytes": re.compile(b"a\xc3\xa9", re.IGNORECASE),
     "regex bad bytes": re.compile(b"\xff"),
     "regex nul": bson.Regex("a\0b"),
@@ -356,7 +351,7 @@ def readable(value: Any) -> bool:
     """Whether PyMongo can write the value and read it back."""
     try:
         bson.decode(bson.encode({"v": value}, codec_options=AUTO), AUTO)
-    except Exception:  # noqa: BLE001 (any refusal will do)
+    except Exception:
         return False
     return True
 
@@ -368,9 +363,7 @@ OPTIONS: dict[str, CodecOptions[Any]] = {
     "aware": CodecOptions(tz_aware=True),
     "utc": CodecOptions(tz_aware=True, tzinfo=UTC),
     "paris": CodecOptions(tz_aware=True, tzinfo=zoneinfo.ZoneInfo("Europe/Paris")),
-    "behind": CodecOptions(
-        tz_aware=True, tzinfo=datetime.timezone(datetime.timedelta(hours=-12))
-    ),
+    "behind": CodecOptions(tz_aware=True, tzinfo=datetime.timezone(datetime.timedelta(hours=-12))),
     **{
         f"{conversion.name}{' paris' if zone else ''}": CodecOptions(
             tz_aware=zone,
@@ -467,11 +460,7 @@ def nested(depth: int, array: bool) -> bytes:
     body = b"\5\0\0\0\0"
     for _ in range(depth):
         body = (
-            struct.pack("<i", len(body) + 8)
-            + (b"\4" if array else b"\3")
-            + b"0\0"
-            + body
-            + b"\0"
+            struct.pack("<i", len(body) + 8) + (b"\4" if array else b"\3") + b"0\0" + body + b"\0"
         )
     return body
 
@@ -487,12 +476,12 @@ def test_nesting_too_deep_is_an_error(array: bool) -> None:
     # At the limit and around it, where Python has no room left for anything, and far beyond.
     for depth in (*range(900, 1010), 3000):
         data = nested(depth, array)
+        refusal = None
         try:
             decode(data)
         except bson.errors.InvalidBSON as error:
-            assert re.search("deep|recursion", str(error))
-        else:
-            assert depth < 1000
+            refusal = str(error)
+        assert depth < 1000 if refusal is None else re.search("deep|recursion", refusal)
     # From Python 3.12 on, PyMongo itself may have no stack left to wrap the error.
     assert outcome(bson.decode, data)[1] in (bson.errors.InvalidBSON, RecursionError)
 
@@ -522,14 +511,10 @@ def test_a_list_that_changes_while_it_is_encoded() -> None:
     fields: dict[str, Any] = {}
     items += [datetime.datetime(2024, 1, 1, tzinfo=Zone()), ["x" * 100], "gone"]
     fields.update(a=items, b={"c": ["y" * 100]})
-    assert decode(encode({"fields": fields})) == {
-        "fields": {"a": [datetime.datetime(2024, 1, 1)]}
-    }
+    assert decode(encode({"fields": fields})) == {"fields": {"a": [datetime.datetime(2024, 1, 1)]}}
 
 
-@pytest.mark.parametrize(
-    "make", [bytearray, memoryview, lambda data: memoryview(data + b"")[:]]
-)
+@pytest.mark.parametrize("make", [bytearray, memoryview, lambda data: memoryview(data + b"")[:]])
 def test_any_buffer_can_be_decoded(make: Any) -> None:
     data = bson.encode({"a": [1, "two"]})
     assert decode(make(data)) == bson.decode(make(data))
@@ -583,9 +568,7 @@ CRAFTED: dict[str, bytes] = {
     "old binary, no room": element(5, struct.pack("<i", 2) + b"\2ab"),
     "uuid of 15 bytes": element(5, struct.pack("<i", 15) + b"\4" + b"x" * 15),
     "array too short": element(4, struct.pack("<i", 4)),
-    "array cuts element": element(
-        4, struct.pack("<i", 8) + b"\x10" + b"0\0\0" + b"\0\0\0\0"
-    ),
+    "array cuts element": element(4, struct.pack("<i", 8) + b"\x10" + b"0\0\0" + b"\0\0\0\0"),
     "document longer than its parent": element(3, struct.pack("<i", 50) + b"\0"),
     "document without end": element(3, struct.pack("<i", 5) + b"\1"),
     "scope length differs": element(15, struct.pack("<i", 99) + STRING + b"\5\0\0\0\0"),
@@ -595,9 +578,7 @@ CRAFTED: dict[str, bytes] = {
     "first date out": element(9, struct.pack("<q", 253402300800000)),
     "last date in": element(9, struct.pack("<q", 253402300799999)),
     "dbref": bson.encode({"r": {"$ref": "c", "$id": 1}}),
-    "dbref, order": bson.encode(
-        {"r": {"x": 1, "$id": 1, "$db": "d", "$ref": "c", "y": 2}}
-    ),
+    "dbref, order": bson.encode({"r": {"x": 1, "$id": 1, "$db": "d", "$ref": "c", "y": 2}}),
     "dbref, null db": bson.encode({"r": {"$ref": "c", "$id": 1, "$db": None}}),
     "dbref, ref no string": bson.encode({"r": {"$ref": 1, "$id": 1}}),
     "dbref, db no string": bson.encode({"r": {"$ref": "c", "$id": 1, "$db": 3}}),
@@ -642,7 +623,8 @@ def test_every_truncation_and_every_flipped_bit_of_a_rich_document() -> None:
             data[place] ^= 1 << bit
             broken = bytes(data)
             ours, theirs = outcome(decode, broken), outcome(bson.decode, broken)
-            # PyMongo compares some lengths less strictly: it may read what we refuse, never the other way round.
+            # PyMongo compares some lengths less strictly: it may read what we refuse, not the
+            # other way round.
             if ours[0] == "ok":
                 assert ours == theirs
             else:
@@ -766,7 +748,8 @@ def test_values_made_here_are_like_those_made_by_their_constructors() -> None:
         for twin in (pickle.loads(pickle.dumps(value)), copy.deepcopy(value)):
             assert shape(twin) == shape(value)
         repr(value)
-    assert made[0] + 1 == 1 and type(made[0] + 1) is int
+    assert made[0] + 1 == 1
+    assert type(made[0] + 1) is int
 
 
 def test_nothing_leaks() -> None:
@@ -812,16 +795,12 @@ def test_the_collector_stays_as_it_was() -> None:
 
 
 SPECS = pathlib.Path(
-    os.environ.get(
-        "FERROMONGO_SPECS", pathlib.Path(__file__).parents[2] / "../shared/specs"
-    )
+    os.environ.get("FERROMONGO_SPECS", pathlib.Path(__file__).parents[2] / "../shared/specs")
 )
 CORPUS = sorted((SPECS / "bson-corpus/tests").glob("*.json"))
 
 
-@pytest.mark.skipif(
-    not CORPUS, reason="the official BSON corpus is not here: set FERROMONGO_SPECS"
-)
+@pytest.mark.skipif(not CORPUS, reason="the official BSON corpus is not here: set FERROMONGO_SPECS")
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_official_corpus(path: pathlib.Path) -> None:
     corpus = json.loads(path.read_text())
@@ -835,14 +814,10 @@ def test_official_corpus(path: pathlib.Path) -> None:
         data = bytes.fromhex(case["canonical_bson"])
         assert both_decode(data, options)[0] == "ok", case["description"]
         if not corpus.get("deprecated"):
-            assert encode(decode(data, options), options=options) == data, case[
-                "description"
-            ]
+            assert encode(decode(data, options), options=options) == data, case["description"]
         if "degenerate_bson" in case:
             degenerate = bytes.fromhex(case["degenerate_bson"])
-            assert encode(decode(degenerate, options), options=options) == data, case[
-                "description"
-            ]
+            assert encode(decode(degenerate, options), options=options) == data, case["description"]
         if not corpus.get("deprecated"):
             extended = json_util.loads(
                 case["canonical_extjson"],
@@ -855,7 +830,7 @@ def test_official_corpus(path: pathlib.Path) -> None:
             )
             both_encode(extended, False, options)
     for case in corpus.get("decodeErrors", ()):
-        # PyMongo's decoder is laxer than the specification in a few cases: never be laxer than PyMongo.
+        # PyMongo's decoder is laxer than the specification in places: never be laxer still.
         data = bytes.fromhex(case["bson"])
         if outcome(bson.decode, data, options)[0] == "raised":
             assert outcome(decode, data, options) == (

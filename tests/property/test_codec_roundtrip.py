@@ -12,15 +12,14 @@ from bson.binary import Binary
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from bson.son import SON
-from ferromongo import _core
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ferromongo import _core
+
 OPTIONS: CodecOptions[Any] = CodecOptions(uuid_representation=4)
 
-keys = st.text(
-    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30
-)
+keys = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 millisecond_dates = st.datetimes().map(
     lambda date: date.replace(microsecond=date.microsecond // 1000 * 1000)
 )
@@ -33,16 +32,12 @@ leaves = st.one_of(
     st.floats(allow_nan=False),
     st.text(st.characters(exclude_categories=["Cs"])),
     st.binary(),
-    st.builds(
-        Binary, st.binary(min_size=1), st.sampled_from([1, 2, 5, 6, 9, 128, 255])
-    ),
+    st.builds(Binary, st.binary(min_size=1), st.sampled_from([1, 2, 5, 6, 9, 128, 255])),
     st.binary(min_size=12, max_size=12).map(bson.ObjectId),
     millisecond_dates,
     st.uuids(),
     st.builds(bson.Timestamp, uint32, uint32),
-    st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)).map(
-        bson.Decimal128
-    ),
+    st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)).map(bson.Decimal128),
     st.builds(bson.Regex, keys, st.sets(st.sampled_from("ilmsux")).map("".join)),
     st.text(st.characters(exclude_categories=["Cs"])).map(bson.Code),
     st.sampled_from([bson.MinKey(), bson.MaxKey()]),
@@ -51,16 +46,12 @@ values = st.recursive(
     leaves,
     lambda inner: st.one_of(
         st.lists(inner, max_size=12),
-        st.dictionaries(
-            keys.filter(lambda key: not key.startswith("$")), inner, max_size=12
-        ),
+        st.dictionaries(keys.filter(lambda key: not key.startswith("$")), inner, max_size=12),
         st.builds(bson.DBRef, keys, inner),
         st.builds(
             lambda code, scope: bson.Code(code, scope),
             keys,
-            st.dictionaries(
-                keys.filter(lambda key: not key.startswith("$")), inner, max_size=3
-            ),
+            st.dictionaries(keys.filter(lambda key: not key.startswith("$")), inner, max_size=3),
         ),
     ),
     max_leaves=30,
@@ -96,9 +87,7 @@ def test_other_document_classes_hold_the_same(document: dict[str, Any]) -> None:
     raw = decode(data, OPTIONS.with_options(document_class=RawBSONDocument))
     assert raw.raw == data
     assert encode(raw) == data
-    assert encode({"inside": raw}) == encode(
-        {"inside": document if "_id" not in document else raw}
-    )
+    assert encode({"inside": raw}) == encode({"inside": document if "_id" not in document else raw})
 
 
 @given(st.integers())
