@@ -16,6 +16,11 @@ class Pending(Generic[_T]):
 
     def run(self) -> _T: ...
     def __await__(self) -> Generator[Any, None, _T]: ...
+    def __iter__(self) -> Pending[_T]: ...
+    def __next__(self) -> Any: ...
+    def send(self, _value: Any) -> Any: ...
+    def throw(self, kind: Any, value: Any = None, _traceback: Any = None) -> Any: ...
+    def close(self) -> None: ...
 
 @final
 class Client:
@@ -89,7 +94,6 @@ class Scope:
         cls,
         client: Client,
         database: str,
-        collection: str | None,
         codec_options: Any,
         read_preference: Any,
         write_concern: Any,
@@ -163,7 +167,7 @@ class CursorCore(Generic[_T]):
         """Send the first command now unless it was sent: `aggregate` raises when it is called."""
     def _set_batch_size(self, batch_size: int) -> None:
         """The batch size of later getMores; 0 = server's."""
-    def _fetch_all(self, length: int | None) -> Pending[list[_T]]:
+    def _fetch_all(self, length: int | None = None) -> Pending[list[_T]]:
         """`to_list`."""
     def _close(self) -> Pending[None]:
         """Send killCursors if the server still has the cursor; end the implicit session."""

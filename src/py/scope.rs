@@ -112,11 +112,9 @@ pub fn decode_reply<'py>(
 #[pymethods]
 impl PyScope {
     #[new]
-    #[allow(clippy::too_many_arguments)]
     fn new(
         client: Py<PyClient>,
         database: &str,
-        _collection: Option<&str>,
         codec_options: &Bound<'_, PyAny>,
         read_preference: &Bound<'_, PyAny>,
         write_concern: &Bound<'_, PyAny>,

@@ -88,7 +88,7 @@ class DatabaseBase(Configured):
     _name: str
     _command_scope: _core.Scope | None = None
     _own_scope: _core.Scope | None = None
-    _collection_scopes: dict[str, tuple[_core.Scope, _core.Scope]] | None = None
+    _collection_scopes: tuple[_core.Scope, _core.Scope] | None = None
 
     def __bool__(self) -> NoReturn:
         raise _no_truth_value(self, "database")

@@ -42,7 +42,6 @@ def command_scope_with(database: DatabaseBase, codec_options: CodecOptions[Any])
     return Scope(
         client._core,
         database._name,
-        None,
         codec_options,
         ReadPreference.PRIMARY,
         database._write_concern,
@@ -57,7 +56,6 @@ def database_scope(database: DatabaseBase) -> Scope:
         scope = database._own_scope = Scope(
             database._client._core,
             database._name,
-            None,
             database._codec_options,
             database._read_preference,
             database._write_concern,
@@ -76,7 +74,6 @@ def collection_scope_with(
     return Scope(
         client._core,
         collection._database._name,
-        collection._name,
         codec_options,
         read_preference,
         collection._write_concern,
@@ -91,7 +88,6 @@ def admin_scope(collection: CollectionBase[Any]) -> Scope:
     return Scope(
         client._core,
         "admin",
-        None,
         DEFAULT_CODEC_OPTIONS,
         ReadPreference.PRIMARY,
         collection._write_concern,
@@ -102,17 +98,14 @@ def admin_scope(collection: CollectionBase[Any]) -> Scope:
 def _make_collection_scopes(collection: CollectionBase[Any]) -> tuple[Scope, Scope]:
     database = collection._database
     # `db.users.find_one()` makes a new Collection each time: as long as it takes its options from
-    # the database, the database remembers the scopes.
+    # the database, it takes the scopes from there too.
     shared = (
         collection._codec_options is database._codec_options
         and collection._read_preference is database._read_preference
         and collection._write_concern is database._write_concern
         and collection._read_concern is database._read_concern
     )
-    remembered = database._collection_scopes
-    if remembered is None:
-        remembered = database._collection_scopes = {}
-    scopes = remembered.get(collection._name) if shared else None
+    scopes = database._collection_scopes if shared else None
     if scopes is None:
         codec_options = collection._codec_options
         reply_options = codec_options._replace(
@@ -121,9 +114,7 @@ def _make_collection_scopes(collection: CollectionBase[Any]) -> tuple[Scope, Sco
         scopes = _scope(collection, codec_options), _scope(collection, reply_options)
         database._client._used = True
         if shared:
-            if len(remembered) >= _REMEMBERED_COLLECTIONS:
-                remembered.clear()
-            remembered[collection._name] = scopes
+            database._collection_scopes = scopes
     collection._scopes = scopes
     return scopes
 
@@ -132,13 +123,8 @@ def _scope(collection: CollectionBase[Any], codec_options: CodecOptions[Any]) ->
     return Scope(
         collection._database._client._core,
         collection._database._name,
-        collection._name,
         codec_options,
         collection._read_preference,
         collection._write_concern,
         collection._read_concern,
     )
-
-
-_REMEMBERED_COLLECTIONS = 256
-"""Enough for any schema; bounds the memory of programs that make up collection names."""
