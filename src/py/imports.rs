@@ -61,7 +61,6 @@ imports! {
     UUID = "uuid" "UUID";
 
     DEFAULT_CODEC_OPTIONS = "bson.codec_options" "DEFAULT_CODEC_OPTIONS";
-    // A message may quote a key that the server has cut in the middle of a character.
 
     AUTO_RECONNECT = "pymongo.errors" "AutoReconnect";
     CONFIGURATION_ERROR = "pymongo.errors" "ConfigurationError";
