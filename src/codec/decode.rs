@@ -95,9 +95,18 @@ impl<'a, 'py> Decoder<'a, 'py> {
             let element = at;
             let key = Key::scan(self.py, data, element + 1)?;
             at = key.end + 1;
+            let wide = key.wide_name(self.py, data, self.settings)?;
             let value = self.value(element, data, &mut at)?;
-            fields |= db_ref::marks(key.bytes(data));
-            let name = key.name(self.py, data, self.settings, count)?;
+            let name = match wide {
+                None => {
+                    fields |= db_ref::marks(key.bytes(data));
+                    key.name(self.py, data, count)?
+                }
+                Some(name) => {
+                    fields |= db_ref::marks_of_text(&name);
+                    name
+                }
+            };
             count += 1;
             object::dict_set(&dict, &name, &value)?;
         }
@@ -118,9 +127,18 @@ impl<'a, 'py> Decoder<'a, 'py> {
             let element = at;
             let key = Key::scan(self.py, data, element + 1)?;
             at = key.end + 1;
+            let wide = key.wide_name(self.py, data, self.settings)?;
             let value = self.value(element, data, &mut at)?;
-            fields |= db_ref::marks(key.bytes(data));
-            let name = key.name(self.py, data, self.settings, count)?;
+            let name = match wide {
+                None => {
+                    fields |= db_ref::marks(key.bytes(data));
+                    key.name(self.py, data, count)?
+                }
+                Some(name) => {
+                    fields |= db_ref::marks_of_text(&name);
+                    name
+                }
+            };
             count += 1;
             object::set_item(&document, &name, &value)?;
         }

@@ -91,7 +91,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
         }
         for key in document.try_iter().or_raise(self.py)? {
             let key = key.or_raise(self.py)?;
-            let value = document.get_item(&key).or_raise(self.py)?;
+            let value = document.get_item(&key).or_else(|error| Err(lost(&key, error)))?;
             self.member(document, &key, &value, top_level)?;
         }
         self.finish(start)
@@ -325,7 +325,8 @@ impl<'a, 'py> Encoder<'a, 'py> {
             self.string(value)
         } else if classes::is_datetime(value) {
             datetime::encode(self, value)
-        } else if value.is_instance(imports::PATTERN.get(py).or_raise(py)?).or_raise(py)? {
+        } else if value.get_type().is(imports::PATTERN.get(py).or_raise(py)?) {
+            // the type itself: a stand-in that claims to be a pattern has no flags to write
             regex::encode(self, value)
         } else if value.is_instance(imports::MAPPING.get(py).or_raise(py)?).or_raise(py)? {
             let _nested = self.nest()?;
@@ -462,8 +463,22 @@ impl Counter {
 /// only a plain int counts.
 fn type_marker(value: &Bound<'_, PyAny>) -> Result<Option<i64>, Raised> {
     let py = value.py();
-    let marker = value.getattr_opt(name!(py, "_type_marker")).or_raise(py)?;
+    let marker = match value.getattr_opt(name!(py, "_type_marker")) {
+        // An attribute whose lookup fails counted as missing before 3.13 brought an API that tells the two apart.
+        Err(_) if py.version_info() < (3, 13) => None,
+        marker => marker.or_raise(py)?,
+    };
     Ok(marker.filter(object::is_exact_integer).and_then(|marker| object::integer_value(&marker)))
+}
+
+/// A mapping that names a key it has no value for: a KeyError, whatever its own error was.
+#[cold]
+fn lost(key: &Bound<'_, PyAny>, error: PyErr) -> Raised {
+    let py = key.py();
+    let lost = pyo3::exceptions::PyKeyError::new_err((key.clone().unbind(),));
+    lost.set_cause(py, Some(error));
+    lost.restore(py);
+    Raised
 }
 
 #[cold]

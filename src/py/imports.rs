@@ -48,7 +48,6 @@ imports! {
     REGEX = "bson.regex" "Regex";
     TIMESTAMP = "bson.timestamp" "Timestamp";
     BSON_UTC = "bson.tz_util" "utc";
-    BSON_ERROR = "bson.errors" "BSONError";
     INVALID_BSON = "bson.errors" "InvalidBSON";
     INVALID_DOCUMENT = "bson.errors" "InvalidDocument";
     INVALID_STRING_DATA = "bson.errors" "InvalidStringData";

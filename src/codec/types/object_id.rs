@@ -39,11 +39,11 @@ pub fn encode<'py>(
     value: &Bound<'py, PyAny>,
 ) -> Result<(), Raised> {
     let py = encoder.py;
-    let id: Vec<u8> =
-        value.getattr(name!(py, "binary")).and_then(|id| id.extract()).or_raise(py)?;
+    let id = value.getattr(name!(py, "binary")).or_raise(py)?;
+    let id: &[u8] = id.extract().map_err(PyErr::from).or_raise(py)?;
     if id.len() != 12 {
         return Err(invalid_document(py, "an ObjectId has 12 bytes"));
     }
-    encoder.write(0x07, &id);
+    encoder.write(0x07, id);
     Ok(())
 }

@@ -1,0 +1,2 @@
+def is_known(ours, theirs):
+    return False
