@@ -23,9 +23,8 @@ pub fn encode_timestamp<'py>(
     let slot = |index| encoder.classes.timestamp.slot(value, index);
     let increment = slot(1).map_or_else(|| value.getattr(name!(py, "inc")), Ok).or_raise(py)?;
     let time = slot(0).map_or_else(|| value.getattr(name!(py, "time")), Ok).or_raise(py)?;
-    encoder.write(0x11, &increment.extract::<u32>().or_raise(py)?.to_le_bytes());
-    encoder.out.extend_from_slice(&time.extract::<u32>().or_raise(py)?.to_le_bytes());
-    Ok(())
+    encoder.write(0x11, &increment.extract::<u32>().or_raise(py)?.to_le_bytes())?;
+    encoder.append(&time.extract::<u32>().or_raise(py)?.to_le_bytes())
 }
 
 /// The 128 bits are kept as two integers; arithmetic is the decimal module's part.
@@ -46,14 +45,12 @@ pub fn encode_decimal128<'py>(
     let py = encoder.py;
     let slot = |index| encoder.classes.decimal128.slot(value, index)?.extract::<u64>().ok();
     if let (Some(high), Some(low)) = (slot(0), slot(1)) {
-        encoder.write(0x13, &(u128::from(high) << 64 | u128::from(low)).to_le_bytes());
-        return Ok(());
+        return encoder.write(0x13, &(u128::from(high) << 64 | u128::from(low)).to_le_bytes());
     }
     let bits: Vec<u8> =
         value.getattr(name!(py, "bid")).and_then(|bits| bits.extract()).or_raise(py)?;
     if bits.len() != 16 {
         return Err(invalid_document(py, "a Decimal128 has 16 bytes"));
     }
-    encoder.write(0x13, &bits);
-    Ok(())
+    encoder.write(0x13, &bits)
 }
