@@ -25,7 +25,7 @@ pub fn decode_array_of_documents<'py>(
         while documents.len() < limit
             && let Some(document) = next(&mut decoder, array, at)?
         {
-            documents.push(document);
+            object::push(py, &mut documents, document)?;
         }
         object::list(py, &mut documents, 0)
     };

@@ -1,12 +1,18 @@
 //! Appending to the output. `Vec::extend_from_slice` is a call, and so is the copy within it; names and numbers
-//! are a few bytes, which two overlapping moves copy in place.
+//! are a few bytes, which two overlapping moves copy in place. And a `Vec` that can't grow ends the process: here
+//! that is a MemoryError.
+
+use pyo3::Python;
+
+use super::errors::{Raised, too_big};
+use super::object;
 
 /// Append `bytes`.
 #[inline(always)]
-pub fn append(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn append(py: Python<'_>, out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Raised> {
     let (length, count) = (out.len(), bytes.len());
     if out.capacity() - length < count {
-        grow(out, count);
+        grow(py, out, count)?;
     }
     // SAFETY: there is room for `count` bytes behind `length`; every move stays within the first `count` bytes
     // of both sides, which do not overlap (`out` is borrowed mutably), and all of them are written.
@@ -22,6 +28,7 @@ pub fn append(out: &mut Vec<u8>, bytes: &[u8]) {
         }
         out.set_len(length + count);
     }
+    Ok(())
 }
 
 /// Copy the first and the last `T` of `count` bytes.
@@ -42,8 +49,12 @@ unsafe fn both_ends<T>(from: *const u8, to: *mut u8, count: usize) {
 
 #[cold]
 #[inline(never)]
-fn grow(out: &mut Vec<u8>, count: usize) {
-    out.reserve(count.max(FIRST));
+fn grow(py: Python<'_>, out: &mut Vec<u8>, count: usize) -> Result<(), Raised> {
+    // No document is longer than this: better to stop here than to gather what can't be sent.
+    if out.len() + count > i32::MAX as usize {
+        return Err(too_big(py));
+    }
+    out.try_reserve(count.max(FIRST)).map_err(|_| object::no_memory(py))
 }
 
 /// Whether a NUL is among `bytes`, eight at a time.

@@ -38,6 +38,8 @@ impl Classes {
     pub fn get(py: Python<'_>) -> PyResult<&'static Classes> {
         static CLASSES: Once<Classes> = Once::new();
         CLASSES.get_or_try_init(py, || {
+            // The first look-up runs Python's import machinery: not in the middle of decoding.
+            imports::INVALID_BSON.get(py)?;
             Ok(Classes {
                 object_id: SlotClass::new(py, &imports::OBJECT_ID, ["_ObjectId__id"])?,
                 timestamp: SlotClass::new(
@@ -299,13 +301,13 @@ fn subclass_new<'py>(
     base_new: fn() -> Option<ffi::newfunc>,
     class: &Bound<'py, PyType>,
 ) -> Made<'py> {
-    let arguments = (value,).into_pyobject(value.py()).map_err(|error| {
-        error.restore(value.py());
-        Raised
-    })?;
     let new = base_new().expect("int, bytes and str have a constructor");
-    // SAFETY: `class` derives from the type whose constructor this is; the arguments are a live tuple.
-    owned(value.py(), unsafe { new(class.as_type_ptr(), arguments.as_ptr(), std::ptr::null_mut()) })
+    // SAFETY: `class` derives from the type whose constructor this is; the arguments are a live tuple of one
+    // live object.
+    unsafe {
+        let arguments = owned(value.py(), ffi::PyTuple_Pack(1, value.as_ptr()))?;
+        owned(value.py(), new(class.as_type_ptr(), arguments.as_ptr(), std::ptr::null_mut()))
+    }
 }
 
 fn int_new() -> Option<ffi::newfunc> {

@@ -157,8 +157,9 @@ impl<'a, 'py> Decoder<'a, 'py> {
             let element = at;
             match Key::skip(self.py, data, element + 1, &mut at)
                 .and_then(|()| self.value(element, data, &mut at))
+                .and_then(|value| object::push(self.py, &mut self.items, value))
             {
-                Ok(value) => self.items.push(value),
+                Ok(()) => {}
                 Err(raised) => {
                     self.items.truncate(base);
                     return Err(raised);

@@ -1,12 +1,15 @@
 //! Python to BSON: documents, arrays and the choice by type. Common types are told by their exact class; all
 //! others take the way PyMongo goes: the type marker, then base classes, then the user's type codecs.
 
+use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use super::buffer;
 use super::classes::{self, Classes};
 use super::errors::{
-    Nested, OrRaise, Raised, integer_too_big, invalid_document, raise, too_long, with_document,
+    Nested, OrRaise, Raised, integer_too_big, invalid_document, raise_invalid_document, raise_with,
+    too_big, too_long, with_document,
 };
 use super::object::{self, Characters};
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
@@ -27,6 +30,19 @@ pub fn encode_document(
         out.truncate(start);
         raised.into_error(document.py())
     })
+}
+
+/// `document` as a bytes object, written into `out` first.
+pub fn encode_to_bytes<'py>(
+    document: &Bound<'py, PyAny>,
+    settings: &CodecSettings,
+    check_keys: bool,
+    out: &mut Vec<u8>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let start = out.len();
+    encode_document(document, settings, check_keys, out)?;
+    let bytes = object::bytes(document.py(), &out[start..]);
+    Ok(bytes.map_err(|raised| raised.into_error(document.py()))?.cast_into()?)
 }
 
 pub struct Encoder<'a, 'py> {
@@ -60,7 +76,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
     // ---- documents and arrays
 
     fn dict(&mut self, dict: &Bound<'py, PyAny>, top_level: bool) -> Result<(), Raised> {
-        let start = self.begin();
+        let start = self.begin()?;
         if top_level
             && let Some(id) = object::dict_get(dict, self.classes.key_id.bind(self.py).as_any())?
         {
@@ -84,9 +100,9 @@ impl<'a, 'py> Encoder<'a, 'py> {
         {
             return Err(not_a_mapping(document));
         }
-        let start = self.begin();
+        let start = self.begin()?;
         let key_id = self.classes.key_id.bind(self.py);
-        if top_level && let Ok(id) = document.get_item(key_id) {
+        if top_level && let Some(id) = self.id_of(document)? {
             self.element(key_id.as_any(), &id)?;
         }
         for key in document.try_iter().or_raise(self.py)? {
@@ -95,6 +111,16 @@ impl<'a, 'py> Encoder<'a, 'py> {
             self.member(document, &key, &value, top_level)?;
         }
         self.finish(start)
+    }
+
+    /// The `_id` of a mapping. As in PyMongo, any error of the look-up means that it has none; but Ctrl-C must not
+    /// get lost in it.
+    fn id_of(&self, document: &Bound<'py, PyAny>) -> Result<Option<Bound<'py, PyAny>>, Raised> {
+        match document.get_item(self.classes.key_id.bind(self.py)) {
+            Ok(id) => Ok(Some(id)),
+            Err(error) if error.is_instance_of::<PyException>(self.py) => Ok(None),
+            Err(error) => Err(error).or_raise(self.py),
+        }
     }
 
     /// A DBRef's document or a code's scope: PyMongo never checks the keys of these.
@@ -120,8 +146,8 @@ impl<'a, 'py> Encoder<'a, 'py> {
     ) -> Result<(), Raised> {
         let outer = std::mem::replace(&mut self.check_keys, false);
         let _nested = self.nest()?;
-        self.write(0x03, &[]);
-        let start = self.begin();
+        self.write(0x03, &[])?;
+        let start = self.begin()?;
         self.element(name!(self.py, "$ref").as_any(), collection)?;
         self.element(name!(self.py, "$id").as_any(), id)?;
         if !database.is_none() {
@@ -136,12 +162,10 @@ impl<'a, 'py> Encoder<'a, 'py> {
     fn raw(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let raw = document.getattr(name!(self.py, "raw")).or_raise(self.py)?;
         if object::is_bytes(&raw) {
-            buffer::append(self.out, object::bytes_value(&raw));
-            return Ok(());
+            return self.append(object::bytes_value(&raw));
         }
         let view = pyo3::buffer::PyBuffer::<u8>::get(&raw).or_raise(self.py)?;
-        buffer::append(self.out, &view.to_vec(self.py).or_raise(self.py)?);
-        Ok(())
+        self.append(&view.to_vec(self.py).or_raise(self.py)?)
     }
 
     #[inline]
@@ -171,7 +195,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
             return Err(not_a_string(key));
         }
         let tag_at = self.out.len();
-        buffer::append(self.out, &[0]);
+        self.append(&[0])?;
         text::append(key, self.out)?;
         if buffer::has_nul(&self.out[tag_at + 1..]) {
             return Err(invalid_document(self.py, "a key must not contain a NUL"));
@@ -179,7 +203,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
         if self.check_keys {
             self.check_key(tag_at + 1)?;
         }
-        buffer::append(self.out, &[0]);
+        self.append(&[0])?;
         self.tag_at = tag_at;
         self.value(value)
     }
@@ -200,16 +224,16 @@ impl<'a, 'py> Encoder<'a, 'py> {
     #[inline]
     fn array(&mut self, item: impl Fn(usize) -> Option<Bound<'py, PyAny>>) -> Result<(), Raised> {
         let _nested = self.nest()?;
-        self.write(0x04, &[]);
-        let start = self.begin();
+        self.write(0x04, &[])?;
+        let start = self.begin()?;
         let mut name = Counter::new();
         let mut index = 0;
         // Encoding an item may run Python code that changes the list: it is asked anew each time.
         while let Some(item) = item(index) {
             self.tag_at = self.out.len();
-            buffer::append(self.out, &[0]);
-            buffer::append(self.out, name.next());
-            buffer::append(self.out, &[0]);
+            self.append(&[0])?;
+            self.append(name.next())?;
+            self.append(&[0])?;
             self.value(&item)?;
             index += 1;
         }
@@ -222,18 +246,18 @@ impl<'a, 'py> Encoder<'a, 'py> {
     #[inline]
     fn value(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
         if object::is_exact_text(value) {
-            self.write(0x02, &[]);
+            self.write(0x02, &[])?;
             self.string(value)
         } else if object::is_exact_integer(value) {
             self.integer(value)
         } else if object::is_exact_dict(value) {
             self.embedded_dict(value)
         } else if object::is_none(value) {
-            self.whole(0x0A, &[])
+            self.write(0x0A, &[])
         } else if object::is_boolean(value) {
-            self.whole(0x08, &[u8::from(object::is_true(value))])
+            self.write(0x08, &[u8::from(object::is_true(value))])
         } else if object::is_exact_float(value) {
-            self.whole(0x01, &object::float_value(value).to_le_bytes())
+            self.write(0x01, &object::float_value(value).to_le_bytes())
         } else if object::is_exact_list(value) {
             self.array(|index| object::list_item(value, index))
         } else if object::is_exactly(value, &self.classes.object_id.class) {
@@ -250,7 +274,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
     #[inline]
     fn embedded_dict(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let _nested = self.nest()?;
-        self.write(0x03, &[]);
+        self.write(0x03, &[])?;
         self.dict(value, false)?;
         self.depth -= 1;
         Ok(())
@@ -260,8 +284,8 @@ impl<'a, 'py> Encoder<'a, 'py> {
     fn integer(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
         match object::integer_value(value) {
             Some(wide) => match i32::try_from(wide) {
-                Ok(narrow) => self.whole(0x10, &narrow.to_le_bytes()),
-                Err(_) => self.whole(0x12, &wide.to_le_bytes()),
+                Ok(narrow) => self.write(0x10, &narrow.to_le_bytes()),
+                Err(_) => self.write(0x12, &wide.to_le_bytes()),
             },
             None => self.custom(value, Tried::Nothing),
         }
@@ -269,8 +293,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
 
     fn int64(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let wide = object::is_integer(value).then(|| object::integer_value(value)).flatten();
-        self.write(0x12, &wide.ok_or_else(|| integer_too_big(self.py))?.to_le_bytes());
-        Ok(())
+        self.write(0x12, &wide.ok_or_else(|| integer_too_big(self.py))?.to_le_bytes())
     }
 
     /// The rarer types, subclasses, and what merely carries a type marker.
@@ -292,11 +315,11 @@ impl<'a, 'py> Encoder<'a, 'py> {
             Some(19) => number::encode_decimal128(self, value),
             Some(100) => db_ref::encode(self, value),
             Some(RAW_DOCUMENT_MARKER) => {
-                self.write(0x03, &[]);
+                self.write(0x03, &[])?;
                 self.raw(value)
             }
-            Some(127) => self.whole(0x7F, &[]),
-            Some(255) => self.whole(0xFF, &[]),
+            Some(127) => self.write(0x7F, &[]),
+            Some(255) => self.write(0xFF, &[]),
             _ => self.by_base_class(value, tried),
         }
     }
@@ -311,7 +334,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
                 None => self.custom(value, tried),
             }
         } else if object::is_float(value) {
-            self.whole(0x01, &object::float_value(value).to_le_bytes())
+            self.write(0x01, &object::float_value(value).to_le_bytes())
         } else if object::is_dict(value) {
             self.embedded_dict(value)
         } else if object::is_list(value) {
@@ -321,7 +344,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
         } else if object::is_bytes(value) {
             binary::encode_bytes(self, value)
         } else if object::is_text(value) {
-            self.write(0x02, &[]);
+            self.write(0x02, &[])?;
             self.string(value)
         } else if classes::is_datetime(value) {
             datetime::encode(self, value)
@@ -330,7 +353,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
             regex::encode(self, value)
         } else if value.is_instance(imports::MAPPING.get(py).or_raise(py)?).or_raise(py)? {
             let _nested = self.nest()?;
-            self.write(0x03, &[]);
+            self.write(0x03, &[])?;
             self.mapping(value, false)?;
             self.depth -= 1;
             Ok(())
@@ -368,24 +391,22 @@ impl<'a, 'py> Encoder<'a, 'py> {
 
     /// Set the element's type byte and append to its value.
     #[inline(always)]
-    pub fn write(&mut self, tag: u8, value: &[u8]) {
+    pub fn write(&mut self, tag: u8, value: &[u8]) -> Result<(), Raised> {
         self.out[self.tag_at] = tag;
-        buffer::append(self.out, value);
+        self.append(value)
     }
 
-    /// A value that is complete with this.
     #[inline(always)]
-    fn whole(&mut self, tag: u8, value: &[u8]) -> Result<(), Raised> {
-        self.write(tag, value);
-        Ok(())
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), Raised> {
+        buffer::append(self.py, self.out, bytes)
     }
 
     /// Length, bytes, NUL.
     #[inline]
     pub fn string(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
-        let start = self.begin();
+        let start = self.begin()?;
         text::append(value, self.out)?;
-        buffer::append(self.out, &[0]);
+        self.append(&[0])?;
         let length = i32::try_from(self.out.len() - start - 4).map_err(|_| too_long(self.py))?;
         self.out[start..start + 4].copy_from_slice(&length.to_le_bytes());
         Ok(())
@@ -393,15 +414,15 @@ impl<'a, 'py> Encoder<'a, 'py> {
 
     /// Room for a length, to be filled in by `finish`.
     #[inline]
-    pub fn begin(&mut self) -> usize {
-        buffer::append(self.out, &[0; 4]);
-        self.out.len() - 4
+    pub fn begin(&mut self) -> Result<usize, Raised> {
+        self.append(&[0; 4])?;
+        Ok(self.out.len() - 4)
     }
 
     /// The terminator, and the length from `start` on.
     #[inline]
     fn finish(&mut self, start: usize) -> Result<(), Raised> {
-        buffer::append(self.out, &[0]);
+        self.append(&[0])?;
         self.finish_at(start)
     }
 
@@ -483,17 +504,14 @@ fn lost(key: &Bound<'_, PyAny>, error: PyErr) -> Raised {
 
 #[cold]
 fn not_a_mapping(document: &Bound<'_, PyAny>) -> Raised {
-    let message = format!("expected a mapping to encode, got: {}", shown(document));
-    pyo3::exceptions::PyTypeError::new_err(message).restore(document.py());
-    Raised
+    let told = object::text_and_repr(c"expected a mapping to encode, got: ", document);
+    raise_with(document.py().get_type::<PyTypeError>().as_any(), told)
 }
 
 #[cold]
 fn not_a_string(key: &Bound<'_, PyAny>) -> Raised {
-    invalid_document(
-        key.py(),
-        &format!("documents must have only string keys, key was {}", shown(key)),
-    )
+    let told = object::text_and_repr(c"documents must have only string keys, key was ", key);
+    raise_invalid_document(key.py(), told)
 }
 
 #[cold]
@@ -501,19 +519,7 @@ fn cannot_encode(value: &Bound<'_, PyAny>) -> Raised {
     if object::is_integer(value) {
         return integer_too_big(value.py());
     }
-    let message =
-        format!("cannot encode object: {}, of type: {}", shown(value), shown(&value.get_type()));
-    invalid_document(value.py(), &message)
-}
-
-#[cold]
-fn too_big(py: Python<'_>) -> Raised {
-    raise(py, &imports::INVALID_DOCUMENT, "a BSON document holds at most 2147483647 bytes")
-}
-
-fn shown(object: &Bound<'_, PyAny>) -> String {
-    object.repr().map_or_else(
-        |_| "<object without repr>".to_owned(),
-        |repr| repr.to_string_lossy().into_owned(),
-    )
+    let told =
+        object::two_reprs(c"cannot encode object: ", value, c", of type: ", &value.get_type());
+    raise_invalid_document(value.py(), told)
 }

@@ -1,8 +1,10 @@
 //! How the codec fails. Inside the room an error is [`Raised`]: the exception already sits in the interpreter,
 //! and a `Result` stays one machine word wide. `PyErr` appears only at the room's door.
 
+use pyo3::exceptions::{
+    PyException, PyMemoryError, PyOverflowError, PyRecursionError, PyTypeError, PyValueError,
+};
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 
 use super::object;
 use crate::py::imports::{self, Import};
@@ -28,10 +30,7 @@ pub trait OrRaise<T> {
 
 impl<T> OrRaise<T> for PyResult<T> {
     fn or_raise(self, py: Python<'_>) -> Result<T, Raised> {
-        self.map_err(|error| {
-            error.restore(py);
-            Raised
-        })
+        self.map_err(|error| restored(py, error))
     }
 }
 
@@ -56,44 +55,82 @@ pub fn too_long(py: Python<'_>) -> Raised {
 
 #[cold]
 pub fn integer_too_big(py: Python<'_>) -> Raised {
-    pyo3::exceptions::PyOverflowError::new_err("BSON integers have at most 8 bytes").restore(py);
-    Raised
+    raise_text(py.get_type::<PyOverflowError>().as_any(), "BSON integers have at most 8 bytes")
+}
+
+#[cold]
+pub fn too_big(py: Python<'_>) -> Raised {
+    value_error(py, "a BSON document holds at most 2147483647 bytes")
+}
+
+#[cold]
+pub fn value_error(py: Python<'_>, message: &str) -> Raised {
+    raise_text(py.get_type::<PyValueError>().as_any(), message)
+}
+
+#[cold]
+pub fn type_error(py: Python<'_>, message: &str) -> Raised {
+    raise_text(py.get_type::<PyTypeError>().as_any(), message)
 }
 
 #[cold]
 pub fn raise(py: Python<'_>, class: &'static Import, message: &str) -> Raised {
-    match class.class(py) {
-        Ok(class) => PyErr::from_type(class.clone(), message.to_owned()).restore(py),
-        Err(error) => error.restore(py),
+    match class.get(py).or_raise(py) {
+        Ok(class) => raise_text(class, message),
+        Err(raised) => raised,
     }
-    Raised
+}
+
+#[cold]
+pub fn raise_invalid_document(py: Python<'_>, message: Made<'_>) -> Raised {
+    match imports::INVALID_DOCUMENT.get(py).or_raise(py) {
+        Ok(class) => raise_with(class, message),
+        Err(raised) => raised,
+    }
+}
+
+fn raise_text(class: &Bound<'_, PyAny>, message: &str) -> Raised {
+    raise_with(class, object::decode_utf8(class.py(), message.as_bytes(), None))
+}
+
+/// Raise `class(message)`, or what went wrong with the message.
+///
+/// Not through `PyErr::new_err`: that panics when there is no memory for the text, and lets go of the GIL when its
+/// value is asked for, while the collector may be held off.
+pub fn raise_with(class: &Bound<'_, PyAny>, message: Made<'_>) -> Raised {
+    match message {
+        Ok(message) => object::set_error(class, &message),
+        Err(raised) => raised,
+    }
 }
 
 /// What goes wrong inside an embedded value (bad UTF-8, an impossible date, too deep a nesting) is bad BSON to
-/// the caller, whatever exception Python had for it.
+/// the caller, whatever exception Python had for it. Want of memory is not the document's fault.
 #[cold]
 pub fn as_invalid_bson(py: Python<'_>, raised: Raised) -> Raised {
     let error = raised.into_error(py);
     let class = match imports::INVALID_BSON.class(py) {
         Ok(class) => class,
-        Err(error) => {
-            error.restore(py);
-            return Raised;
-        }
+        Err(error) => return restored(py, error),
     };
-    if error.is_instance(py, class) || !error.is_instance_of::<pyo3::exceptions::PyException>(py) {
-        error.restore(py);
-    } else {
-        // At the recursion limit even str() has no room left.
-        let message = error.value(py).str().map_or_else(
-            |_| "the document is nested too deeply".to_owned(),
-            |message| message.to_string_lossy().into_owned(),
-        );
-        let wrapped = PyErr::from_type(class.clone(), message);
-        wrapped.set_cause(py, Some(error));
-        wrapped.restore(py);
+    if error.is_instance(py, class)
+        || error.is_instance_of::<PyMemoryError>(py)
+        || !error.is_instance_of::<PyException>(py)
+    {
+        return restored(py, error);
     }
-    Raised
+    let message = match error.value(py).str() {
+        Ok(message) => Ok(message.into_any()),
+        // At the recursion limit even str() has no room left.
+        Err(deep) if deep.is_instance_of::<PyRecursionError>(py) => {
+            object::ascii(py, b"the document is nested too deeply")
+        }
+        Err(error) => Err(restored(py, error)),
+    };
+    match message.and_then(|message| class.call1((message,)).or_raise(py)) {
+        Ok(wrapped) => raise_from(wrapped, error),
+        Err(raised) => raised,
+    }
 }
 
 /// An `InvalidDocument` raised below a top-level key names the whole document too.
@@ -101,17 +138,28 @@ pub fn as_invalid_bson(py: Python<'_>, raised: Raised) -> Raised {
 pub fn with_document(document: &Bound<'_, PyAny>, raised: Raised) -> Raised {
     let py = document.py();
     let error = raised.into_error(py);
-    let named = |class: &Bound<'_, PyType>| {
-        let message = format!("Invalid document: {}", error.value(py));
-        let wrapped = PyErr::from_type(class.clone(), (message, document.clone().unbind()));
-        wrapped.set_cause(py, Some(error.clone_ref(py)));
-        wrapped
+    let class = match imports::INVALID_DOCUMENT.class(py) {
+        Ok(class) if error.is_instance(py, class) => class,
+        Ok(_) => return restored(py, error),
+        Err(error) => return restored(py, error),
     };
-    match imports::INVALID_DOCUMENT.class(py) {
-        Ok(class) if error.is_instance(py, class) => named(class).restore(py),
-        Ok(_) => error.restore(py),
-        Err(error) => error.restore(py),
+    let message = object::text_and_str(c"Invalid document: ", error.value(py).as_any());
+    match message.and_then(|message| class.call1((message, document)).or_raise(py)) {
+        Ok(wrapped) => raise_from(wrapped, error),
+        Err(raised) => raised,
     }
+}
+
+/// `raise wrapped from cause`.
+fn raise_from(wrapped: Bound<'_, PyAny>, cause: PyErr) -> Raised {
+    let py = wrapped.py();
+    let wrapped = PyErr::from_value(wrapped);
+    wrapped.set_cause(py, Some(cause));
+    restored(py, wrapped)
+}
+
+fn restored(py: Python<'_>, error: PyErr) -> Raised {
+    error.restore(py);
     Raised
 }
 
@@ -126,8 +174,8 @@ impl Nested {
         what: &'static std::ffi::CStr,
     ) -> Result<Nested, Raised> {
         if depth > DEEPEST {
-            pyo3::exceptions::PyRecursionError::new_err("document nested too deeply").restore(py);
-            return Err(Raised);
+            let class = py.get_type::<PyRecursionError>();
+            return Err(raise_text(class.as_any(), "document nested too deeply"));
         }
         object::enter_recursive_call(py, what)?;
         Ok(Nested)

@@ -127,10 +127,30 @@ pub fn decode_utf8<'py>(py: Python<'py>, value: &[u8], errors: Option<&CStr>) ->
     })
 }
 
+/// `text.encode()` by Python itself.
+pub fn encode_utf8<'py>(text: &Bound<'py, PyAny>) -> Made<'py> {
+    // SAFETY: a live reference; the callee checks that it is a string.
+    owned(text.py(), unsafe { ffi::PyUnicode_AsUTF8String(text.as_ptr()) })
+}
+
 #[inline]
 pub fn dict(py: Python<'_>) -> Made<'_> {
     // SAFETY: the GIL is held.
     owned(py, unsafe { ffi::PyDict_New() })
+}
+
+/// `values.push(value)`, but a MemoryError where that would end the process.
+#[inline]
+pub fn push<'py>(
+    py: Python<'py>,
+    values: &mut Vec<Bound<'py, PyAny>>,
+    value: Bound<'py, PyAny>,
+) -> Result<(), Raised> {
+    if values.len() == values.capacity() {
+        values.try_reserve(1).map_err(|_| no_memory(py))?;
+    }
+    values.push(value);
+    Ok(())
 }
 
 /// A list of `values[from..]`, which leave the vector.
@@ -143,6 +163,74 @@ pub fn list<'py>(py: Python<'py>, values: &mut Vec<Bound<'py, PyAny>>, from: usi
         }
         Ok(list)
     }
+}
+
+/// An unsigned number of 128 bits. (pyo3's own conversion panics when there is no memory for it.)
+#[inline]
+pub fn wide_unsigned(py: Python<'_>, value: u128) -> Made<'_> {
+    unsafe extern "C" {
+        // Exported and the same from 3.11 to 3.14; pyo3 has it for versions below 3.13 only.
+        fn _PyLong_FromByteArray(
+            bytes: *const u8,
+            count: usize,
+            little_endian: std::ffi::c_int,
+            is_signed: std::ffi::c_int,
+        ) -> *mut ffi::PyObject;
+    }
+    let bytes = value.to_le_bytes();
+    // SAFETY: pointer and count are those of the array.
+    owned(py, unsafe { _PyLong_FromByteArray(bytes.as_ptr(), bytes.len(), 1, 0) })
+}
+
+// ---- messages and exceptions
+
+/// `before`, then `repr(object)`, which may raise.
+pub fn text_and_repr<'py>(before: &CStr, object: &Bound<'py, PyAny>) -> Made<'py> {
+    // SAFETY: the format takes one C string and one object, and both live through the call.
+    owned(object.py(), unsafe {
+        ffi::PyUnicode_FromFormat(c"%s%R".as_ptr(), before.as_ptr(), object.as_ptr())
+    })
+}
+
+/// `before`, then `str(object)`, which may raise.
+pub fn text_and_str<'py>(before: &CStr, object: &Bound<'py, PyAny>) -> Made<'py> {
+    // SAFETY: as above.
+    owned(object.py(), unsafe {
+        ffi::PyUnicode_FromFormat(c"%s%S".as_ptr(), before.as_ptr(), object.as_ptr())
+    })
+}
+
+/// Two texts, each followed by what `repr` says of an object.
+pub fn two_reprs<'py>(
+    before: &CStr,
+    first: &Bound<'py, PyAny>,
+    between: &CStr,
+    second: &Bound<'py, PyAny>,
+) -> Made<'py> {
+    // SAFETY: the format takes two C strings and two objects, in turn, and all live through the call.
+    owned(first.py(), unsafe {
+        ffi::PyUnicode_FromFormat(
+            c"%s%R%s%R".as_ptr(),
+            before.as_ptr(),
+            first.as_ptr(),
+            between.as_ptr(),
+            second.as_ptr(),
+        )
+    })
+}
+
+/// Raise `class(message)`.
+pub fn set_error(class: &Bound<'_, PyAny>, message: &Bound<'_, PyAny>) -> Raised {
+    // SAFETY: live references; the callee adds its own, and raises TypeError for what is not an exception class.
+    unsafe { ffi::PyErr_SetObject(class.as_ptr(), message.as_ptr()) };
+    Raised
+}
+
+/// Raise MemoryError.
+pub fn no_memory(_py: Python<'_>) -> Raised {
+    // SAFETY: the GIL is held; the exception was made at the interpreter's start.
+    unsafe { ffi::PyErr_NoMemory() };
+    Raised
 }
 
 // ---- using objects

@@ -17,11 +17,9 @@ pub fn encode<'py>(
     check_keys: bool,
     codec_options: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let py = document.py();
     let settings = settings_of(codec_options)?;
     let mut out = take_scratch();
-    let encoded = codec::encode_document(document, &settings, check_keys, &mut out)
-        .map(|()| PyBytes::new(py, &out));
+    let encoded = codec::encode_to_bytes(document, &settings, check_keys, &mut out);
     give_back_scratch(out);
     encoded
 }

@@ -1,11 +1,12 @@
 //! Binary data of every subtype, and UUIDs, which are binary data with a choice of byte orders.
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
-use crate::codec::errors::{Made, OrRaise, Raised, invalid_bson, too_long};
+use crate::codec::errors::{
+    Made, OrRaise, Raised, invalid_bson, too_long, type_error, value_error,
+};
 use crate::codec::object;
 use crate::py::once::name;
 
@@ -45,7 +46,7 @@ fn decode_uuid<'py>(decoder: &Decoder<'_, 'py>, contents: &[u8]) -> Made<'py> {
     let py = decoder.py;
     let bytes = contents.try_into().map_err(|_| invalid_bson(py, "a UUID has 16 bytes"))?;
     let value = u128::from_be_bytes(reorder(bytes, decoder.settings.uuid_representation));
-    let value = value.into_pyobject(py).map_err(PyErr::from).or_raise(py)?.into_any();
+    let value = object::wide_unsigned(py, value)?;
     let safety = decoder.classes.uuid_unknown_safety.bind(py).clone();
     decoder.classes.uuid.make(py, [value, safety], true)
 }
@@ -79,8 +80,7 @@ pub fn encode<'py>(
         .map_or_else(|| value.getattr(name!(py, "subtype")), Ok);
     let subtype: i64 = subtype.and_then(|subtype| subtype.extract()).or_raise(py)?;
     if !object::is_bytes(value) {
-        pyo3::exceptions::PyTypeError::new_err("binary data must be bytes").restore(py);
-        return Err(Raised);
+        return Err(type_error(py, "binary data must be bytes"));
     }
     let subtype = u8::try_from(subtype).map_err(PyErr::from).or_raise(py)?;
     write(encoder, subtype, object::bytes_value(value))
@@ -97,13 +97,12 @@ pub fn encode_bytes<'py>(
 fn write(encoder: &mut Encoder<'_, '_>, subtype: u8, contents: &[u8]) -> Result<(), Raised> {
     let extra = if subtype == OLD_BINARY { 4 } else { 0 };
     let length = i32::try_from(contents.len() + extra).map_err(|_| too_long(encoder.py))?;
-    encoder.write(0x05, &length.to_le_bytes());
-    encoder.out.push(subtype);
+    encoder.write(0x05, &length.to_le_bytes())?;
+    encoder.append(&[subtype])?;
     if subtype == OLD_BINARY {
-        encoder.out.extend_from_slice(&(length - 4).to_le_bytes());
+        encoder.append(&(length - 4).to_le_bytes())?;
     }
-    encoder.out.extend_from_slice(contents);
-    Ok(())
+    encoder.append(contents)
 }
 
 pub fn encode_uuid<'py>(
@@ -116,12 +115,11 @@ pub fn encode_uuid<'py>(
         STANDARD => STANDARD,
         PYTHON_LEGACY | JAVA_LEGACY | CSHARP_LEGACY => OLD_UUID,
         _ => {
-            PyValueError::new_err(
+            return Err(value_error(
+                py,
                 "cannot encode a native UUID while uuid_representation is UNSPECIFIED: \
                  choose another representation, or wrap the value with bson.Binary.from_uuid",
-            )
-            .restore(py);
-            return Err(Raised);
+            ));
         }
     };
     let integer =

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use super::text;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
-use crate::codec::errors::{Made, OrRaise, Raised, invalid_bson};
+use crate::codec::errors::{Made, OrRaise, Raised, invalid_bson, type_error};
 use crate::codec::object;
 use crate::py::once::name;
 
@@ -48,15 +48,14 @@ pub fn encode<'py>(
         .map_or_else(|| value.getattr(name!(py, "scope")), Ok)
         .or_raise(py)?;
     if !object::is_text(value) {
-        pyo3::exceptions::PyTypeError::new_err("code must be a string").restore(py);
-        return Err(Raised);
+        return Err(type_error(py, "code must be a string"));
     }
     if scope.is_none() {
-        encoder.write(0x0D, &[]);
+        encoder.write(0x0D, &[])?;
         return encoder.string(value);
     }
-    encoder.write(0x0F, &[]);
-    let start = encoder.begin();
+    encoder.write(0x0F, &[])?;
+    let start = encoder.begin()?;
     encoder.string(value)?;
     encoder.mapping_unchecked(&scope)?;
     encoder.finish_at(start)

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use crate::codec::classes::{self, Fields};
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
-use crate::codec::errors::{Made, OrRaise, Raised, as_invalid_bson, invalid_bson};
+use crate::codec::errors::{Made, OrRaise, Raised, as_invalid_bson, invalid_bson, type_error};
 use crate::codec::object;
 use crate::codec::settings::{DatetimeConversion, TimeZone};
 use crate::py::once::name;
@@ -93,8 +93,7 @@ pub fn encode_exact<'py>(
     if !known {
         return encode(encoder, value);
     }
-    encoder.write(0x09, &millis_of(fields).to_le_bytes());
-    Ok(())
+    encoder.write(0x09, &millis_of(fields).to_le_bytes())
 }
 
 pub fn encode<'py>(
@@ -105,12 +104,9 @@ pub fn encode<'py>(
     let offset = value.call_method0(name!(py, "utcoffset")).or_raise(py)?;
     let in_utc = if offset.is_none() { value.clone() } else { value.sub(offset).or_raise(py)? };
     if !classes::is_datetime(&in_utc) {
-        pyo3::exceptions::PyTypeError::new_err("a datetime minus its offset must be a datetime")
-            .restore(py);
-        return Err(Raised);
+        return Err(type_error(py, "a datetime minus its offset must be a datetime"));
     }
-    encoder.write(0x09, &millis_of(classes::fields_of(&in_utc).0).to_le_bytes());
-    Ok(())
+    encoder.write(0x09, &millis_of(classes::fields_of(&in_utc).0).to_le_bytes())
 }
 
 /// A `DatetimeMS`.
@@ -125,8 +121,7 @@ pub fn encode_milliseconds<'py>(
         .slot(value, 0)
         .map_or_else(|| py.get_type::<pyo3::types::PyInt>().call1((value,)), Ok);
     let millis: i64 = millis.and_then(|millis| millis.extract()).or_raise(py)?;
-    encoder.write(0x09, &millis.to_le_bytes());
-    Ok(())
+    encoder.write(0x09, &millis.to_le_bytes())
 }
 
 // The day count of a civil date and back, with years that begin in March so that the leap day comes last and

@@ -69,9 +69,10 @@ fn convert<'py>(
 
 /// A DBRef keeps its further fields in a dict, whatever the document class.
 fn plain_dict<'py>(document: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let fields = PyDict::new(document.py());
-    fields.call_method1("update", (document,))?;
-    Ok(fields.into_any())
+    let py = document.py();
+    let fields = object::dict(py).map_err(|raised| raised.into_error(py))?;
+    fields.call_method1(name!(py, "update"), (document,))?;
+    Ok(fields)
 }
 
 pub fn decode_pointer<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
@@ -96,6 +97,6 @@ pub fn encode<'py>(
         return encoder.db_ref(&collection, &id, &database);
     }
     let document = value.call_method0(name!(py, "as_doc")).or_raise(py)?;
-    encoder.write(0x03, &[]);
+    encoder.write(0x03, &[])?;
     encoder.mapping_unchecked(&document)
 }

@@ -25,8 +25,7 @@ pub fn encode_exact<'py>(
 ) -> Result<(), Raised> {
     match encoder.classes.object_id.slot(value, 0) {
         Some(id) if object::is_exact_bytes(&id) && object::bytes_value(&id).len() == 12 => {
-            encoder.write(0x07, object::bytes_value(&id));
-            Ok(())
+            encoder.write(0x07, object::bytes_value(&id))
         }
         _ => encode(encoder, value),
     }
@@ -44,6 +43,5 @@ pub fn encode<'py>(
     if id.len() != 12 {
         return Err(invalid_document(py, "an ObjectId has 12 bytes"));
     }
-    encoder.write(0x07, id);
-    Ok(())
+    encoder.write(0x07, id)
 }

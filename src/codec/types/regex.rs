@@ -44,13 +44,13 @@ pub fn encode<'py>(
     let flags = slot(1).map_or_else(|| value.getattr(name!(py, "flags")), Ok);
     let flags: i64 = flags.and_then(|flags| flags.extract()).or_raise(py)?;
     let pattern = slot(0).map_or_else(|| value.getattr(name!(py, "pattern")), Ok).or_raise(py)?;
-    encoder.write(0x0B, &[]);
+    encoder.write(0x0B, &[])?;
     let start = encoder.out.len();
     if object::is_text(&pattern) {
         text::append(&pattern, encoder.out)?;
     } else {
         let bytes: &[u8] = pattern.extract().map_err(PyErr::from).or_raise(py)?;
-        encoder.out.extend_from_slice(bytes);
+        encoder.append(bytes)?;
     }
     let written = &encoder.out[start..];
     if written.contains(&0) {
@@ -63,12 +63,11 @@ pub fn encode<'py>(
             "a regular expression must be valid UTF-8",
         ));
     }
-    encoder.out.push(0);
-    encoder
-        .out
-        .extend(FLAGS.iter().filter(|(_, flag)| flags & flag != 0).map(|(letter, _)| letter));
-    encoder.out.push(0);
-    Ok(())
+    encoder.append(&[0])?;
+    for (letter, _) in FLAGS.iter().filter(|(_, flag)| flags & flag != 0) {
+        encoder.append(&[*letter])?;
+    }
+    encoder.append(&[0])
 }
 
 /// BSON's letters, in the alphabetical order it asks for, and Python's flags.

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use crate::codec::buffer;
 use crate::codec::decode::Decoder;
-use crate::codec::errors::{Made, OrRaise, Raised, as_invalid_bson, invalid_bson};
+use crate::codec::errors::{Made, Raised, as_invalid_bson, invalid_bson};
 use crate::codec::object::{self, Characters};
 
 /// A BSON string: length, bytes, NUL.
@@ -53,23 +53,22 @@ fn make_wide<'py>(py: Python<'py>, bytes: &[u8], errors: Option<&CStr>) -> Made<
 /// Append a string as UTF-8. Nothing is kept in the string object, as `PyUnicode_AsUTF8` would.
 #[inline]
 pub fn append(text: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), Raised> {
+    let py = text.py();
     match object::characters_of(text) {
-        Characters::Ascii(bytes) => buffer::append(out, bytes),
+        Characters::Ascii(bytes) => return buffer::append(py, out, bytes),
         Characters::Latin1(bytes) => {
             for &byte in bytes {
-                push(out, byte.into());
+                push(py, out, byte.into())?;
             }
         }
         Characters::Wide(units) => {
             for &unit in units {
-                char::from_u32(unit.into())
-                    .map(|c| push(out, c))
-                    .ok_or_else(|| lone_surrogate(text))?;
+                push(py, out, char::from_u32(unit.into()).ok_or_else(|| lone_surrogate(text))?)?;
             }
         }
         Characters::Full(units) => {
             for &unit in units {
-                char::from_u32(unit).map(|c| push(out, c)).ok_or_else(|| lone_surrogate(text))?;
+                push(py, out, char::from_u32(unit).ok_or_else(|| lone_surrogate(text))?)?;
             }
         }
     }
@@ -77,16 +76,15 @@ pub fn append(text: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), Raised> 
 }
 
 #[inline]
-fn push(out: &mut Vec<u8>, c: char) {
-    buffer::append(out, c.encode_utf8(&mut [0; 4]).as_bytes());
+fn push(py: Python<'_>, out: &mut Vec<u8>, c: char) -> Result<(), Raised> {
+    buffer::append(py, out, c.encode_utf8(&mut [0; 4]).as_bytes())
 }
 
 /// Python's own UnicodeEncodeError.
 #[cold]
 fn lone_surrogate(text: &Bound<'_, PyAny>) -> Raised {
-    let py = text.py();
-    match text.call_method1("encode", ("utf-8",)).or_raise(py) {
+    match object::encode_utf8(text) {
         Err(raised) => raised,
-        Ok(_) => invalid_bson(py, "a string cannot be encoded as UTF-8"),
+        Ok(_) => invalid_bson(text.py(), "a string cannot be encoded as UTF-8"),
     }
 }
