@@ -1,7 +1,7 @@
 //! Python to BSON: documents, arrays and the choice by type. Common types are told by their exact class; all
 //! others take the way PyMongo goes: the type marker, then base classes, then the user's type codecs.
 
-use pyo3::exceptions::{PyException, PyTypeError};
+use pyo3::exceptions::{PyException, PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -9,7 +9,7 @@ use super::buffer;
 use super::classes::{self, Classes};
 use super::errors::{
     Nested, OrRaise, Raised, integer_too_big, invalid_document, raise_invalid_document, raise_with,
-    too_big, too_long, with_document,
+    too_big, too_long, type_error, with_document,
 };
 use super::object::{self, Characters};
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
@@ -485,18 +485,25 @@ impl Counter {
 fn type_marker(value: &Bound<'_, PyAny>) -> Result<Option<i64>, Raised> {
     let py = value.py();
     let marker = match value.getattr_opt(name!(py, "_type_marker")) {
-        // An attribute whose lookup fails counted as missing before 3.13 brought an API that tells the two apart.
-        Err(_) if py.version_info() < (3, 13) => None,
+        // An attribute whose look-up fails counts as missing before 3.13, which brought an API that tells the
+        // two apart.
+        Err(error) if py.version_info() < (3, 13) && error.is_instance_of::<PyException>(py) => {
+            None
+        }
         marker => marker.or_raise(py)?,
     };
     Ok(marker.filter(object::is_exact_integer).and_then(|marker| object::integer_value(&marker)))
 }
 
-/// A mapping that names a key it has no value for: a KeyError, whatever its own error was.
+/// A mapping that names a key it has no value for: a KeyError, whatever its own error was (but not for Ctrl-C).
 #[cold]
 fn lost(key: &Bound<'_, PyAny>, error: PyErr) -> Raised {
     let py = key.py();
-    let lost = pyo3::exceptions::PyKeyError::new_err((key.clone().unbind(),));
+    if !error.is_instance_of::<PyException>(py) {
+        error.restore(py);
+        return Raised;
+    }
+    let lost = PyKeyError::new_err((key.clone().unbind(),));
     lost.set_cause(py, Some(error));
     lost.restore(py);
     Raised
@@ -504,8 +511,13 @@ fn lost(key: &Bound<'_, PyAny>, error: PyErr) -> Raised {
 
 #[cold]
 fn not_a_mapping(document: &Bound<'_, PyAny>) -> Raised {
-    let told = object::text_and_repr(c"expected a mapping to encode, got: ", document);
-    raise_with(document.py().get_type::<PyTypeError>().as_any(), told)
+    match object::text_and_repr(c"expected a mapping to encode, got: ", document) {
+        Ok(told) => raise_with(document.py().get_type::<PyTypeError>().as_any(), Ok(told)),
+        Err(raised) => {
+            drop(raised.into_error(document.py())); // what repr() dislikes is less to the point
+            type_error(document.py(), "expected a mapping to encode")
+        }
+    }
 }
 
 #[cold]

@@ -1,9 +1,10 @@
-"""Makes BSON bytes that may be anything from correct to hopeless: damaged documents, and documents put
-together from plausible pieces whose lengths lie now and then."""
+"""Makes BSON bytes, from correct to hopeless: damaged documents, and documents put together from
+plausible pieces whose lengths lie now and then."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
 from tests.property.choices import Choices
 
@@ -41,6 +42,11 @@ class ByteMaker(Choices):
     def soup(self, depth: int = 0) -> bytes:
         """A document of any elements, each of which may be wrong in itself."""
         return self.framed(b"".join(self.several(4, lambda: self.element(depth))))
+
+    def array(self, kind: bytes, values: Iterable[bytes]) -> bytes:
+        """A document that holds an array of one type."""
+        elements = b"".join(kind + b"%d\0" % n + value for n, value in enumerate(values))
+        return close(b"1234" + b"\x04v\0" + close(b"1234" + elements + b"\0") + b"\0")
 
     def framed(self, elements: bytes) -> bytes:
         end = self.pick((b"", b"\1", b"\0\0")) if self.rarely(32) else b"\0"
@@ -95,9 +101,7 @@ class ByteMaker(Choices):
     def milliseconds(self) -> int:
         if self.below(2):
             return self.number(8, signed=True) >> self.below(64)
-        day = 86_400_000
-        edge = self.pick((-62_135_596_800_000, 253_402_300_799_999, 0, -(2**63) + day, 2**63 - 1 - day))
-        return edge + self.number(4, signed=True) % (2 * day) - day
+        return self.pick(EDGES) + self.number(4, signed=True) % (2 * DAY) - DAY
 
 
 def close(data: bytes) -> bytes:
@@ -110,6 +114,9 @@ TYPES = (
     *(0x10, 0x02, 0x03, 0x04, 0x01, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x0E),
     *(0x0F, 0x11, 0x12, 0x13, 0x7F, 0xFF, 0x03, 0x04, 0x02, 0x05, 0x09, 0x00, 0x14, 0x80),
 )
+DAY = 86_400_000
+# The first and the last date of Python's calendar, 1970, and the ends of the 64 bits.
+EDGES = (-62_135_596_800_000, 253_402_300_799_999, 0, DAY - 2**63, 2**63 - DAY - 1)
 SIZES = {0x10: 4, 0x01: 8, 0x07: 12, 0x11: 8, 0x12: 8, 0x13: 16}
 NAMES = (
     *(b"a", b"b", b"c", b"", b"0", b"_id", b"$ref", b"$id", b"$db", b"$ref", b"$id", b"\xc3\xa9"),

@@ -1,7 +1,7 @@
-"""Bytes as a source of choices. One draw of bytes makes a whole document: hypothesis stays fast enough for
-tens of thousands of examples, and by shrinking the bytes it shrinks what they make.
+"""Bytes as a source of choices. One draw of bytes makes a whole document: hypothesis stays fast
+enough for tens of thousands of examples, and by shrinking the bytes it shrinks what they make.
 
-When the bytes are used up every choice is the first one, so makers put the simplest alternative first."""
+When the bytes are used up every choice is the first one: makers put the simplest one there."""
 
 from __future__ import annotations
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import collections
 import datetime
 import decimal
-import zoneinfo
 from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions, TypeDecoder, TypeEncoder, TypeRegistry
 from bson.raw_bson import RawBSONDocument
 from bson.son import SON
-
 from tests.parity.sample_options import Money, MoneyCodec, fallback
-from tests.parity.sample_values import UTC, AnyMutableMapping, Fields
+from tests.parity.sample_values import AnyMutableMapping, Fields
 from tests.property.choices import Choices
-from tests.property.python_values import Zone, fixed
+from tests.property.zones import DECODING_ZONES
 
 
 def codec_options(choices: Choices) -> CodecOptions[Any]:
@@ -26,7 +24,7 @@ def codec_options(choices: Choices) -> CodecOptions[Any]:
         tz_aware=aware,
         uuid_representation=choices.pick((0, 3, 4, 5, 6)),
         unicode_decode_error_handler=choices.pick(UNICODE_HANDLERS),
-        tzinfo=choices.pick(ZONES) if aware else None,
+        tzinfo=choices.pick(DECODING_ZONES) if aware else None,
         type_registry=choices.pick(REGISTRIES),
         datetime_conversion=choices.pick((1, 2, 3, 4)),
     )
@@ -56,20 +54,6 @@ DOCUMENT_CLASSES: tuple[Any, ...] = (
 UNICODE_HANDLERS = (
     *("strict",) * 3,
     *("replace", "ignore", "surrogateescape", "backslashreplace", "surrogatepass", "no handler"),
-)
-ZONES: tuple[Any, ...] = (
-    None,
-    None,
-    UTC,
-    bson.utc,
-    zoneinfo.ZoneInfo("Europe/Paris"),
-    zoneinfo.ZoneInfo("Asia/Kathmandu"),
-    fixed(hours=-12),
-    fixed(hours=14),
-    fixed(seconds=-1),
-    Zone(None),
-    Zone("error"),
-    Zone("no timedelta"),
 )
 
 
@@ -115,7 +99,9 @@ REGISTRIES = (
         ]
     ),
     TypeRegistry([decoder(of, mark) for of in (str, bson.Int64, bson.DBRef, datetime.datetime)]),
-    TypeRegistry([decoder(of, mark) for of in (dict, list, int, bytes, type(None), RawBSONDocument)]),
+    TypeRegistry(
+        [decoder(of, mark) for of in (dict, list, int, bytes, type(None), RawBSONDocument)]
+    ),
     TypeRegistry([decoder(str, refuse_some), decoder(dict, refuse_some)]),
     TypeRegistry([decoder(float, refuse), decoder(bson.Binary, refuse)]),
     TypeRegistry([decoder(bson.Code, mark), decoder(bson.ObjectId, lambda codec, value: None)]),

@@ -1,4 +1,4 @@
-"""Values that are not meant to be encoded: unknown types, mappings that fail, objects that pretend."""
+"""Values that no encoder should take: unknown types, mappings that fail, objects that pretend."""
 
 from __future__ import annotations
 
@@ -23,7 +23,18 @@ except ImportError:  # tests/parity/test_codec_numpy.py says that it is missing
 class Marked:
     """Carries a type marker of `bson`'s classes and some of their attributes."""
 
-    NAMES = ("subtype", "binary", "pattern", "flags", "scope", "inc", "time", "bid", "raw", "as_doc")
+    NAMES = (
+        "subtype",
+        "binary",
+        "pattern",
+        "flags",
+        "scope",
+        "inc",
+        "time",
+        "bid",
+        "raw",
+        "as_doc",
+    )
 
     def __init__(self, marker: Any, attributes: dict[str, Any]) -> None:
         self._type_marker = marker
