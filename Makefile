@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 COUNT ?= 20
+EXAMPLES ?= 50000
 SECONDS_PER_TARGET ?= 60
 export FERROMONGO_SPECS ?= $(abspath ../shared/specs)
 
@@ -13,7 +14,7 @@ export PYO3_PYTHON := $(BIN)/python
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
   $(shell find src python -type f -not -name '*.pyc' -not -name '*.so')
 
-.PHONY: help venv build develop demo test test-rust test-python format lint bench soak fuzz all clean
+.PHONY: help venv build develop demo test test-rust test-python format lint bench soak fuzz differential all clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -77,6 +78,9 @@ fuzz:  ## Fuzz each target for SECONDS_PER_TARGET (needs cargo-fuzz and a nightl
 	@for target in $$(cargo +nightly fuzz list); do \
 	  cargo +nightly fuzz run $$target -- -max_total_time=$(SECONDS_PER_TARGET) || exit 1; \
 	done
+
+differential: build  ## Compare the codec with bson on EXAMPLES examples of each property (50000)
+	FERROMONGO_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --timeout 0 --durations 20 tests/property
 
 all: lint test  ## What CI runs
 

@@ -2,21 +2,15 @@
 
 use pyo3::prelude::*;
 
-use super::encode::encode_document;
 use super::errors::Raised;
 use super::object;
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
 use crate::py::imports;
 use crate::py::once::name;
 
-/// Append `document` with its `_id` first, and answer the `_id`. A mapping without one gets a new ObjectId set
-/// into it: the caller's object changes, as PyMongo's users expect. Raw documents go out as they are, and their
-/// id is None.
-pub fn encode_for_insert(
-    document: &Bound<'_, PyAny>,
-    settings: &CodecSettings,
-    out: &mut Vec<u8>,
-) -> PyResult<Py<PyAny>> {
+/// The document's `_id`. A mapping without one gets a new ObjectId set into it: the caller's object changes, as
+/// PyMongo's users expect. Raw documents stay as they are, and their id is None.
+pub fn ensure_id(document: &Bound<'_, PyAny>, settings: &CodecSettings) -> PyResult<Py<PyAny>> {
     let py = document.py();
     let key = settings.classes.key_id.bind(py);
     let id = if object::is_exact_dict(document) {
@@ -33,7 +27,6 @@ pub fn encode_for_insert(
     } else {
         new_id(document)?
     };
-    encode_document(document, settings, false, out)?;
     Ok(id.unbind())
 }
 

@@ -16,5 +16,5 @@ mod types;
 pub use batch::{decode_array_of_documents, decode_next_in_array};
 pub use decode::decode_document;
 pub use encode::{encode_document, encode_to_bytes};
-pub use insert::encode_for_insert;
+pub use insert::ensure_id;
 pub use settings::CodecSettings;
