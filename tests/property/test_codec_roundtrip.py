@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 from typing import Any
 
-from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from bson.son import SON
@@ -17,10 +16,7 @@ from tests.property.python_values import ValueMaker
 
 from ferromongo import _core
 
-OPTIONS: CodecOptions[Any] = CodecOptions(
-    uuid_representation=UuidRepresentation.STANDARD,
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-)
+OPTIONS: CodecOptions[Any] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 CLASSES = (dict, SON, collections.OrderedDict, AnyMutableMapping)
 
 
