@@ -107,7 +107,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
         }
         for key in document.try_iter().or_raise(self.py)? {
             let key = key.or_raise(self.py)?;
-            let value = document.get_item(&key).or_else(|error| Err(lost(&key, error)))?;
+            let value = document.get_item(&key).map_err(|error| lost(&key, error))?;
             self.member(document, &key, &value, top_level)?;
         }
         self.finish(start)
