@@ -56,6 +56,7 @@ imports! {
     MAPPING = "collections.abc" "Mapping";
 
     PATTERN = "re" "Pattern";
+    URANDOM = "os" "urandom";
 
     SAFE_UUID = "uuid" "SafeUUID";
     UUID = "uuid" "UUID";

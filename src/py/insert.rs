@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::object_ids;
 use super::once::name;
 use super::pending::{Step, task};
 use super::scope::{decode_reply, run_owned};
@@ -97,7 +98,8 @@ impl Insertion {
         let mut count = 0;
         while let Ok(document) = documents.get_item(self.sent + count) {
             let start = bytes.len();
-            let id = codec::encode_for_insert(&document, &self.codec, &mut bytes)?;
+            let id =
+                codec::encode_for_insert(&document, &self.codec, object_ids::generate, &mut bytes)?;
             let size = bytes.len() - start;
             if size > limits.document_bytes {
                 let text = format!(

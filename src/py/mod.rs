@@ -9,6 +9,7 @@ mod errors;
 pub mod imports;
 mod insert;
 mod loop_driver;
+mod object_ids;
 pub mod once;
 mod options;
 mod pending;
