@@ -5,7 +5,8 @@ use pyo3::prelude::*;
 use super::encode::encode_document;
 use super::errors::Raised;
 use super::object;
-use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
+use super::raw::is_raw;
+use super::settings::CodecSettings;
 use crate::py::imports;
 use crate::py::once::name;
 
@@ -41,11 +42,4 @@ fn new_id<'py>(document: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let id = imports::OBJECT_ID.get(document.py())?.call0()?;
     document.set_item(name!(document.py(), "_id"), &id)?;
     Ok(id)
-}
-
-fn is_raw(document: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let marker = document.getattr_opt(name!(document.py(), "_type_marker"))?;
-    Ok(marker.is_some_and(|marker| {
-        marker.extract::<i64>().is_ok_and(|marker| marker == RAW_DOCUMENT_MARKER)
-    }))
 }

@@ -1,4 +1,4 @@
-//! `ferromongo._core.encode` and `decode`: the codec as plain functions, behind `ferromongo.bson`.
+//! `ferromongo._core.encode`, `decode` and `decode_all`: the codec as plain functions, behind `ferromongo.bson`.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 
 use crate::codec::{self, CodecSettings};
 use crate::py::imports;
@@ -14,13 +14,16 @@ use crate::py::imports;
 #[pyfunction]
 pub fn encode<'py>(
     document: &Bound<'py, PyAny>,
-    check_keys: bool,
+    check_keys: u8, // as PyMongo has it: a bool is an int, and others count too
     codec_options: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let py = document.py();
     let settings = settings_of(codec_options)?;
+    if let Some(bytes) = codec::encoded_already(document)? {
+        return Ok(bytes);
+    }
     let mut out = take_scratch();
-    let encoded = codec::encode_document(document, &settings, check_keys, &mut out)
+    let encoded = codec::encode_document(document, &settings, check_keys != 0, &mut out)
         .map(|()| PyBytes::new(py, &out));
     give_back_scratch(out);
     encoded
@@ -31,14 +34,15 @@ pub fn decode<'py>(
     data: &Bound<'py, PyAny>,
     codec_options: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = data.py();
-    let settings = settings_of(codec_options)?;
-    if let Ok(bytes) = data.cast::<PyBytes>() {
-        return codec::decode_document(py, bytes.as_bytes(), &settings);
-    }
-    // Any other buffer may change while Python code runs (a document class, a type codec): decode a copy.
-    let copy = pyo3::buffer::PyBuffer::<u8>::get(data)?.to_vec(py)?;
-    codec::decode_document(py, &copy, &settings)
+    codec::decode_one(data, &*settings_of(codec_options)?)
+}
+
+#[pyfunction]
+pub fn decode_all<'py>(
+    data: &Bound<'py, PyAny>,
+    codec_options: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyList>> {
+    codec::decode_sequence(data, &*settings_of(codec_options)?)
 }
 
 /// Callers pass the same few options objects again and again: the last one's settings are kept.
