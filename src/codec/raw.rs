@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMemoryView, PySlice};
+use pyo3::types::PyBytes;
 
 use super::errors::{Made, OrRaise};
 use super::object;
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
-use super::view::as_bytes;
+use super::view::{self, as_bytes};
 use crate::py::once::name;
 
 pub fn is_raw(document: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -46,8 +46,7 @@ pub fn contents<'py>(data: &Bound<'py, PyBytes>, place: Range<usize>, may_view: 
     if !may_view || place.len() < WORTH_A_VIEW {
         return object::bytes(py, &bytes[place]);
     }
-    let slice = PySlice::new(py, place.start as isize, place.end as isize, 1);
-    PyMemoryView::from(data.as_any()).and_then(|view| view.get_item(slice)).or_raise(py)
+    view::of_part(data, place)
 }
 
 /// PyMongo's limit: `RawBSONDocument.raw` is a memoryview from here on.
