@@ -443,11 +443,11 @@ def test_iterators_wait_to_be_asked(module: Any) -> None:
     assert list(broken) == []
 
 
-def test_the_bytes_may_be_many_and_the_reader_stop_early() -> None:
+def test_no_buffer_is_held_between_documents() -> None:
     data = bytearray(MANY)
     documents = ferromongo.bson.decode_iter(data)  # type: ignore[arg-type]
     next(documents)
-    data.extend(b"x")  # no buffer is held between documents
+    data.extend(b"x")  # refused while somebody holds the buffer
     assert next(documents) == {}
 
 
