@@ -26,13 +26,19 @@ pub fn encoded_already<'py>(document: &Bound<'py, PyAny>) -> PyResult<Option<Bou
     as_bytes(&document.getattr(name!(document.py(), "raw"))?).map(Some)
 }
 
-/// A new document of the raw class, around `contents`.
+/// A new document of the raw class, around `contents`, which are known to be one document: all that PyMongo's own
+/// constructor looks at. A subclass's is called.
 pub fn raw_document<'py>(
     class: &Py<PyAny>,
     contents: &Bound<'py, PyAny>,
     settings: &CodecSettings,
 ) -> Made<'py> {
     let py = contents.py();
+    let pymongos = &settings.classes.raw_document;
+    if class.is(&pymongos.class) {
+        let options = settings.options.bind(py).clone();
+        return pymongos.make(py, [contents.clone(), options, object::none(py)], false);
+    }
     class.bind(py).call1((contents, &settings.options)).or_raise(py)
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import array
 import collections
+import copy
 import ctypes
 import datetime
 import functools
@@ -14,6 +15,7 @@ import inspect
 import io
 import itertools
 import mmap
+import pickle
 import struct
 import sys
 import tracemalloc
@@ -344,6 +346,20 @@ def test_a_raw_document_keeps_its_bytes_object(data: bytes) -> None:
         [document] = module.decode_all(data, DEFAULT_RAW_BSON_OPTIONS)
         assert document.raw is data
     assert ferromongo.bson.encode({"in": document}) == bson.encode({"in": document})
+
+
+@pytest.mark.parametrize("document_class", [RawBSONDocument, RawSubclass])
+def test_raw_documents_are_like_those_made_by_their_constructor(document_class: Any) -> None:
+    options: CodecOptions[Any] = CodecOptions(document_class=document_class, tz_aware=True)
+    made, usual = ferromongo.bson.decode(ONE, options), document_class(ONE, options)
+    assert made == usual
+    assert repr(made) == repr(usual)
+    for twin in (copy.deepcopy(made), pickle.loads(pickle.dumps(made)), made):
+        assert shape(twin) == shape(usual)
+        assert dict(twin) == dict(usual)
+        assert twin["when"].tzinfo is not None
+        assert type(twin["inside"]) is document_class
+    assert gc.is_tracked(made) == gc.is_tracked(usual)
 
 
 @pytest.mark.parametrize(
