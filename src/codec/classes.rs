@@ -22,6 +22,8 @@ pub struct Classes {
     pub uuid: SlotClass<2>,
     /// collection, id, database, further fields
     pub db_ref: SlotClass<4>,
+    /// contents, codec options, what was decoded so far
+    pub raw_document: SlotClass<3>,
     pub int64: Int64Class,
     pub binary: ValueSubclass,
     pub code: ValueSubclass,
@@ -57,6 +59,15 @@ impl Classes {
                     py,
                     &imports::DB_REF,
                     ["_DBRef__collection", "_DBRef__id", "_DBRef__database", "_DBRef__kwargs"],
+                )?,
+                raw_document: SlotClass::new(
+                    py,
+                    &imports::RAW_DOCUMENT,
+                    [
+                        "_RawBSONDocument__raw",
+                        "_RawBSONDocument__codec_options",
+                        "_RawBSONDocument__inflated_doc",
+                    ],
                 )?,
                 int64: Int64Class::new(py)?,
                 binary: ValueSubclass::new(py, &imports::BINARY, "_Binary__subtype")?,

@@ -5,7 +5,8 @@ use pyo3::prelude::*;
 use super::encode::encode_document;
 use super::errors::Raised;
 use super::object;
-use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
+use super::raw::is_raw;
+use super::settings::CodecSettings;
 use super::types::object_id;
 use crate::py::once::name;
 
@@ -45,11 +46,4 @@ pub fn encode_for_insert(
     };
     encode_document(document, settings, false, out)?;
     Ok(id.unbind())
-}
-
-fn is_raw(document: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let marker = document.getattr_opt(name!(document.py(), "_type_marker"))?;
-    Ok(marker.is_some_and(|marker| {
-        marker.extract::<i64>().is_ok_and(|marker| marker == RAW_DOCUMENT_MARKER)
-    }))
 }

@@ -4,9 +4,10 @@ use std::ffi::{CStr, CString};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
 use super::classes::Classes;
+use crate::py::once::name;
 
 /// Immutable, built once per scope.
 pub struct CodecSettings {
@@ -51,19 +52,25 @@ impl CodecSettings {
     pub fn from_python(options: &Bound<'_, PyAny>) -> PyResult<CodecSettings> {
         let py = options.py();
         let classes = Classes::get(py)?;
-        let registry = options.getattr("type_registry")?;
-        let codecs = |attribute: &str| -> PyResult<Option<Py<PyDict>>> {
+        let registry = options.getattr(name!(py, "type_registry"))?;
+        let codecs = |attribute: &Bound<'_, PyString>| -> PyResult<Option<Py<PyDict>>> {
             let map = registry.getattr(attribute)?.cast_into::<PyDict>()?;
             Ok((!map.is_empty()).then(|| map.unbind()))
         };
-        let errors: String = options.getattr("unicode_decode_error_handler")?.extract()?;
-        let fallback_encoder = registry.getattr("_fallback_encoder")?;
+        let errors: String =
+            options.getattr(name!(py, "unicode_decode_error_handler"))?.extract()?;
+        let fallback_encoder = registry.getattr(name!(py, "_fallback_encoder"))?;
         Ok(CodecSettings {
             classes,
             options: options.clone().unbind(),
-            document_class: DocumentClass::from_python(&options.getattr("document_class")?)?,
+            document_class: DocumentClass::from_python(
+                &options.getattr(name!(py, "document_class"))?,
+            )?,
             time_zone: TimeZone::from_python(options, classes)?,
-            datetime_conversion: match options.getattr("datetime_conversion")?.extract::<i64>()? {
+            datetime_conversion: match options
+                .getattr(name!(py, "datetime_conversion"))?
+                .extract::<i64>()?
+            {
                 1 => DatetimeConversion::Datetime,
                 2 => DatetimeConversion::Clamp,
                 3 => DatetimeConversion::Milliseconds,
@@ -74,10 +81,10 @@ impl CodecSettings {
                     )));
                 }
             },
-            uuid_representation: options.getattr("uuid_representation")?.extract()?,
+            uuid_representation: options.getattr(name!(py, "uuid_representation"))?.extract()?,
             unicode_errors: if errors == "strict" { None } else { Some(CString::new(errors)?) },
-            encoders: codecs("_encoder_map")?,
-            decoders: codecs("_decoder_map")?,
+            encoders: codecs(name!(py, "_encoder_map"))?,
+            decoders: codecs(name!(py, "_decoder_map"))?,
             fallback_encoder: (!fallback_encoder.is_none()).then(|| fallback_encoder.unbind()),
         })
     }
@@ -103,12 +110,13 @@ impl DocumentClass {
     fn from_python(class: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = class.py();
         // `dict[str, Any]` makes plain dicts too.
-        let origin = class.getattr_opt("__origin__")?;
+        let origin = class.getattr_opt(name!(py, "__origin__"))?;
         if origin.as_ref().unwrap_or(class).is(py.get_type::<PyDict>()) {
             return Ok(DocumentClass::Dict);
         }
-        let marker =
-            class.getattr_opt("_type_marker")?.and_then(|marker| marker.extract::<i64>().ok());
+        let marker = class
+            .getattr_opt(name!(py, "_type_marker"))?
+            .and_then(|marker| marker.extract::<i64>().ok());
         Ok(match marker {
             Some(RAW_DOCUMENT_MARKER) => DocumentClass::Raw(class.clone().unbind()),
             _ => DocumentClass::Mapping(class.clone().unbind()),
@@ -118,12 +126,13 @@ impl DocumentClass {
 
 impl TimeZone {
     fn from_python(options: &Bound<'_, PyAny>, classes: &Classes) -> PyResult<Self> {
-        if !options.getattr("tz_aware")?.is_truthy()? {
+        let py = options.py();
+        if !options.getattr(name!(py, "tz_aware"))?.is_truthy()? {
             return Ok(TimeZone::Naive);
         }
-        let zone = options.getattr("tzinfo")?;
+        let zone = options.getattr(name!(py, "tzinfo"))?;
         Ok(if zone.is_none() {
-            TimeZone::Utc(classes.bson_utc.clone_ref(options.py()))
+            TimeZone::Utc(classes.bson_utc.clone_ref(py))
         } else if zone.is(&classes.bson_utc) || zone.is(&classes.standard_utc) {
             TimeZone::Utc(zone.unbind())
         } else {

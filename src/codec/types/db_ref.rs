@@ -61,7 +61,7 @@ fn convert<'py>(
 /// A DBRef keeps its further fields in a dict, whatever the document class.
 fn plain_dict<'py>(document: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let fields = PyDict::new(document.py());
-    fields.call_method1("update", (document,))?;
+    fields.call_method1(name!(document.py(), "update"), (document,))?;
     Ok(fields.into_any())
 }
 
