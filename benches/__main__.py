@@ -80,7 +80,8 @@ def run_one(options, workload, group, uri, database):
 def publish(found, settings, options):
     print(f"Server {settings['server']}, {settings['data']}, {options.rounds} rounds.", end=" ")
     print("A ratio is the median of the rounds' ratios; above 1x the reference is better.\n")
-    print(*report.doubts(settings), end="")
+    for doubt in report.doubts(settings):
+        print(doubt, end="\n\n")
     print(report.ratio_table(found), "", report.time_table(found), sep="\n")
     print(*report.notes(found), sep="\n")
     if not options.gate:

@@ -54,7 +54,7 @@ def full(rng):
 
 def large(rng):
     """As many fields as fill 2.5 MB: keys that hardly repeat, strings and numbers."""
-    values = [value for _ in range(47_000) for value in (text(rng, 12), small_int(rng))]
+    values = [value for _ in range(47_000) for value in (text(rng, 12), big_int(rng))]
     return fields(rng, values, key_size=12)
 
 

@@ -43,7 +43,7 @@ def doubts(settings):
     """A paragraph about a busy machine, if it was."""
     load = settings["load_at_start"]
     if load > os.cpu_count() / 2:
-        yield f"The machine was busy (load {load:.1f}): doubt wall ratios.\n\n"
+        yield f"The machine was busy (load {load:.1f}): doubt wall ratios."
 
 
 def notes(results):
