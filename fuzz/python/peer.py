@@ -147,6 +147,12 @@ def theirs(function, *arguments):
         return error
 
 
+def decoded(data, options):
+    """PyMongo's C extension (4.20) reads past the end of some malformed arrays before it refuses
+    them: bytes behind the data keep that from ending the run."""
+    return theirs(bson.decode, memoryview(data + bytes(64))[: len(data)], options)
+
+
 def refused(answer):
     return isinstance(answer, Exception)
 
@@ -180,7 +186,7 @@ def shown(**answers):
 def check_decoded(data, options, ours):
     """Ours is a document equal to PyMongo's, or InvalidBSON where PyMongo refuses too."""
     assert not refused(ours) or type(ours) is InvalidBSON, shown(ours=ours)
-    peers = theirs(bson.decode, data, options)
+    peers = decoded(data, options)
     if not too_deep(len(data), ours, peers):
         same(ours, peers)
 
@@ -191,9 +197,9 @@ def check_batch(array, options, ours):
         assert type(ours) is InvalidBSON, shown(ours=ours)
         return  # also for an array of other things, which PyMongo reads
     wrapped = struct.pack("<i", len(array) + 7) + b"\x04\0" + array + b"\0"
-    peers = theirs(lambda: bson.decode(wrapped, options)[""])
+    peers = decoded(wrapped, options)
     if not too_deep(len(array), peers):
-        same(ours, peers)
+        same(ours, peers if refused(peers) else peers[""])
 
 
 def check_again(data, first, second):
