@@ -40,6 +40,9 @@ impl Classes {
     pub fn get(py: Python<'_>) -> PyResult<&'static Classes> {
         static CLASSES: Once<Classes> = Once::new();
         CLASSES.get_or_try_init(py, || {
+            // pyo3 makes this class when it first fetches an error, and waits for itself for ever if making it
+            // fails: as it does when that error is the recursion limit, met in a deeply nested document.
+            py.get_type::<pyo3::panic::PanicException>();
             Ok(Classes {
                 object_id: SlotClass::new(py, &imports::OBJECT_ID, ["_ObjectId__id"])?,
                 timestamp: SlotClass::new(
