@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 COUNT ?= 20
 EXAMPLES ?= 50000
-SECONDS_PER_TARGET ?= 60
+SECONDS ?= 60
 export FERROMONGO_SPECS ?= $(abspath ../shared/specs)
 
 BIN := $(abspath $(VENV))/bin
@@ -74,10 +74,18 @@ soak: build  ## Repeat the fault tests COUNT times (20)
 	  echo "== round $$round of $(COUNT)"; $(BIN)/pytest -q tests/fault || exit 1; \
 	done
 
-fuzz:  ## Fuzz each target for SECONDS_PER_TARGET (needs cargo-fuzz and a nightly toolchain)
-	@for target in $$(cargo +nightly fuzz list); do \
-	  cargo +nightly fuzz run $$target -- -max_total_time=$(SECONDS_PER_TARGET) || exit 1; \
+fuzz: venv  ## Fuzz TARGETS (all) for SECONDS (60) each; needs cargo-fuzz and a nightly toolchain
+	$(BIN)/python fuzz/seeds.py
+	@for target in $(or $(TARGETS),$$(cargo +nightly fuzz list)); do \
+	  echo "== $$target"; \
+	  $(FUZZ_ENVIRONMENT) cargo +nightly fuzz run $$target $(INPUT) -- \
+	    -max_total_time=$(SECONDS) -detect_leaks=0 || exit 1; \
 	done
+
+# The targets embed Python. It finds the venv through PATH; with the C library's allocator the
+# sanitizer sees where each object ends. What the interpreter keeps until it ends is no leak.
+FUZZ_ENVIRONMENT = PATH="$(BIN):$$PATH" PYTHONMALLOC=malloc \
+  ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16
 
 differential: build  ## Compare the codec with bson on EXAMPLES examples of each property (50000)
 	FERROMONGO_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --timeout 0 --durations 20 tests/property

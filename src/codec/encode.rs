@@ -14,6 +14,7 @@ use super::errors::{
 use super::object::{self, Characters};
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
 use super::types::{binary, code, datetime, db_ref, number, object_id, regex, text};
+use super::view::as_bytes;
 use crate::py::imports;
 use crate::py::once::name;
 
@@ -161,11 +162,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
     /// A `RawBSONDocument`: bytes go in as they are.
     fn raw(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let raw = document.getattr(name!(self.py, "raw")).or_raise(self.py)?;
-        if object::is_bytes(&raw) {
-            return self.append(object::bytes_value(&raw));
-        }
-        let view = pyo3::buffer::PyBuffer::<u8>::get(&raw).or_raise(self.py)?;
-        self.append(&view.to_vec(self.py).or_raise(self.py)?)
+        self.append(as_bytes(&raw).or_raise(self.py)?.as_bytes())
     }
 
     #[inline]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::object_ids;
 use super::once::name;
 use super::pending::{Step, task};
 use super::scope::{decode_reply, run_owned};
@@ -74,7 +75,7 @@ impl Insertion {
             // All of them get one, also those that an error then keeps from being sent.
             self.ids = documents
                 .iter()
-                .map(|document| codec::ensure_id(&document, &self.codec))
+                .map(|document| codec::ensure_id(&document, &self.codec, object_ids::generate))
                 .collect::<PyResult<_>>()?;
         }
         let first = self.sent;

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+use crate::codec::classes::Classes;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::errors::{Made, OrRaise, Raised, invalid_document};
@@ -10,12 +11,12 @@ use crate::py::once::name;
 
 #[inline]
 pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
-    make(decoder, decoder.take(data, at)?)
+    from_bytes(decoder.py, decoder.classes, decoder.take(data, at)?)
 }
 
 #[inline]
-pub fn make<'py>(decoder: &Decoder<'_, 'py>, id: [u8; 12]) -> Made<'py> {
-    decoder.classes.object_id.make(decoder.py, [object::bytes(decoder.py, &id)?], true)
+pub fn from_bytes<'py>(py: Python<'py>, classes: &Classes, id: [u8; 12]) -> Made<'py> {
+    classes.object_id.make(py, [object::bytes(py, &id)?], true)
 }
 
 #[inline]
