@@ -8,6 +8,7 @@ mod cursor;
 mod errors;
 pub mod imports;
 mod insert;
+mod interpreter;
 mod loop_driver;
 pub mod once;
 mod options;
@@ -18,6 +19,7 @@ mod session;
 /// The extension module `ferromongo._core`.
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    interpreter::claim(module.py())?;
     crate::control::prepare();
     loop_driver::prepare(module.py());
     module.add_class::<client::PyClient>()?;
