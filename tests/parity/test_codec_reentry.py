@@ -6,7 +6,6 @@ the garbage collector off only where no such code can run.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import datetime
 import gc
@@ -23,14 +22,11 @@ import pytest
 from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
 from bson.son import SON
 from tests.parity.beside_bson import DEFAULT, decode, encode
+from tests.parity.codec_faults import PLACES, Asked
 from tests.parity.sample_bytes import element
 from tests.parity.sample_values import AUTO, READABLE, AnyMapping
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-
-
-class Asked:
-    """A value that only the fallback encoder can turn into something."""
 
 
 def falling_back(answer: Callable[[Any], Any]) -> CodecOptions[Any]:
@@ -200,19 +196,6 @@ def test_an_overwritten_value_that_decodes_when_it_dies() -> None:
 
 # ---- exceptions go through
 
-PLACES: dict[str, Callable[[Any], Any]] = {
-    "field": lambda value: {"a": 1, "v": value},
-    "id": lambda value: {"_id": value},
-    "document": lambda value: {"a": {"v": value}},
-    "list": lambda value: {"a": [1, value]},
-    "tuple": lambda value: {"a": ((value,),)},
-    "SON": lambda value: SON(a=SON(v=value)),
-    "mapping": lambda value: collections.ChainMap({"a": AnyMapping(v=value)}),
-    "DBRef id": lambda value: {"r": bson.DBRef("c", value)},
-    "DBRef field": lambda value: {"r": bson.DBRef("c", 1, further=value)},
-    "scope": lambda value: {"c": bson.Code("x", {"v": value})},
-}
-
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, ZeroDivisionError])
@@ -286,7 +269,7 @@ def test_what_stops_a_program_goes_through_everywhere(error: type[BaseException]
 
 def large(value: Any) -> bytes:
     """A document over the size from which the collector may be held off."""
-    return bson.encode({"values": [{"v": value, "s": "text" * 10}] * 2000}, codec_options=AUTO)
+    return bson.encode({"values": [{"v": value, "s": "text" * 10}] * 500}, codec_options=AUTO)
 
 
 def test_user_code_sees_the_collector_on() -> None:
@@ -324,7 +307,7 @@ def test_user_code_sees_the_collector_on() -> None:
     ):
         seen.clear()
         decode(data, options)
-        assert len(seen) >= 2000
+        assert len(seen) >= 500
         assert all(seen)
     assert gc.isenabled()
 
@@ -359,7 +342,7 @@ def test_no_collection_while_a_large_document_is_decoded(name: str) -> None:
         sys.setprofile(None)
         gc.set_threshold(*before)
         gc.callbacks.remove(collecting)
-    assert len(found["values"]) == 2000
+    assert len(found["values"]) == 500
     assert {code.co_name for code in calls} <= {"decode", "collecting"}
     assert len(made) <= 2 * 3  # around the call, not one for every fifty objects
 
