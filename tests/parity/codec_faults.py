@@ -64,6 +64,9 @@ class Zone(datetime.tzinfo):
             raise self.offset
         return self.offset
 
+    def dst(self, moment: Any) -> Any:
+        return None
+
 
 BAD_VALUES: dict[str, Any] = {
     "object": object(),
