@@ -124,7 +124,7 @@ pub fn encode_milliseconds<'py>(
         .classes
         .datetime_ms
         .slot(value, 0)
-        .map_or_else(|| value.call_method0(name!(py, "__int__")), Ok);
+        .map_or_else(|| py.get_type::<pyo3::types::PyInt>().call1((value,)), Ok);
     let millis: i64 = millis.and_then(|millis| millis.extract()).or_raise(py)?;
     encoder.write(0x09, &millis.to_le_bytes())
 }

@@ -9,7 +9,8 @@ import bson
 from bson.codec_options import CodecOptions, TypeRegistry
 from bson.son import SON
 from tests.parity.beside_bson import decode, encode
-from tests.parity.codec_faults import BAD_BYTES, BAD_VALUES, Zone
+from tests.parity.codec_faults import BAD_VALUES, Zone
+from tests.parity.sample_bytes import CRAFTED
 from tests.parity.sample_values import AUTO, READABLE
 
 MOST = 5000
@@ -64,7 +65,7 @@ def main() -> None:
             CodecOptions(tzinfo=zone, tz_aware=True),
         ),
         *(lambda value=value: encode({"a": [value]}) for value in BAD_VALUES.values()),
-        *(lambda bad=bad: decode(bad) for bad in BAD_BYTES.values() if len(bad) < 1000),
+        *(lambda bad=bad: decode(bad) for bad in CRAFTED.values() if len(bad) < 1000),
     ]
     total: collections.Counter[str] = collections.Counter()
     for work in works:
