@@ -1,6 +1,8 @@
 //! How the codec fails. Inside the room an error is [`Raised`]: the exception already sits in the interpreter,
 //! and a `Result` stays one machine word wide. `PyErr` appears only at the room's door.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use pyo3::exceptions::{
     PyException, PyMemoryError, PyOverflowError, PyRecursionError, PyTypeError, PyValueError,
 };
@@ -158,9 +160,13 @@ fn raise_from(wrapped: Bound<'_, PyAny>, cause: PyErr) -> Raised {
     restored(py, wrapped)
 }
 
+/// pyo3 makes the text of its own errors (of a failed `extract`) only here, and panics if it can't: it would be
+/// in the middle of turning that panic into an exception, with no memory for that either, and so end the process.
 fn restored(py: Python<'_>, error: PyErr) -> Raised {
-    error.restore(py);
-    Raised
+    match catch_unwind(AssertUnwindSafe(|| error.restore(py))) {
+        Ok(()) => Raised,
+        Err(_) => object::no_memory(py),
+    }
 }
 
 /// Guards one level of nesting: Python's own recursion limit counts, and a cap keeps the native stack safe

@@ -8,6 +8,7 @@ mod cursor;
 mod errors;
 pub mod imports;
 mod insert;
+mod interpreter;
 mod loop_driver;
 mod object_ids;
 pub mod once;
@@ -19,6 +20,7 @@ mod session;
 /// The extension module `ferromongo._core`.
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    interpreter::claim(module.py())?;
     crate::control::prepare();
     loop_driver::prepare(module.py());
     module.add_class::<client::PyClient>()?;
