@@ -103,21 +103,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let data = &whole[..whole.len() - 1];
         let (mut at, mut fields, mut count) = (4, 0, 0);
         while at < data.len() {
-            let element = at;
-            let key = Key::scan(self.py, data, element + 1)?;
-            at = key.end + 1;
-            let wide = key.wide_name(self.py, data, self.settings)?;
-            let value = self.value(element, data, &mut at)?;
-            let name = match wide {
-                None => {
-                    fields |= db_ref::marks(key.bytes(data));
-                    key.name(self.py, data, count)?
-                }
-                Some(name) => {
-                    fields |= db_ref::marks_of_text(&name);
-                    name
-                }
-            };
+            let (name, value) = self.member(data, &mut at, count, &mut fields)?;
             count += 1;
             object::dict_set(&dict, &name, &value)?;
         }
@@ -135,26 +121,36 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let data = &whole[..whole.len() - 1];
         let (mut at, mut fields, mut count) = (4, 0, 0);
         while at < data.len() {
-            let element = at;
-            let key = Key::scan(self.py, data, element + 1)?;
-            at = key.end + 1;
-            let wide = key.wide_name(self.py, data, self.settings)?;
-            let value = self.value(element, data, &mut at)?;
-            let name = match wide {
-                None => {
-                    fields |= db_ref::marks(key.bytes(data));
-                    key.name(self.py, data, count)?
-                }
-                Some(name) => {
-                    fields |= db_ref::marks_of_text(&name);
-                    name
-                }
-            };
+            let (name, value) = self.member(data, &mut at, count, &mut fields)?;
             count += 1;
             object::set_item(&document, &name, &value)?;
         }
         self.depth -= 1;
         Ok((document, fields))
+    }
+
+    /// Name and value of the `nth` element, which begins at `at`; `fields` gathers the marks of a DBRef.
+    #[inline(always)]
+    fn member(
+        &mut self,
+        data: &[u8],
+        at: &mut usize,
+        nth: usize,
+        fields: &mut u8,
+    ) -> Result<(Bound<'py, PyAny>, Bound<'py, PyAny>), Raised> {
+        let element = *at;
+        let key = Key::scan(self.py, data, element + 1)?;
+        *at = key.end + 1;
+        // The name comes first: when it is as bad as its value, its error is the one to raise.
+        let name = if key.is_ascii() {
+            *fields |= db_ref::marks(key.bytes(data));
+            key.name(self.py, data, nth)?
+        } else {
+            let name = key.wide_name(self.py, data, self.settings)?;
+            *fields |= db_ref::marks_of_text(&name);
+            name
+        };
+        Ok((name, self.value(element, data, at)?))
     }
 
     fn array(&mut self, data: &[u8], at: &mut usize) -> Made<'py> {

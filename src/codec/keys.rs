@@ -75,49 +75,68 @@ impl Key {
         &data[self.start..self.end]
     }
 
-    /// A name beyond ASCII, which may be bad UTF-8. It is read before its value: which of the two is wrong
-    /// decides on the error.
-    #[inline]
+    #[inline(always)]
+    pub fn is_ascii(&self) -> bool {
+        self.ascii
+    }
+
+    /// A name beyond ASCII, which may be bad UTF-8.
+    #[cold]
     pub fn wide_name<'py>(
         &self,
         py: Python<'py>,
         data: &[u8],
         settings: &CodecSettings,
-    ) -> Result<Option<Bound<'py, PyAny>>, Raised> {
-        if self.ascii {
-            return Ok(None);
-        }
-        let name = object::decode_utf8(py, self.bytes(data), settings.unicode_errors());
-        name.map(Some).map_err(|raised| as_invalid_bson(py, raised))
+    ) -> Made<'py> {
+        object::decode_utf8(py, self.bytes(data), settings.unicode_errors())
+            .map_err(|raised| as_invalid_bson(py, raised))
     }
 
     /// An ASCII name as a Python string; `nth` is its place in the document.
-    #[inline]
+    #[inline(always)]
     pub fn name<'py>(&self, py: Python<'py>, data: &[u8], nth: usize) -> Made<'py> {
         let bytes = self.bytes(data);
         if nth > MOST || bytes.len() > LONGEST {
             return object::ascii(py, bytes);
         }
-        // SAFETY: the GIL is held from the look at the entry to the new reference or the swap; between them no
-        // Python code can run (dropping the old string runs none). Entries hold an ASCII str or are empty.
+        // SAFETY: the GIL is held from the look at the entry to the new reference; entries hold an ASCII str or
+        // are empty.
         unsafe {
-            let entry =
-                (*TABLE.0.get()).as_mut_ptr().add((self.hash >> (64 - TABLE_BITS)) as usize);
-            if (*entry).head == self.head
+            let entry = self.entry();
+            // Word by word: a wide load of the two words just stored would wait for both stores.
+            if (*entry).head[0] == self.head[0]
                 && (*entry).length == bytes.len()
-                && (bytes.len() <= 16 || (*entry).tail_is(bytes))
+                && (bytes.len() <= 8
+                    || (*entry).head[1] == self.head[1]
+                        && (bytes.len() <= 16 || (*entry).tail_is(bytes)))
             {
                 return Ok(Bound::from_borrowed_ptr(py, (*entry).text));
             }
-            let text = object::ascii(py, bytes)?;
+        }
+        self.new_name(py, bytes)
+    }
+
+    /// Makes the string and keeps it in the place of another one.
+    #[inline(never)]
+    fn new_name<'py>(&self, py: Python<'py>, bytes: &[u8]) -> Made<'py> {
+        let text = object::ascii(py, bytes)?;
+        // SAFETY: the GIL is held throughout, and no Python code can run (dropping the old string runs none).
+        unsafe {
             ffi::PyObject_Hash(text.as_ptr()); // kept in the string from here on
             let old = std::mem::replace(
-                &mut *entry,
+                &mut *self.entry(),
                 Entry { head: self.head, length: bytes.len(), text: text.clone().into_ptr() },
             );
             ffi::Py_XDECREF(old.text);
-            Ok(text)
         }
+        Ok(text)
+    }
+
+    #[inline(always)]
+    fn entry(&self) -> *mut Entry {
+        let place = (self.hash >> (64 - TABLE_BITS)) as usize;
+        // SAFETY: the hash's upper bits are a place within the table.
+        unsafe { TABLE.0.get().cast::<Entry>().add(place) }
     }
 }
 
@@ -168,7 +187,7 @@ impl Entry {
 
 struct Table(UnsafeCell<[Entry; 1 << TABLE_BITS]>);
 
-// SAFETY: touched only in `Key::name`, by whoever holds the GIL (the module declares that it needs one).
+// SAFETY: touched only in `Key::name` and `new_name`, by whoever holds the GIL (the module declares that it needs one).
 unsafe impl Sync for Table {}
 
 static TABLE: Table = Table(UnsafeCell::new(
