@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 COUNT ?= 20
-SECONDS_PER_TARGET ?= 60
+EXAMPLES ?= 50000
+SECONDS ?= 60
 export FERROMONGO_SPECS ?= $(abspath ../shared/specs)
 
 BIN := $(abspath $(VENV))/bin
@@ -13,7 +14,7 @@ export PYO3_PYTHON := $(BIN)/python
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
   $(shell find src python -type f -not -name '*.pyc' -not -name '*.so')
 
-.PHONY: help venv build develop demo test test-rust test-python format lint bench soak fuzz all clean
+.PHONY: help venv build develop demo test test-rust test-python format lint bench soak fuzz differential all clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -73,10 +74,21 @@ soak: build  ## Repeat the fault tests COUNT times (20)
 	  echo "== round $$round of $(COUNT)"; $(BIN)/pytest -q tests/fault || exit 1; \
 	done
 
-fuzz:  ## Fuzz each target for SECONDS_PER_TARGET (needs cargo-fuzz and a nightly toolchain)
-	@for target in $$(cargo +nightly fuzz list); do \
-	  cargo +nightly fuzz run $$target -- -max_total_time=$(SECONDS_PER_TARGET) || exit 1; \
+fuzz: venv  ## Fuzz TARGETS (all) for SECONDS (60) each; needs cargo-fuzz and a nightly toolchain
+	$(BIN)/python fuzz/seeds.py
+	@for target in $(or $(TARGETS),$$(cargo +nightly fuzz list)); do \
+	  echo "== $$target"; \
+	  $(FUZZ_ENVIRONMENT) cargo +nightly fuzz run $$target $(INPUT) -- \
+	    -max_total_time=$(SECONDS) -detect_leaks=0 || exit 1; \
 	done
+
+# The targets embed Python. It finds the venv through PATH; with the C library's allocator the
+# sanitizer sees where each object ends. What the interpreter keeps until it ends is no leak.
+FUZZ_ENVIRONMENT = PATH="$(BIN):$$PATH" PYTHONMALLOC=malloc \
+  ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16
+
+differential: build  ## Compare the codec with bson on EXAMPLES examples of each property (50000)
+	FERROMONGO_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --timeout 0 --durations 20 tests/property
 
 all: lint test  ## What CI runs
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pymongo import MongoClient
 
-from benches import documents, gate, memory, report, results, rounds, server
+from benches import command_line, documents, gate, memory, report, results, rounds, server
+from benches.codec import command as codec
 from benches.delay_proxy import DelayProxy
 from benches.group import Group
 from benches.mongojet_peer import leave
@@ -19,6 +20,8 @@ LATEST = Path(__file__).parent / "results" / "latest.json"
 
 
 def main():
+    if sys.argv[1:2] == ["codec"]:
+        return codec.main(sys.argv[2:])
     options = arguments()
     peers = chosen_peers(options.peers)
     load = os.getloadavg()[0]
@@ -77,8 +80,8 @@ def run_one(options, workload, group, uri, database):
 def publish(found, settings, options):
     print(f"Server {settings['server']}, {settings['data']}, {options.rounds} rounds.", end=" ")
     print("A ratio is the median of the rounds' ratios; above 1x the reference is better.\n")
-    if settings["load_at_start"] > os.cpu_count() / 2:
-        print(f"The machine was busy (load {settings['load_at_start']:.1f}): doubt wall ratios.\n")
+    for doubt in report.doubts(settings):
+        print(doubt, end="\n\n")
     print(report.ratio_table(found), "", report.time_table(found), sep="\n")
     print(*report.notes(found), sep="\n")
     if not options.gate:
@@ -120,27 +123,20 @@ def loop_factory(use_uvloop):
 def arguments():
     names = list(dict.fromkeys(peer.name for peer in PEERS))
     by_name = {workload.name: workload for workload in WORKLOADS}
-    parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="3 rounds, a quarter of the work")
-    parser.add_argument("--rounds", type=int, help="default 7, or 3 with --quick")
-    parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(by_name)}")
+    parser = argparse.ArgumentParser(
+        prog="python -m benches [codec]",
+        description=f"{__doc__} With `codec` first: the BSON codec alone (`codec --help`).",
+    )
+    command_line.add_common(parser, by_name, LATEST)
     parser.add_argument("--peers", metavar="NAME,...", help=f"of {', '.join(names)}")
     parser.add_argument("--uvloop", action="store_true", help="run the async peers on uvloop")
-    parser.add_argument("--no-memory", action="store_true", help="skip the peak memory children")
-    parser.add_argument("--save", metavar="FILE", default=LATEST, help="JSON of all samples")
-    parser.add_argument("--gate", action="store_true", help="judge; exit code 1 on a failed line")
     options = parser.parse_args()
-    options.rounds = options.rounds or (3 if options.quick else 7)
-    options.peers = split(parser, options.peers, names)
-    options.only = [by_name[name] for name in split(parser, options.only, by_name)]
+    options.rounds = command_line.rounds(options)
+    options.peers = command_line.split(parser, options.peers, names)
+    usual = [name for name, workload in by_name.items() if not workload.by_name_only]
+    only = command_line.split(parser, options.only, by_name, usual)
+    options.only = [by_name[name] for name in only]
     return options
-
-
-def split(parser, text, known):
-    names = text.split(",") if text else list(known)
-    if unknown := [name for name in names if name not in known]:
-        parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
-    return names
 
 
 if __name__ == "__main__":

@@ -1,34 +1,22 @@
 """Peak memory of one pass, in a fresh process per workload and peer.
 
 Run as a child: `python -m benches.memory WORKLOAD KIND PEER URI` prints bytes above what
-was resident just before. The kernel's per-process high-water mark is read from /proc and
-reset first; getrusage's ru_maxrss would not do, since a child inherits its parent's.
+was resident just before.
 """
 
 import json
-import re
-import subprocess
 import sys
-from pathlib import Path
 
-from benches.documents import PROJECT
 from benches.group import Group
 from benches.mongojet_peer import leave
 from benches.peers import PEERS
+from benches.resident import in_child, peak_above_now
 from benches.workloads import WORKLOADS, run_command
-
-STATUS = Path("/proc/self/status")
 
 
 def peak_bytes(workload, kind, peer, uri):
     """The peak a child measures, or None where the system keeps no such mark."""
-    if not STATUS.exists():
-        return None
-    child = [sys.executable, "-m", "benches.memory", workload.name, kind, peer.name, uri]
-    done = subprocess.run(
-        child, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True, timeout=300
-    )
-    return json.loads(done.stdout)
+    return in_child("benches.memory", workload.name, kind, peer.name, uri)
 
 
 def measure_here(workload_name, kind, peer_name, uri):
@@ -39,15 +27,7 @@ def measure_here(workload_name, kind, peer_name, uri):
         # Connects and loads what is loaded at first use.
         group.measure(run_command.WORKLOAD, opened, range(10))
         items = workload.items(1)
-        Path("/proc/self/clear_refs").write_text("5")
-        before = resident("VmRSS")
-        group.measure(workload, opened, items)
-        return resident("VmHWM") - before
-
-
-def resident(field):
-    kilobytes = re.search(rf"^{field}:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)[1]
-    return int(kilobytes) * 1024
+        return peak_above_now(lambda: group.measure(workload, opened, items))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Results as Markdown: ratios first, since absolute times belong to one machine."""
 
+import os
+
 
 def ratio_table(results):
     """A row a peer: above 1 the reference is better, and by how much."""
@@ -35,6 +37,13 @@ def time_table(results):
             peak = result.peaks.get(peer)
             rows.append((titled(result), peer, wall, cpu, f"{peak / 1e6:.1f}" if peak else "-"))
     return table(head, rows)
+
+
+def doubts(settings):
+    """A paragraph about a busy machine, if it was."""
+    load = settings["load_at_start"]
+    if load > os.cpu_count() / 2:
+        yield f"The machine was busy (load {load:.1f}): doubt wall ratios."
 
 
 def notes(results):

@@ -74,4 +74,4 @@ def version(package):
         return None
 
 
-PACKAGES = ("ferromongo", "pymongo", "motor", "mongojet", "uvloop")
+PACKAGES = ("ferromongo", "pymongo", "motor", "mongojet", "orjson", "uvloop")

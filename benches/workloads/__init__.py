@@ -24,6 +24,8 @@ WORKLOADS = (
     find_many_to_list.TWEETS,
     find_many_and_empty_the_cursor.SMALL_DOCUMENTS,
     find_many_to_list.SMALL_DOCUMENTS,
+    find_many_to_list.DEEP_DOCUMENTS,
+    find_many_to_list.FLAT_DOCUMENTS,
     small_doc_insert_one.WORKLOAD,
     small_doc_bulk_insert.WORKLOAD,
     transaction.WORKLOAD,

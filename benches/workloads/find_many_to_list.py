@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from benches import bson_documents, documents
 from benches.workloads import find_many_and_empty_the_cursor as iterate
 
 
@@ -38,3 +39,23 @@ SMALL_DOCUMENTS = replace(
     sync=sync_over("small"),
     asynchronous=asynchronous_over("small"),
 )
+
+
+def of_bson_document(name):
+    """For mongojet above all, whose decoder only shows through a server."""
+    document = {key: value for key, value in bson_documents.named(name).items() if key != "_id"}
+    return replace(
+        iterate.TWEETS,
+        name=f"find_many_{name}_to_list",
+        title=f"find 10,000 {name} documents, to_list",
+        operations=1,
+        expected=lambda items: iterate.all_of(document),
+        sync=sync_over(name),
+        asynchronous=asynchronous_over(name),
+        prepare=lambda database: documents.fill(database, name, document),
+        by_name_only=True,
+    )
+
+
+DEEP_DOCUMENTS = of_bson_document("deep")
+FLAT_DOCUMENTS = of_bson_document("flat")

@@ -1,4 +1,4 @@
-"""The Rust engine as Python sees it. Only `_calls` and `_drive` import it.
+"""The Rust engine as Python sees it. Only `_calls`, `_drive` and `bson` import it.
 
 Times are seconds (float) or None for "no limit". Commands are mappings whose first key is the
 command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `txnNumber`,
@@ -184,3 +184,4 @@ class AsyncCursorCore(CursorCore[_T]):
 
 def encode(document: Any, check_keys: bool, codec_options: Any) -> bytes: ...
 def decode(data: Any, codec_options: Any) -> Any: ...
+def decode_all(data: Any, codec_options: Any) -> list[Any]: ...

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
+from mmap import mmap
 from typing import Any, TypeAlias, TypeVar
 
 from pymongo.collation import Collation
@@ -19,6 +21,7 @@ KeyPattern: TypeAlias = (
 """Keys with directions: of a sort, an index, a hint, `min` and `max`."""
 Hint: TypeAlias = str | KeyPattern
 ClusterTime: TypeAlias = Mapping[str, Any]
+ReadableBuffer: TypeAlias = bytes | bytearray | memoryview | mmap | array  # type: ignore[type-arg]
 
 __all__ = [
     "Address",
@@ -29,4 +32,5 @@ __all__ = [
     "Hint",
     "KeyPattern",
     "Pipeline",
+    "ReadableBuffer",
 ]

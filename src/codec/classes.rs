@@ -22,6 +22,8 @@ pub struct Classes {
     pub uuid: SlotClass<2>,
     /// collection, id, database, further fields
     pub db_ref: SlotClass<4>,
+    /// contents, codec options, what was decoded so far
+    pub raw_document: SlotClass<3>,
     pub int64: Int64Class,
     pub binary: ValueSubclass,
     pub code: ValueSubclass,
@@ -40,6 +42,9 @@ impl Classes {
         CLASSES.get_or_try_init(py, || {
             // The first look-up runs Python's import machinery: not in the middle of decoding.
             imports::INVALID_BSON.get(py)?;
+            // pyo3 makes this class when it first fetches an error, and waits for itself for ever if making it
+            // fails: as it does when that error is the recursion limit, met in a deeply nested document.
+            py.get_type::<pyo3::panic::PanicException>();
             Ok(Classes {
                 object_id: SlotClass::new(py, &imports::OBJECT_ID, ["_ObjectId__id"])?,
                 timestamp: SlotClass::new(
@@ -59,6 +64,15 @@ impl Classes {
                     py,
                     &imports::DB_REF,
                     ["_DBRef__collection", "_DBRef__id", "_DBRef__database", "_DBRef__kwargs"],
+                )?,
+                raw_document: SlotClass::new(
+                    py,
+                    &imports::RAW_DOCUMENT,
+                    [
+                        "_RawBSONDocument__raw",
+                        "_RawBSONDocument__codec_options",
+                        "_RawBSONDocument__inflated_doc",
+                    ],
                 )?,
                 int64: Int64Class::new(py)?,
                 binary: ValueSubclass::new(py, &imports::BINARY, "_Binary__subtype")?,

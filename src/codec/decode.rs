@@ -7,6 +7,7 @@ use super::classes::Classes;
 use super::errors::{Made, Nested, OrRaise, Raised, as_invalid_bson, invalid_bson};
 use super::keys::Key;
 use super::object::{self, CollectorPause};
+use super::raw::raw_document;
 use super::settings::{CodecSettings, DocumentClass};
 use super::types::{binary, code, datetime, db_ref, number, object_id, regex, text};
 
@@ -37,6 +38,12 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     fn top_level(&mut self, bytes: &[u8]) -> Made<'py> {
+        let whole = self.sole(bytes)?;
+        self.document(whole)
+    }
+
+    /// `bytes`, once it is sure that they are one document and nothing else.
+    pub fn sole<'b>(&self, bytes: &'b [u8]) -> Result<&'b [u8], Raised> {
         let mut at = 0;
         if bytes.len() < SMALLEST {
             return Err(invalid_bson(self.py, "not enough data for a BSON document"));
@@ -45,7 +52,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         if at != bytes.len() {
             return Err(invalid_bson(self.py, "the document's length is not that of the data"));
         }
-        self.document(whole)
+        Ok(whole)
     }
 
     /// The bytes of the document or array at `at`: length prefix, elements, terminator. Moves `at` behind it.
@@ -66,7 +73,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
     pub fn document(&mut self, whole: &[u8]) -> Made<'py> {
         match &self.settings.document_class {
             DocumentClass::Dict => Ok(self.dict(whole)?.0),
-            DocumentClass::Raw(class) => raw_document(self.py, class, whole, self.settings),
+            DocumentClass::Raw(class) => self.raw(class, whole),
             DocumentClass::Mapping(class) => Ok(self.mapping(class, whole)?.0),
         }
     }
@@ -77,13 +84,17 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let whole = self.extent(data, at)?;
         let (document, fields) = match &self.settings.document_class {
             DocumentClass::Dict => self.dict(whole)?,
-            DocumentClass::Raw(class) => return raw_document(self.py, class, whole, self.settings),
+            DocumentClass::Raw(class) => return self.raw(class, whole),
             DocumentClass::Mapping(class) => self.mapping(class, whole)?,
         };
         if fields == (db_ref::HAS_REF | db_ref::HAS_ID) {
             return db_ref::from_document(self, document);
         }
         Ok(document)
+    }
+
+    fn raw(&self, class: &Py<PyAny>, whole: &[u8]) -> Made<'py> {
+        raw_document(class, &object::bytes(self.py, whole)?, self.settings)
     }
 
     fn dict(&mut self, whole: &[u8]) -> Result<(Bound<'py, PyAny>, u8), Raised> {
@@ -95,9 +106,18 @@ impl<'a, 'py> Decoder<'a, 'py> {
             let element = at;
             let key = Key::scan(self.py, data, element + 1)?;
             at = key.end + 1;
+            let wide = key.wide_name(self.py, data, self.settings)?;
             let value = self.value(element, data, &mut at)?;
-            fields |= db_ref::marks(key.bytes(data));
-            let name = key.name(self.py, data, self.settings, count)?;
+            let name = match wide {
+                None => {
+                    fields |= db_ref::marks(key.bytes(data));
+                    key.name(self.py, data, count)?
+                }
+                Some(name) => {
+                    fields |= db_ref::marks_of_text(&name);
+                    name
+                }
+            };
             count += 1;
             object::dict_set(&dict, &name, &value)?;
         }
@@ -118,9 +138,18 @@ impl<'a, 'py> Decoder<'a, 'py> {
             let element = at;
             let key = Key::scan(self.py, data, element + 1)?;
             at = key.end + 1;
+            let wide = key.wide_name(self.py, data, self.settings)?;
             let value = self.value(element, data, &mut at)?;
-            fields |= db_ref::marks(key.bytes(data));
-            let name = key.name(self.py, data, self.settings, count)?;
+            let name = match wide {
+                None => {
+                    fields |= db_ref::marks(key.bytes(data));
+                    key.name(self.py, data, count)?
+                }
+                Some(name) => {
+                    fields |= db_ref::marks_of_text(&name);
+                    name
+                }
+            };
             count += 1;
             object::set_item(&document, &name, &value)?;
         }
@@ -264,16 +293,6 @@ impl<'a, 'py> Decoder<'a, 'py> {
         self.depth += 1;
         Nested::enter(self.py, self.depth, what)
     }
-}
-
-fn raw_document<'py>(
-    py: Python<'py>,
-    class: &Py<PyAny>,
-    whole: &[u8],
-    settings: &CodecSettings,
-) -> Made<'py> {
-    let bytes = object::bytes(py, whole)?;
-    class.bind(py).call1((bytes, &settings.options)).or_raise(py)
 }
 
 /// Length, no elements, terminator.

@@ -1,7 +1,7 @@
 //! Python to BSON: documents, arrays and the choice by type. Common types are told by their exact class; all
 //! others take the way PyMongo goes: the type marker, then base classes, then the user's type codecs.
 
-use pyo3::exceptions::{PyException, PyTypeError};
+use pyo3::exceptions::{PyException, PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -9,11 +9,12 @@ use super::buffer;
 use super::classes::{self, Classes};
 use super::errors::{
     Nested, OrRaise, Raised, integer_too_big, invalid_document, raise_invalid_document, raise_with,
-    too_big, too_long, with_document,
+    too_big, too_long, type_error, with_document,
 };
 use super::object::{self, Characters};
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
 use super::types::{binary, code, datetime, db_ref, number, object_id, regex, text};
+use super::view::as_bytes;
 use crate::py::imports;
 use crate::py::once::name;
 
@@ -107,7 +108,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
         }
         for key in document.try_iter().or_raise(self.py)? {
             let key = key.or_raise(self.py)?;
-            let value = document.get_item(&key).or_raise(self.py)?;
+            let value = document.get_item(&key).map_err(|error| lost(&key, error))?;
             self.member(document, &key, &value, top_level)?;
         }
         self.finish(start)
@@ -161,11 +162,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
     /// A `RawBSONDocument`: bytes go in as they are.
     fn raw(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let raw = document.getattr(name!(self.py, "raw")).or_raise(self.py)?;
-        if object::is_bytes(&raw) {
-            return self.append(object::bytes_value(&raw));
-        }
-        let view = pyo3::buffer::PyBuffer::<u8>::get(&raw).or_raise(self.py)?;
-        self.append(&view.to_vec(self.py).or_raise(self.py)?)
+        self.append(as_bytes(&raw).or_raise(self.py)?.as_bytes())
     }
 
     #[inline]
@@ -348,7 +345,8 @@ impl<'a, 'py> Encoder<'a, 'py> {
             self.string(value)
         } else if classes::is_datetime(value) {
             datetime::encode(self, value)
-        } else if value.is_instance(imports::PATTERN.get(py).or_raise(py)?).or_raise(py)? {
+        } else if value.get_type().is(imports::PATTERN.get(py).or_raise(py)?) {
+            // the type itself: a stand-in that claims to be a pattern has no flags to write
             regex::encode(self, value)
         } else if value.is_instance(imports::MAPPING.get(py).or_raise(py)?).or_raise(py)? {
             let _nested = self.nest()?;
@@ -483,14 +481,40 @@ impl Counter {
 /// only a plain int counts.
 fn type_marker(value: &Bound<'_, PyAny>) -> Result<Option<i64>, Raised> {
     let py = value.py();
-    let marker = value.getattr_opt(name!(py, "_type_marker")).or_raise(py)?;
+    let marker = match value.getattr_opt(name!(py, "_type_marker")) {
+        // An attribute whose look-up fails counts as missing before 3.13, which brought an API that tells the
+        // two apart.
+        Err(error) if py.version_info() < (3, 13) && error.is_instance_of::<PyException>(py) => {
+            None
+        }
+        marker => marker.or_raise(py)?,
+    };
     Ok(marker.filter(object::is_exact_integer).and_then(|marker| object::integer_value(&marker)))
+}
+
+/// A mapping that names a key it has no value for: a KeyError, whatever its own error was (but not for Ctrl-C).
+#[cold]
+fn lost(key: &Bound<'_, PyAny>, error: PyErr) -> Raised {
+    let py = key.py();
+    if !error.is_instance_of::<PyException>(py) {
+        error.restore(py);
+        return Raised;
+    }
+    let lost = PyKeyError::new_err((key.clone().unbind(),));
+    lost.set_cause(py, Some(error));
+    lost.restore(py);
+    Raised
 }
 
 #[cold]
 fn not_a_mapping(document: &Bound<'_, PyAny>) -> Raised {
-    let told = object::text_and_repr(c"expected a mapping to encode, got: ", document);
-    raise_with(document.py().get_type::<PyTypeError>().as_any(), told)
+    match object::text_and_repr(c"expected a mapping to encode, got: ", document) {
+        Ok(told) => raise_with(document.py().get_type::<PyTypeError>().as_any(), Ok(told)),
+        Err(raised) => {
+            drop(raised.into_error(document.py())); // what repr() dislikes is less to the point
+            type_error(document.py(), "expected a mapping to encode")
+        }
+    }
 }
 
 #[cold]

@@ -75,20 +75,26 @@ impl Key {
         &data[self.start..self.end]
     }
 
-    /// The name as a Python string; `nth` is its place in the document.
+    /// A name beyond ASCII, which may be bad UTF-8. It is read before its value: which of the two is wrong
+    /// decides on the error.
     #[inline]
-    pub fn name<'py>(
+    pub fn wide_name<'py>(
         &self,
         py: Python<'py>,
         data: &[u8],
         settings: &CodecSettings,
-        nth: usize,
-    ) -> Made<'py> {
-        let bytes = self.bytes(data);
-        if !self.ascii {
-            return object::decode_utf8(py, bytes, settings.unicode_errors())
-                .map_err(|raised| as_invalid_bson(py, raised));
+    ) -> Result<Option<Bound<'py, PyAny>>, Raised> {
+        if self.ascii {
+            return Ok(None);
         }
+        let name = object::decode_utf8(py, self.bytes(data), settings.unicode_errors());
+        name.map(Some).map_err(|raised| as_invalid_bson(py, raised))
+    }
+
+    /// An ASCII name as a Python string; `nth` is its place in the document.
+    #[inline]
+    pub fn name<'py>(&self, py: Python<'py>, data: &[u8], nth: usize) -> Made<'py> {
+        let bytes = self.bytes(data);
         if nth > MOST || bytes.len() > LONGEST {
             return object::ascii(py, bytes);
         }

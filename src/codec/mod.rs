@@ -10,11 +10,16 @@ mod errors;
 mod insert;
 mod keys;
 mod object;
+mod raw;
+mod sequence;
 mod settings;
 mod types;
+mod view;
 
 pub use batch::{decode_array_of_documents, decode_next_in_array};
 pub use decode::decode_document;
 pub use encode::{encode_document, encode_to_bytes};
-pub use insert::encode_for_insert;
+pub use insert::ensure_id;
+pub use raw::encoded_already;
+pub use sequence::{decode_one, decode_sequence};
 pub use settings::CodecSettings;

@@ -1,12 +1,12 @@
-//! `ferromongo._core.encode` and `decode`: the codec as plain functions, behind `ferromongo.bson`.
+//! `ferromongo._core.encode`, `decode` and `decode_all`: the codec as plain functions, behind `ferromongo.bson`.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 
 use crate::codec::{self, CodecSettings};
 use crate::py::imports;
@@ -14,12 +14,15 @@ use crate::py::imports;
 #[pyfunction]
 pub fn encode<'py>(
     document: &Bound<'py, PyAny>,
-    check_keys: bool,
+    check_keys: u8, // as PyMongo has it: a bool is an int, and others count too
     codec_options: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let settings = settings_of(codec_options)?;
+    if let Some(bytes) = codec::encoded_already(document)? {
+        return Ok(bytes);
+    }
     let mut out = take_scratch();
-    let encoded = codec::encode_to_bytes(document, &settings, check_keys, &mut out);
+    let encoded = codec::encode_to_bytes(document, &settings, check_keys != 0, &mut out);
     give_back_scratch(out);
     encoded
 }
@@ -29,39 +32,48 @@ pub fn decode<'py>(
     data: &Bound<'py, PyAny>,
     codec_options: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = data.py();
-    let settings = settings_of(codec_options)?;
-    if let Ok(bytes) = data.cast::<PyBytes>() {
-        return codec::decode_document(py, bytes.as_bytes(), &settings);
-    }
-    // Any other buffer may change while Python code runs (a document class, a type codec): decode a copy.
-    let copy = pyo3::buffer::PyBuffer::<u8>::get(data)?.to_vec(py)?;
-    codec::decode_document(py, &copy, &settings)
+    codec::decode_one(data, &*settings_of(codec_options)?)
 }
 
-/// Callers pass the same few options objects again and again: the last one's settings are kept.
+#[pyfunction]
+pub fn decode_all<'py>(
+    data: &Bound<'py, PyAny>,
+    codec_options: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyList>> {
+    codec::decode_sequence(data, &*settings_of(codec_options)?)
+}
+
+/// Callers pass the same few options objects again and again: the settings of the last ones are kept.
 /// Options are immutable and the entry holds a reference, so the same address means the same options.
 fn settings_of(options: &Bound<'_, PyAny>) -> PyResult<Arc<CodecSettings>> {
     let py = options.py();
-    let last = LAST_SETTINGS.lock_py_attached(py).expect("nothing panics while holding it").clone();
-    if let Some(settings) = last
-        && settings.is_for(options)
-    {
-        return Ok(settings);
+    let lock = || RECENT.lock_py_attached(py).expect("nothing panics while holding it");
+    if let Some(settings) = lock().settings.iter().flatten().find(|known| known.is_for(options)) {
+        return Ok(settings.clone());
     }
     if !options.is_instance(imports::CODEC_OPTIONS.get(py)?)? {
         return Err(PyTypeError::new_err("codec_options must be a CodecOptions object"));
     }
     let settings = Arc::new(CodecSettings::from_python(options)?);
-    let old = LAST_SETTINGS
-        .lock_py_attached(py)
-        .expect("nothing panics while holding it")
-        .replace(settings.clone());
+    let old = lock().replace_oldest(settings.clone());
     drop(old); // after the lock: it may run Python code
     Ok(settings)
 }
 
-static LAST_SETTINGS: std::sync::Mutex<Option<Arc<CodecSettings>>> = std::sync::Mutex::new(None);
+struct Recent {
+    settings: [Option<Arc<CodecSettings>>; 4],
+    oldest: usize,
+}
+
+impl Recent {
+    fn replace_oldest(&mut self, settings: Arc<CodecSettings>) -> Option<Arc<CodecSettings>> {
+        let place = self.oldest;
+        self.oldest = (place + 1) % self.settings.len();
+        self.settings[place].replace(settings)
+    }
+}
+
+static RECENT: Mutex<Recent> = Mutex::new(Recent { settings: [const { None }; 4], oldest: 0 });
 
 /// A warm output buffer spares growing one from nothing at every call. A nested call (a type codec that
 /// encodes) finds none and makes its own.

@@ -45,10 +45,10 @@ imports! {
     MAX_KEY = "bson.max_key" "MaxKey";
     MIN_KEY = "bson.min_key" "MinKey";
     OBJECT_ID = "bson.objectid" "ObjectId";
+    RAW_DOCUMENT = "bson.raw_bson" "RawBSONDocument";
     REGEX = "bson.regex" "Regex";
     TIMESTAMP = "bson.timestamp" "Timestamp";
     BSON_UTC = "bson.tz_util" "utc";
-    BSON_ERROR = "bson.errors" "BSONError";
     INVALID_BSON = "bson.errors" "InvalidBSON";
     INVALID_DOCUMENT = "bson.errors" "InvalidDocument";
     INVALID_STRING_DATA = "bson.errors" "InvalidStringData";
@@ -56,6 +56,7 @@ imports! {
     MAPPING = "collections.abc" "Mapping";
 
     PATTERN = "re" "Pattern";
+    URANDOM = "os" "urandom";
 
     SAFE_UUID = "uuid" "SafeUUID";
     UUID = "uuid" "UUID";

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::object_ids;
 use super::once::name;
 use super::pending::{Step, task};
 use super::scope::{decode_reply, run_owned};
@@ -71,7 +72,13 @@ impl Insertion {
         if self.sent == 0 {
             let ordered = self.command.bind(py).get_item(name!(py, "ordered"));
             self.ordered = ordered.map_or(Ok(true), |ordered| ordered.is_truthy())?;
+            // All of them get one, also those that an error then keeps from being sent.
+            self.ids = documents
+                .iter()
+                .map(|document| codec::ensure_id(&document, &self.codec, object_ids::generate))
+                .collect::<PyResult<_>>()?;
         }
+        let first = self.sent;
         let batch = self.encode_batch(&documents)?;
         let command = self.command.bind(py);
         let mut message =
@@ -82,8 +89,6 @@ impl Insertion {
         }
         let terms = Terms { transaction_number: None, ..self.terms.clone() };
         let core = self.core.clone();
-        let first = self.sent;
-        self.sent = self.ids.len();
         let finish = move |py: Python<'_>, outcome| {
             self.note(py, outcome, first)?;
             self.next(py)
@@ -91,13 +96,14 @@ impl Insertion {
         Ok(Step::Again(task(run_owned(core, Operation { message, terms }), finish)))
     }
 
+    /// The documents that fit into one message; `sent` moves behind them.
     fn encode_batch(&mut self, documents: &Bound<'_, PyList>) -> PyResult<Vec<u8>> {
         let limits = self.limits();
         let mut bytes = Vec::new();
         let mut count = 0;
         while let Ok(document) = documents.get_item(self.sent + count) {
             let start = bytes.len();
-            let id = codec::encode_for_insert(&document, &self.codec, &mut bytes)?;
+            codec::encode_document(&document, &self.codec, false, &mut bytes)?;
             let size = bytes.len() - start;
             if size > limits.document_bytes {
                 let text = format!(
@@ -111,9 +117,9 @@ impl Insertion {
                 bytes.truncate(start);
                 break;
             }
-            self.ids.push(id);
             count += 1;
         }
+        self.sent += count;
         Ok(bytes)
     }
 

@@ -10,6 +10,7 @@ pub mod imports;
 mod insert;
 mod interpreter;
 mod loop_driver;
+mod object_ids;
 pub mod once;
 mod options;
 mod pending;
@@ -31,5 +32,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<session::PySession>()?;
     module.add_function(wrap_pyfunction!(bson::encode, module)?)?;
     module.add_function(wrap_pyfunction!(bson::decode, module)?)?;
+    module.add_function(wrap_pyfunction!(bson::decode_all, module)?)?;
     Ok(())
 }

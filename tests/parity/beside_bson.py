@@ -34,7 +34,7 @@ def shape(value: Any) -> Any:
         return kind, bytes(value.raw)
     if isinstance(value, collections.abc.Mapping):
         return kind, [(type(key), key, shape(item)) for key, item in value.items()]
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return kind, [shape(item) for item in value]
     if isinstance(value, float):
         return kind, struct.pack("<d", value)

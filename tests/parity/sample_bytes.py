@@ -13,6 +13,15 @@ def element(tag: int, value: bytes, name: bytes = b"v") -> bytes:
     return struct.pack("<i", len(body) + 5) + body + b"\0"
 
 
+def nested(depth: int, array: bool) -> bytes:
+    body = b"\5\0\0\0\0"
+    for _ in range(depth):
+        body = (
+            struct.pack("<i", len(body) + 8) + (b"\4" if array else b"\3") + b"0\0" + body + b"\0"
+        )
+    return body
+
+
 STRING = struct.pack("<i", 2) + b"a\0"
 CRAFTED: dict[str, bytes] = {
     "undefined": element(6, b""),

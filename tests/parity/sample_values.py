@@ -77,8 +77,11 @@ class Word(str, enum.Enum):  # noqa: UP042 (a str subclass of this kind is the p
 
 
 class AnyMapping(collections.abc.Mapping):
-    def __init__(self, **fields: Any) -> None:
-        self.fields = fields
+    def __init__(self, fields: Any = (), /, **further: Any) -> None:
+        self.fields = dict(fields, **further)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.fields!r})"
 
     def __getitem__(self, key: str) -> Any:
         return self.fields[key]

@@ -33,18 +33,8 @@ def test_every_truncation_and_every_flipped_bit_of_a_rich_document() -> None:
             "raised",
             bson.errors.InvalidBSON,
         )
-    agreed = 0
     for place in range(len(data)):
         for bit in range(8):
             data[place] ^= 1 << bit
-            broken = bytes(data)
-            ours, theirs = outcome(decode, broken), outcome(bson.decode, broken)
-            # PyMongo compares some lengths less strictly: it may read what we refuse, not the
-            # other way round.
-            if ours[0] == "ok":
-                assert ours == theirs
-            else:
-                assert ours[1] is bson.errors.InvalidBSON
-            agreed += ours == theirs
+            both_decode(bytes(data))
             data[place] ^= 1 << bit
-    assert agreed > 0.98 * 8 * len(data)

@@ -6,13 +6,13 @@ import collections
 import datetime
 import gc
 import re
-import struct
 from typing import Any
 
 import bson
 import pytest
 from bson.son import SON
 from tests.parity.beside_bson import both_decode, both_encode, decode, encode, outcome
+from tests.parity.sample_bytes import nested
 from tests.parity.sample_values import AnyMapping
 
 
@@ -59,15 +59,6 @@ def test_a_document_that_holds_itself() -> None:
     items.append(items)
     both_encode({"items": items})
     assert outcome(encode, document) == ("raised", RecursionError)
-
-
-def nested(depth: int, array: bool) -> bytes:
-    body = b"\5\0\0\0\0"
-    for _ in range(depth):
-        body = (
-            struct.pack("<i", len(body) + 8) + (b"\4" if array else b"\3") + b"0\0" + body + b"\0"
-        )
-    return body
 
 
 @pytest.mark.parametrize("array", [False, True])

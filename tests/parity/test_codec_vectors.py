@@ -1,4 +1,4 @@
-"""The official binary vectors, whole: `bson.Binary` makes and reads them, the codec carries them."""
+"""Official binary vectors, whole: `bson.Binary` makes and reads them, the codec carries them."""
 
 from __future__ import annotations
 

@@ -1,13 +1,16 @@
 """What a type checker must accept: run by test_typing.py, never imported."""
 
-from typing import Any, TypedDict, assert_type
+from array import array
+from collections.abc import Iterator
+from typing import Any, BinaryIO, TypedDict, assert_type
 
+from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
 
 import ferromongo
-from ferromongo import ASCENDING, AsyncMongoClient, MongoClient, ReturnDocument
+from ferromongo import ASCENDING, AsyncMongoClient, MongoClient, ReturnDocument, bson
 from ferromongo.collection import Collection
 from ferromongo.cursor import Cursor
 from ferromongo.database import Database
@@ -65,6 +68,21 @@ def typed(collection: Collection[Order]) -> None:
     collection.insert_one({"item": "tea", "price": 3})
     raw = collection.with_options(codec_options=CodecOptions(RawBSONDocument))
     assert_type(raw, Collection[RawBSONDocument])
+
+
+def documents_and_bytes(data: bytes, file: BinaryIO, typed: CodecOptions[Order]) -> None:
+    assert_type(bson.encode({"item": "tea"}, codec_options=typed), bytes)
+    assert_type(bson.decode(data), dict[str, Any])
+    assert_type(bson.decode(memoryview(data), codec_options=typed), Order)
+    assert_type(bson.decode(array("B", data), CodecOptions(RawBSONDocument)), RawBSONDocument)
+    assert_type(bson.decode_all(bytearray(data)), list[dict[str, Any]])
+    assert_type(bson.decode_all(data, typed), list[Order])
+    assert_type(bson.decode_iter(data), Iterator[dict[str, Any]])
+    assert_type(bson.decode_iter(data, typed), Iterator[Order])
+    assert_type(bson.decode_file_iter(file), Iterator[dict[str, Any]])
+    assert_type(bson.decode_file_iter(file, typed), Iterator[Order])
+    assert_type(bson.is_valid(data), bool)
+    assert_type(bson.ObjectId(), ObjectId)
 
 
 def errors() -> None:

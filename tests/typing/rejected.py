@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ferromongo import AsyncMongoClient, MongoClient
+from ferromongo import AsyncMongoClient, MongoClient, bson
 from ferromongo.collection import Collection
 
 
@@ -17,6 +17,14 @@ def synchronous(client: MongoClient[dict[str, Any]]) -> None:
     client.start_session(causal_consistency="yes")  # error: arg-type
     orders.insert_one({}, session=client)  # error: arg-type
     print(number)
+
+
+def documents_and_bytes(data: bytes) -> None:
+    bson.encode(3)  # error: arg-type
+    bson.decode("text")  # error: call-overload
+    bson.decode_all(data, dict)  # error: call-overload
+    bson.decode_iter(data).get("item")  # error: attr-defined
+    bson.is_valid("text")  # error: arg-type
 
 
 async def asynchronous(client: AsyncMongoClient[dict[str, Any]]) -> None:

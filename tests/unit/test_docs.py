@@ -1,4 +1,4 @@
-"""The documentation is true: README's snippets run and print what they say, its list of what is
+"""The documentation is true: its snippets run and print what they say, README's list of what is
 missing is complete, and the files and functions named in `docs/` exist."""
 
 import os
@@ -15,8 +15,16 @@ from ferromongo._calls.missing import MISSING, MISSING_PROPERTIES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+SNIPPETS = {
+    f"{page.name}-{number}": code
+    for page in PAGES
+    for number, code in enumerate(
+        re.findall(
+            r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        )
+    )
+}
 URI = "mongodb://localhost:27017"
 
 
@@ -30,14 +38,14 @@ def no_shop(mongodb_uri):
 
 
 def test_readme_shows_both_apis():
-    assert sum(URI in snippet for snippet in SNIPPETS) >= 2
-    assert any("AsyncMongoClient" in snippet for snippet in SNIPPETS)
+    snippets = [code for name, code in SNIPPETS.items() if name.startswith("README")]
+    assert sum(URI in snippet for snippet in snippets) >= 2
+    assert any("AsyncMongoClient" in snippet for snippet in snippets)
 
 
-@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+@pytest.mark.parametrize("code", SNIPPETS.values(), ids=SNIPPETS)
 @pytest.mark.usefixtures("no_shop")
-def test_readme_snippet(number, mongodb_uri, tmp_path):
-    code = SNIPPETS[number]
+def test_snippet(code, mongodb_uri, tmp_path):
     assert code.count("mongodb://") == code.count(URI), "a server that the test cannot replace"
     program = tmp_path / "test_snippet.py"
     program.write_text(code.replace(URI, mongodb_uri), encoding="utf-8")

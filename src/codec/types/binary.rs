@@ -78,10 +78,11 @@ pub fn encode<'py>(
         .binary
         .attribute(value)
         .map_or_else(|| value.getattr(name!(py, "subtype")), Ok);
-    let subtype: u8 = subtype.and_then(|subtype| subtype.extract()).or_raise(py)?;
+    let subtype: i64 = subtype.and_then(|subtype| subtype.extract()).or_raise(py)?;
     if !object::is_bytes(value) {
         return Err(type_error(py, "binary data must be bytes"));
     }
+    let subtype = u8::try_from(subtype).map_err(PyErr::from).or_raise(py)?;
     write(encoder, subtype, object::bytes_value(value))
 }
 

@@ -5,30 +5,29 @@ use pyo3::prelude::*;
 use crate::codec::classes::{self, Fields};
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
-use crate::codec::errors::{Made, OrRaise, Raised, invalid_bson, type_error};
+use crate::codec::errors::{Made, OrRaise, Raised, as_invalid_bson, invalid_bson, type_error};
 use crate::codec::object;
 use crate::codec::settings::{DatetimeConversion, TimeZone};
-use crate::py::imports;
 use crate::py::once::name;
 
 #[inline]
 pub fn decode<'py>(decoder: &Decoder<'_, 'py>, millis: i64) -> Made<'py> {
     let conversion = decoder.settings.datetime_conversion;
-    if conversion == DatetimeConversion::Datetime {
-        return in_range(decoder, millis);
-    }
-    let (least, greatest) = limits(decoder)?;
     match conversion {
-        DatetimeConversion::Clamp => in_range(decoder, millis.clamp(least, greatest)),
-        DatetimeConversion::Auto if (least..=greatest).contains(&millis) => {
-            in_range(decoder, millis)
+        DatetimeConversion::Datetime => return in_range(decoder, millis),
+        DatetimeConversion::Milliseconds => {}
+        DatetimeConversion::Clamp | DatetimeConversion::Auto => {
+            let (least, greatest) =
+                limits(decoder).map_err(|raised| as_invalid_bson(decoder.py, raised))?;
+            if conversion == DatetimeConversion::Clamp {
+                return in_range(decoder, millis.clamp(least, greatest));
+            }
+            if (least..=greatest).contains(&millis) {
+                return in_range(decoder, millis);
+            }
         }
-        _ => decoder.classes.datetime_ms.make(
-            decoder.py,
-            [object::integer(decoder.py, millis)?],
-            true,
-        ),
     }
+    decoder.classes.datetime_ms.make(decoder.py, [object::integer(decoder.py, millis)?], true)
 }
 
 #[inline]
@@ -49,7 +48,7 @@ fn in_range<'py>(decoder: &Decoder<'_, 'py>, millis: i64) -> Made<'py> {
             let utc = classes::make_datetime(py, fields, Some(&decoder.classes.bson_utc))?;
             utc.call_method1(name!(py, "astimezone"), (zone,))
                 .or_raise(py)
-                .map_err(|raised| crate::codec::errors::as_invalid_bson(py, raised))
+                .map_err(|raised| as_invalid_bson(py, raised))
         }
     }
 }
@@ -71,11 +70,7 @@ fn limits(decoder: &Decoder<'_, '_>) -> Result<(i64, i64), Raised> {
             return Ok(0);
         }
         let Ok(offset) = offset.cast::<pyo3::types::PyDelta>() else {
-            return Err(crate::codec::errors::raise(
-                py,
-                &imports::BSON_ERROR,
-                "utcoffset() must answer a timedelta",
-            ));
+            return Err(invalid_bson(py, "utcoffset() must answer a timedelta"));
         };
         use pyo3::types::PyDeltaAccess;
         let seconds = i64::from(offset.get_days()) * 86_400 + i64::from(offset.get_seconds());

@@ -7,7 +7,7 @@ use super::{object_id, text};
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::errors::{Made, OrRaise, Raised};
-use crate::codec::object;
+use crate::codec::object::{self, Characters};
 use crate::py::once::name;
 
 /// What a document's field names say about its being a DBRef.
@@ -16,6 +16,15 @@ pub fn marks(name: &[u8]) -> u8 {
     match name {
         b"$ref" => HAS_REF,
         b"$id" => HAS_ID,
+        _ => 0,
+    }
+}
+
+/// The same of a name that became ASCII only when the handler of bad UTF-8 dropped the rest.
+#[cold]
+pub fn marks_of_text(name: &Bound<'_, PyAny>) -> u8 {
+    match object::characters_of(name) {
+        Characters::Ascii(name) => marks(name),
         _ => 0,
     }
 }

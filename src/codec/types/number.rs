@@ -21,10 +21,12 @@ pub fn encode_timestamp<'py>(
 ) -> Result<(), Raised> {
     let py = encoder.py;
     let slot = |index| encoder.classes.timestamp.slot(value, index);
-    let increment = slot(1).map_or_else(|| value.getattr(name!(py, "inc")), Ok).or_raise(py)?;
-    let time = slot(0).map_or_else(|| value.getattr(name!(py, "time")), Ok).or_raise(py)?;
-    encoder.write(0x11, &increment.extract::<u32>().or_raise(py)?.to_le_bytes())?;
-    encoder.append(&time.extract::<u32>().or_raise(py)?.to_le_bytes())
+    let increment = slot(1).map_or_else(|| value.getattr(name!(py, "inc")), Ok);
+    let increment: u32 = increment.and_then(|increment| increment.extract()).or_raise(py)?;
+    let time = slot(0).map_or_else(|| value.getattr(name!(py, "time")), Ok);
+    let time: u32 = time.and_then(|time| time.extract()).or_raise(py)?;
+    encoder.write(0x11, &increment.to_le_bytes())?;
+    encoder.append(&time.to_le_bytes())
 }
 
 /// The 128 bits are kept as two integers; arithmetic is the decimal module's part.
@@ -47,10 +49,10 @@ pub fn encode_decimal128<'py>(
     if let (Some(high), Some(low)) = (slot(0), slot(1)) {
         return encoder.write(0x13, &(u128::from(high) << 64 | u128::from(low)).to_le_bytes());
     }
-    let bits: Vec<u8> =
-        value.getattr(name!(py, "bid")).and_then(|bits| bits.extract()).or_raise(py)?;
+    let bits = value.getattr(name!(py, "bid")).or_raise(py)?;
+    let bits: &[u8] = bits.extract().map_err(PyErr::from).or_raise(py)?;
     if bits.len() != 16 {
         return Err(invalid_document(py, "a Decimal128 has 16 bytes"));
     }
-    encoder.write(0x13, &bits)
+    encoder.write(0x13, bits)
 }

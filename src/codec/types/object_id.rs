@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+use crate::codec::classes::Classes;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::errors::{Made, OrRaise, Raised, invalid_document};
@@ -10,12 +11,12 @@ use crate::py::once::name;
 
 #[inline]
 pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
-    make(decoder, decoder.take(data, at)?)
+    from_bytes(decoder.py, decoder.classes, decoder.take(data, at)?)
 }
 
 #[inline]
-pub fn make<'py>(decoder: &Decoder<'_, 'py>, id: [u8; 12]) -> Made<'py> {
-    decoder.classes.object_id.make(decoder.py, [object::bytes(decoder.py, &id)?], true)
+pub fn from_bytes<'py>(py: Python<'py>, classes: &Classes, id: [u8; 12]) -> Made<'py> {
+    classes.object_id.make(py, [object::bytes(py, &id)?], true)
 }
 
 #[inline]
@@ -38,10 +39,10 @@ pub fn encode<'py>(
     value: &Bound<'py, PyAny>,
 ) -> Result<(), Raised> {
     let py = encoder.py;
-    let id: Vec<u8> =
-        value.getattr(name!(py, "binary")).and_then(|id| id.extract()).or_raise(py)?;
+    let id = value.getattr(name!(py, "binary")).or_raise(py)?;
+    let id: &[u8] = id.extract().map_err(PyErr::from).or_raise(py)?;
     if id.len() != 12 {
         return Err(invalid_document(py, "an ObjectId has 12 bytes"));
     }
-    encoder.write(0x07, &id)
+    encoder.write(0x07, id)
 }

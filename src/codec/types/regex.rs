@@ -41,26 +41,27 @@ pub fn encode<'py>(
 ) -> Result<(), Raised> {
     let py = encoder.py;
     let slot = |index| encoder.classes.regex.slot(value, index);
-    let pattern = slot(0).map_or_else(|| value.getattr(name!(py, "pattern")), Ok).or_raise(py)?;
     let flags = slot(1).map_or_else(|| value.getattr(name!(py, "flags")), Ok);
     let flags: i64 = flags.and_then(|flags| flags.extract()).or_raise(py)?;
+    let pattern = slot(0).map_or_else(|| value.getattr(name!(py, "pattern")), Ok).or_raise(py)?;
     encoder.write(0x0B, &[])?;
     let start = encoder.out.len();
     if object::is_text(&pattern) {
         text::append(&pattern, encoder.out)?;
     } else {
         let bytes: &[u8] = pattern.extract().map_err(PyErr::from).or_raise(py)?;
-        if std::str::from_utf8(bytes).is_err() {
-            return Err(raise(
-                py,
-                &imports::INVALID_STRING_DATA,
-                "a regular expression must be valid UTF-8",
-            ));
-        }
         encoder.append(bytes)?;
     }
-    if encoder.out[start..].contains(&0) {
+    let written = &encoder.out[start..];
+    if written.contains(&0) {
         return Err(invalid_document(py, "a regular expression must not contain a NUL"));
+    }
+    if std::str::from_utf8(written).is_err() {
+        return Err(raise(
+            py,
+            &imports::INVALID_STRING_DATA,
+            "a regular expression must be valid UTF-8",
+        ));
     }
     encoder.append(&[0])?;
     for (letter, _) in FLAGS.iter().filter(|(_, flag)| flags & flag != 0) {
