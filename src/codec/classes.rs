@@ -40,8 +40,17 @@ impl Classes {
     pub fn get(py: Python<'_>) -> PyResult<&'static Classes> {
         static CLASSES: Once<Classes> = Once::new();
         CLASSES.get_or_try_init(py, || {
-            // The first look-up runs Python's import machinery: not in the middle of decoding.
-            imports::INVALID_BSON.get(py)?;
+            // A first look-up runs Python's import machinery: not in the middle of decoding, nor without memory.
+            for import in [
+                &imports::INVALID_BSON,
+                &imports::INVALID_DOCUMENT,
+                &imports::INVALID_STRING_DATA,
+                &imports::MAPPING,
+                &imports::PATTERN,
+                &imports::UUID,
+            ] {
+                import.get(py)?;
+            }
             // pyo3 makes this class when it first fetches an error, and waits for itself for ever if making it
             // fails: as it does when that error is the recursion limit, met in a deeply nested document.
             py.get_type::<pyo3::panic::PanicException>();

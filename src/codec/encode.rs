@@ -1,15 +1,15 @@
 //! Python to BSON: documents, arrays and the choice by type. Common types are told by their exact class; all
 //! others take the way PyMongo goes: the type marker, then base classes, then the user's type codecs.
 
-use pyo3::exceptions::{PyException, PyKeyError, PyTypeError};
+use pyo3::exceptions::{PyException, PyKeyError, PyMemoryError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::buffer;
 use super::classes::{self, Classes};
 use super::errors::{
-    Nested, OrRaise, Raised, integer_too_big, invalid_document, raise_invalid_document, raise_with,
-    too_big, too_long, type_error, with_document,
+    Nested, OrRaise, Raised, integer_too_big, invalid_document, raise_from, raise_invalid_document,
+    raise_with, restored, too_big, too_long, type_error, with_document,
 };
 use super::object::{self, Characters};
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
@@ -496,14 +496,13 @@ fn type_marker(value: &Bound<'_, PyAny>) -> Result<Option<i64>, Raised> {
 #[cold]
 fn lost(key: &Bound<'_, PyAny>, error: PyErr) -> Raised {
     let py = key.py();
-    if !error.is_instance_of::<PyException>(py) {
-        error.restore(py);
-        return Raised;
+    if !error.is_instance_of::<PyException>(py) || error.is_instance_of::<PyMemoryError>(py) {
+        return restored(py, error);
     }
-    let lost = PyKeyError::new_err((key.clone().unbind(),));
-    lost.set_cause(py, Some(error));
-    lost.restore(py);
-    Raised
+    match py.get_type::<PyKeyError>().call1((key,)).or_raise(py) {
+        Ok(lost) => raise_from(lost, error),
+        Err(raised) => raised,
+    }
 }
 
 #[cold]

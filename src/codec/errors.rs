@@ -153,7 +153,7 @@ pub fn with_document(document: &Bound<'_, PyAny>, raised: Raised) -> Raised {
 }
 
 /// `raise wrapped from cause`.
-fn raise_from(wrapped: Bound<'_, PyAny>, cause: PyErr) -> Raised {
+pub fn raise_from(wrapped: Bound<'_, PyAny>, cause: PyErr) -> Raised {
     let py = wrapped.py();
     let wrapped = PyErr::from_value(wrapped);
     wrapped.set_cause(py, Some(cause));
@@ -162,7 +162,7 @@ fn raise_from(wrapped: Bound<'_, PyAny>, cause: PyErr) -> Raised {
 
 /// pyo3 makes the text of its own errors (of a failed `extract`) only here, and panics if it can't: it would be
 /// in the middle of turning that panic into an exception, with no memory for that either, and so end the process.
-fn restored(py: Python<'_>, error: PyErr) -> Raised {
+pub fn restored(py: Python<'_>, error: PyErr) -> Raised {
     match catch_unwind(AssertUnwindSafe(|| error.restore(py))) {
         Ok(()) => Raised,
         Err(_) => object::no_memory(py),

@@ -43,12 +43,13 @@ pub fn decode_sequence<'py>(
         while at < data.len() {
             let start = at;
             let whole = decoder.extent(data, &mut at)?;
-            documents.push(match &settings.document_class {
+            let document = match &settings.document_class {
                 DocumentClass::Raw(class) => {
                     raw_document(class, &contents(&bytes, start..at, may_view)?, settings)?
                 }
                 _ => decoder.document(whole)?,
-            });
+            };
+            object::push(py, &mut documents, document)?;
         }
         object::list(py, &mut documents, 0)
     };

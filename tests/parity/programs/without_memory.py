@@ -40,30 +40,30 @@ def outcomes(work: Any, once: bool) -> collections.Counter[str]:
 
 
 def main() -> None:
-    text = CodecOptions[Any](type_registry=TypeRegistry(fallback_encoder=str))
+    text = CodecOptions[Any](
+        uuid_representation=4, type_registry=TypeRegistry(fallback_encoder=str)
+    )
     rich = {
         name: value
         for name, value in READABLE.items()
         if not name.startswith(("long", "keys of", "Binary ", "Int64 ")) and "zone" not in name
     }
     data = bson.encode(rich, codec_options=AUTO)
-    zone = Zone(datetime.timedelta(0))
+    zone = CodecOptions[Any](tz_aware=True, tzinfo=Zone(datetime.timedelta(0)))
+    date = bson.encode({"d": datetime.datetime(2020, 1, 1)})
+    mixed = {"v": [object()], **rich}
+    readers = [
+        AUTO,
+        AUTO.with_options(document_class=SON),
+        AUTO.with_options(unicode_decode_error_handler="replace"),
+        AUTO.with_options(tz_aware=True, tzinfo=bson.utc),
+    ]
+    # As little Python code as may be: CPython itself is not at its best without memory.
     works = [
         lambda: encode(rich, options=AUTO),
-        lambda: encode({"v": [object()], **rich}, options=text.with_options(uuid_representation=4)),
-        *(
-            lambda options=options: decode(data, options)
-            for options in (
-                AUTO,
-                AUTO.with_options(document_class=SON),
-                AUTO.with_options(unicode_decode_error_handler="replace"),
-                AUTO.with_options(tz_aware=True, tzinfo=bson.utc),
-            )
-        ),
-        lambda: decode(
-            bson.encode({"d": datetime.datetime(2020, 1, 1)}),
-            CodecOptions(tzinfo=zone, tz_aware=True),
-        ),
+        lambda: encode(mixed, options=text),
+        lambda: decode(date, zone),
+        *(lambda options=options: decode(data, options) for options in readers),
         *(lambda value=value: encode({"a": [value]}) for value in BAD_VALUES.values()),
         *(lambda bad=bad: decode(bad) for bad in CRAFTED.values() if len(bad) < 1000),
     ]
