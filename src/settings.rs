@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::topology::address::Address;
+use crate::wire::compression::Offer;
 
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -28,4 +29,5 @@ pub struct Settings {
     pub heartbeat_frequency: Duration,
     pub retry_writes: bool,
     pub retry_reads: bool,
+    pub compression: Offer,
 }

@@ -71,6 +71,7 @@ impl Cluster {
             Cluster {
                 dialer: Arc::new(Dialer {
                     client: metadata::client_document(&settings),
+                    compression: settings.compression.clone(),
                     buffers: Arc::new(Buffers::default()),
                     lookup: Box::new(move |host, port| match lookup_thread.upgrade() {
                         Some(thread) => Box::pin(thread.lookup(host, port)),

@@ -40,6 +40,13 @@ impl Buffers {
     }
 }
 
+impl Buffer {
+    /// Another buffer of the same pool, empty, with room for at least `capacity` bytes.
+    pub fn another(&self, capacity: usize) -> Buffer {
+        self.home.take(capacity)
+    }
+}
+
 impl Deref for Buffer {
     type Target = Vec<u8>;
 

@@ -9,6 +9,7 @@ use crate::net::stream::Stream;
 use crate::net::wait;
 use crate::topology::address::Address;
 use crate::topology::server::ServerDescription;
+use crate::wire::compression::Agreement;
 use crate::wire::message::Message;
 use crate::wire::reply::Reply;
 
@@ -16,6 +17,7 @@ pub struct Connection {
     stream: Arc<Stream>,
     /// The server as it described itself in this connection's handshake.
     pub description: Arc<ServerDescription>,
+    pub compression: Agreement,
     /// The pool's generation when this connection was made.
     pub generation: u64,
     pub idle_since: Instant,
@@ -30,6 +32,7 @@ impl Connection {
         Connection {
             stream,
             description,
+            compression: Agreement::default(),
             generation,
             idle_since,
             last_request: 1,
@@ -51,10 +54,14 @@ impl Connection {
     ) -> Result<Option<Reply>> {
         self.last_request = self.last_request.wrapping_add(1);
         message.seal(self.last_request, extras)?;
+        let compressed = self.compression.compress(message);
         self.in_flight = true;
         let stream = &self.stream;
         let answer = wait::until(deadline, async {
-            let (head, tail) = message.parts();
+            let (head, tail) = match &compressed {
+                Some(envelope) => (&envelope[..], &[][..]),
+                None => message.parts(),
+            };
             stream.send(head, tail).await?;
             if message.expects_reply() { stream.frame().await.map(Some) } else { Ok(None) }
         })
@@ -65,7 +72,9 @@ impl Connection {
         };
         let reply = match frame.map_err(|error| error.at(self.address()))? {
             None => None,
-            Some(frame) => Some(Reply::parse(frame, self.last_request)?),
+            Some(frame) => {
+                Some(Reply::parse(self.compression.decompress(frame)?, self.last_request)?)
+            }
         };
         self.in_flight = false;
         Ok(reply)

@@ -18,6 +18,7 @@ use crate::net::wait;
 use crate::topology::address::Address;
 use crate::topology::hello;
 use crate::topology::server::ServerDescription;
+use crate::wire::compression::Offer;
 use crate::wire::elements;
 use crate::wire::framer::frame_length;
 use crate::wire::message::Message;
@@ -29,6 +30,7 @@ pub type Found = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> +
 /// What every new connection of a client needs.
 pub struct Dialer {
     pub client: RawDocumentBuf,
+    pub compression: Offer,
     pub buffers: Arc<Buffers>,
     pub lookup: Lookup,
     /// Told every server's answer to hello.
@@ -93,6 +95,7 @@ impl Dialer {
                 elements::boolean(out, "loadBalanced", true);
             }
             elements::document(out, "client", &self.client);
+            self.compression.append(out);
         });
         let unknown = ServerDescription::unknown(address.clone());
         let mut connection = Connection::new(stream, unknown, generation);
@@ -107,6 +110,7 @@ impl Dialer {
         reply.check()?;
         let now = Instant::now();
         let description = hello::parse(address.clone(), reply.body(), Some(now - start), now);
+        connection.compression = self.compression.agree(reply.body());
         connection.description = Arc::new(description);
         connection.idle_since = now;
         (self.observe)(&connection.description);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pyo3::exceptions::PyKeyError;
+use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -20,6 +20,7 @@ use crate::settings::Settings;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
 use crate::topology::server::ServerDescription;
+use crate::wire::compression::{Compressor, Offer};
 
 #[pyclass(name = "Client", module = "ferromongo._core", frozen, weakref)]
 pub struct PyClient {
@@ -153,12 +154,17 @@ fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings>
     };
     let seconds = |name: &str| -> PyResult<Option<Duration>> {
         let value: Option<f64> = field(name)?.extract()?;
-        let invalid =
-            |_| pyo3::exceptions::PyValueError::new_err(format!("{name} is not a length of time"));
+        let invalid = |_| PyValueError::new_err(format!("{name} is not a length of time"));
         value.map(|value| Duration::try_from_secs_f64(value).map_err(invalid)).transpose()
     };
     let required = |name: &str| Ok::<_, PyErr>(seconds(name)?.unwrap_or_default());
     let seeds: Vec<(String, Option<u16>)> = field("seeds")?.extract()?;
+    let compressors: Vec<String> = field("compressors")?.extract()?;
+    let compressors = compressors.iter().map(|name| {
+        let unknown = || PyValueError::new_err(format!("no compressor is called {name:?}"));
+        Compressor::from_name(name).ok_or_else(unknown)
+    });
+    let compressors = compressors.collect::<PyResult<_>>()?;
     let version = py.version_info();
     Ok(Settings {
         seeds: seeds
@@ -186,5 +192,6 @@ fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings>
         heartbeat_frequency: required("heartbeat_frequency")?,
         retry_writes: field("retry_writes")?.extract()?,
         retry_reads: field("retry_reads")?.extract()?,
+        compression: Offer { compressors, zlib_level: field("zlib_level")?.extract()? },
     })
 }

@@ -62,6 +62,15 @@ pub fn array_of_int64(out: &mut Vec<u8>, key: &str, items: &[i64]) {
     });
 }
 
+pub fn array_of_strings(out: &mut Vec<u8>, key: &str, items: &[&str]) {
+    head(out, 0x04, key);
+    open_document(out, |out| {
+        for (index, item) in items.iter().enumerate() {
+            string(out, &index.to_string(), item);
+        }
+    });
+}
+
 pub fn document(out: &mut Vec<u8>, key: &str, value: &RawDocument) {
     head(out, 0x03, key);
     out.extend_from_slice(value.as_bytes());

@@ -14,7 +14,8 @@ pub fn frame_length(bytes: &[u8]) -> io::Result<Option<usize>> {
     }
 }
 
-/// A header, the flags, one section kind and an empty document.
+/// A header, the flags, one section kind and an empty document; a compressed message's envelope with
+/// one byte of data is as long.
 const SHORTEST: usize = 16 + 4 + 1 + 5;
 /// maxMessageSizeBytes of every server; before the handshake there is nothing better to go by.
 pub const LONGEST: usize = 48_000_000;

@@ -110,8 +110,10 @@ impl Message {
 pub const OP_MSG: i32 = 2013;
 pub const CHECKSUM_PRESENT: i32 = 1;
 pub const MORE_TO_COME: i32 = 1 << 1;
-/// 16 bytes of header, 4 of flags, 1 of section kind.
-pub const BODY: usize = 21;
+/// Length, request id, the id answered to, opcode.
+pub const HEADER: usize = 16;
+/// Behind the header come 4 bytes of flags and 1 of section kind.
+pub const BODY: usize = HEADER + 4 + 1;
 
 #[cfg(test)]
 mod tests {

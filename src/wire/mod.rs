@@ -1,5 +1,6 @@
-//! Bytes in, bytes out: OP_MSG requests and replies.
+//! Bytes in, bytes out: OP_MSG requests and replies, compressed or not.
 
+pub mod compression;
 pub mod elements;
 pub mod framer;
 pub mod message;

@@ -8,6 +8,7 @@ import asyncio
 import collections
 import struct
 import threading
+import zlib
 from dataclasses import dataclass, field
 
 
@@ -132,6 +133,8 @@ class Proxy:
             await self._flow.wait()
             command = _command_name(message)
             link.commands.append(command)
+            if _opcode(message) == OP_COMPRESSED:
+                link.compressed.append(command)
             for rule in self._rules:
                 if rule.command == command and rule.times > 0:
                     rule.times -= 1
@@ -160,6 +163,7 @@ class Link:
     """One connection through the proxy."""
 
     commands: list = field(default_factory=list)
+    compressed: list = field(default_factory=list)  # those of the commands that came compressed
     open: bool = True
     rule: "_Rule | None" = None
 
@@ -181,8 +185,11 @@ async def _message(reader):
 
 
 def _command_name(message):
-    """The first key of an OP_MSG body or of a legacy handshake's query."""
-    (opcode,) = struct.unpack_from("<i", message, 12)
+    """The first key of an OP_MSG body, zlib or not, or of a legacy handshake's query."""
+    opcode = _opcode(message)
+    if opcode == OP_COMPRESSED and message[24] == ZLIB:
+        message = message[:12] + message[16:20] + zlib.decompress(message[25:])
+        opcode = _opcode(message)
     if opcode == OP_MSG:
         start = 16 + 4 + 1
     elif opcode == OP_QUERY:
@@ -193,5 +200,11 @@ def _command_name(message):
     return message[first_key : message.index(b"\0", first_key)].decode()
 
 
+def _opcode(message):
+    return struct.unpack_from("<i", message, 12)[0]
+
+
 OP_MSG = 2013
 OP_QUERY = 2004
+OP_COMPRESSED = 2012
+ZLIB = 2  # the compressor that Python brings along; messages of others have no command name here

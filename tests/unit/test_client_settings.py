@@ -60,6 +60,15 @@ def made(kind: Any, arguments: dict[str, Any]) -> tuple[Any, ...]:
         {"readPreference": "nearby"},
         {"tz_aware": "yes"},
         {"document_class": 3},
+        {"compressors": "zlib", "zlibCompressionLevel": 3},
+        {"compressors": ["zlib"]},
+        {"compressors": None},
+        {"compressors": 3},
+        {"host": "mongodb://a/?compressors=zlib&zlibCompressionLevel=-1&w=1"},
+        {"host": "mongodb://a/?w=1;Compressors=zlib", "compressors": []},
+        {"host": "mongodb://a/?compressors="},
+        {"zlibCompressionLevel": 10},
+        {"zlibCompressionLevel": "x"},
     ],
     ids=str,
 )
@@ -75,7 +84,6 @@ def test_as_pymongo(arguments: dict[str, Any]) -> None:
         ({"tlsAllowInvalidHostnames": False}, "tls"),
         ({"username": "u", "password": "p"}, "authentication"),
         ({"host": "mongodb://u:p@a/"}, "authentication"),
-        ({"compressors": "zlib"}, "compressors"),
         ({"host": "mongodb+srv://cluster.example.com/"}, "srv"),
         ({"loadBalanced": True}, "loadBalanced"),
         ({"timeoutMS": 100}, "timeoutMS"),
@@ -88,3 +96,36 @@ def test_as_pymongo(arguments: dict[str, Any]) -> None:
 def test_refused(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         MongoClient(connect=False, **arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"compressors": "zstd,snappy,zlib"},
+        {"compressors": ("zstd", "snappy", "zlib")},
+        {"host": "mongodb://a/?compressors=zstd,snappy,zlib&w=1"},
+        {"host": "mongodb://a/?w=1;COMPRESSORS=zstd%2Csnappy%2Czlib"},
+        {"host": "mongodb://a/?compressors=zlib", "compressors": "zstd,snappy,zlib"},
+    ],
+    ids=str,
+)
+def test_all_compressors_are_there_without_other_packages(arguments: dict[str, Any]) -> None:
+    with MongoClient(connect=False, **arguments) as client:
+        assert "compressors=['zstd', 'snappy', 'zlib']" in repr(client)
+
+
+@pytest.mark.parametrize("kind", [MongoClient, pymongo.MongoClient])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"compressors": "lz4,zlib"},
+        {"compressors": ["lz4", "zlib"]},
+        {"host": "mongodb://a/?compressors=lz4,zlib"},
+    ],
+    ids=str,
+)
+def test_unknown_compressors_are_warned_of(kind: Any, arguments: dict[str, Any]) -> None:
+    with pytest.warns(UserWarning, match="^Unsupported compressor: lz4$"):
+        client = kind(connect=False, **arguments)
+    with client:
+        assert "compressors=['zlib']" in repr(client)

@@ -14,12 +14,12 @@ from pymongo.client_options import ClientOptions
 from pymongo.errors import ConfigurationError
 from pymongo.uri_parser import split_hosts
 
+from ferromongo._calls.compressors import parse_with_compressors, validate_compressors
 from ferromongo._pymongo_internals import (
     CaseInsensitiveDictionary,
     check_option_conflicts,
     normalize_option_names,
     normalize_security_options,
-    parse_uri,
     warn_of_deprecated_options,
 )
 from ferromongo.typings import Address
@@ -73,7 +73,7 @@ def _parse_hosts(hosts: list[str], port: int) -> tuple[tuple[Address, ...], Mapp
         if host.startswith("mongodb+srv://"):
             raise _unsupported("mongodb+srv:// URIs")
         if "/" in host:
-            uri = parse_uri(host, port, validate=True, warn=True, normalize=False)
+            uri = parse_with_compressors(host, port)
             seeds.update(dict.fromkeys(uri["nodelist"]))
         else:
             seeds.update(dict.fromkeys(split_hosts(host, port)))
@@ -92,8 +92,11 @@ def _merge(from_uri: Any, keywords: dict[str, Any]) -> Any:
     validated = {}
     for name in options:
         cased = options.cased_key(name)
-        key, value = common.validate(cased, options[name])
-        validated[key] = value
+        if name == "compressors":
+            validated[cased] = validate_compressors(options[name])
+        else:
+            key, value = common.validate(cased, options[name])
+            validated[key] = value
     from_uri.update(validated)
     return from_uri
 
@@ -145,6 +148,8 @@ def _engine_settings(
         "heartbeat_frequency": options.heartbeat_frequency,
         "retry_writes": options.retry_writes,
         "retry_reads": options.retry_reads,
+        "compressors": merged.get("compressors", []),
+        "zlib_level": merged.get("zlibcompressionlevel", -1),
     }
 
 
@@ -169,7 +174,6 @@ def describe(settings: ClientSettings) -> str:
 
 _UNSUPPORTED = (
     "auto_encryption_opts",
-    "compressors",
     "enable_overload_retargeting",
     "enableoverloadretargeting",
     "event_listeners",
