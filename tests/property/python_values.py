@@ -247,6 +247,9 @@ class ValueMaker(Choices):
         for name, length in (("binary", 12), ("bid", 16)):
             if isinstance(attributes.get(name), bytes):
                 attributes[name] = self.bytes(length)
+        # Nobody looks into the bytes of a raw document: they would make BSON that nobody can read.
+        if isinstance(attributes.get("raw"), bytes):
+            attributes["raw"] = bson.encode({"r": 1})
         return Marked(self.pick(MARKERS), attributes)
 
 

@@ -15,7 +15,7 @@ from tests.property.choices import seeds
 from tests.property.codec_choices import codec_options
 from tests.property.python_values import ValueMaker
 
-from ferromongo import _core
+from ferromongo import bson as rust
 
 
 @given(seeds)
@@ -62,8 +62,21 @@ def test_many_binaries(seed: bytes) -> None:
     decode_alike(maker.array(b"\x05", (maker.binary() for _ in range(4))), options)
 
 
+@given(seeds)
+def test_a_sequence_of_documents(seed: bytes) -> None:
+    maker = ByteMaker(seed)
+    options = codec_options(maker)
+    data = b"".join(maker.soup() for _ in range(maker.below(4))) + maker.bytes(maker.below(2))
+    alike(rust.decode_all, bson.decode_all, data, options)
+    alike(rust.is_valid, bson.is_valid, data)
+
+
 def decode_alike(data: bytes, options: CodecOptions[Any] = bson.DEFAULT_CODEC_OPTIONS) -> None:
-    ours, theirs = (outcome(decode, data, options) for decode in (_core.decode, bson.decode))
+    alike(rust.decode, bson.decode, data, options)
+
+
+def alike(one: Any, other: Any, *arguments: Any) -> None:
+    ours, theirs = outcome(one, *arguments), outcome(other, *arguments)
     if ours != theirs:
-        note(f"{data!r}\n{options}")
+        note(f"{arguments!r}")
     assert ours == theirs

@@ -11,7 +11,7 @@ from tests.property.choices import seeds
 from tests.property.codec_choices import codec_options
 from tests.property.python_values import ValueMaker
 
-from ferromongo import _core
+from ferromongo import bson as rust
 
 
 @given(seeds)
@@ -43,7 +43,7 @@ def encode_alike(
     document: Any, options: CodecOptions[Any] = bson.DEFAULT_CODEC_OPTIONS, check_keys: bool = False
 ) -> None:
     ours, theirs = (
-        attempt(encode, document, check_keys, options) for encode in (_core.encode, bson.encode)
+        attempt(encode, document, check_keys, options) for encode in (rust.encode, bson.encode)
     )
     if ours != theirs:
         note(f"{document!r}\n{options}\n{check_keys=}")
