@@ -31,7 +31,8 @@ class Client:
     (name, version, platform) appended to ferromongo's own), max_pool_size (int, 0 = no limit),
     min_pool_size (int), max_idle_time, max_connecting (int), wait_queue_timeout,
     server_selection_timeout, connect_timeout, socket_timeout, local_threshold,
-    heartbeat_frequency, retry_writes (bool), retry_reads (bool).
+    heartbeat_frequency, retry_writes (bool), retry_reads (bool), credentials (mechanism or
+    "DEFAULT", source, user, password; or None).
     """
 
     def __new__(cls, settings: Mapping[str, Any]) -> Client: ...

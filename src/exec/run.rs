@@ -19,6 +19,7 @@ use crate::session::transaction;
 use crate::topology::address::Address;
 use crate::topology::error_rules::{ApplicationError, ErrorKind as Seen, When};
 use crate::topology::selection::Criteria;
+use crate::wire::message::Message;
 use crate::wire::reply::Reply;
 
 pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outcome> {
@@ -131,9 +132,31 @@ async fn exchange(
         })
         .await?;
     let Some(mut reply) = reply else { return Ok(None) };
-    let checked = reply.check();
+    let mut checked = reply.check();
+    if checked.as_ref().is_err_and(Error::wants_reauthentication) {
+        let Some(again) = reauthenticated(client, message, lent, deadline).await? else {
+            return checked.map(|()| None);
+        };
+        reply = again;
+        checked = reply.check();
+    }
     hear(client, terms, &reply);
     checked.map(|()| Some(reply))
+}
+
+/// Authenticates once more and sends the same bytes again; `None` without credentials.
+async fn reauthenticated(
+    client: &ClientCore,
+    message: &Message,
+    lent: &mut Checkout,
+    deadline: Deadline,
+) -> Result<Option<Reply>> {
+    let dialer = lent.server().dialer.clone();
+    let Some(authenticator) = &dialer.authenticator else { return Ok(None) };
+    let connection = lent.connection_mut();
+    let within = Deadline::after(Instant::now(), client.settings.connect_timeout);
+    authenticator.repeat(connection, within).await?;
+    connection.exchange_sealed(message, deadline).await
 }
 
 /// Times travel with every reply, failed ones included.
@@ -160,9 +183,11 @@ fn report(cluster: &Arc<Cluster>, server: &Arc<Server>, generation: u64, error: 
         ErrorKind::Network | ErrorKind::Protocol => Seen::Network,
         ErrorKind::NetworkTimeout => Seen::Timeout,
         ErrorKind::Command { .. } => {
-            match error.reply().and_then(|reply| Seen::from_reply(reply)) {
-                Some(seen) => seen,
-                None => return,
+            match error.reply().map(|reply| Seen::from_reply(reply)) {
+                Some(Some(seen)) => seen,
+                Some(None) => return,
+                // Not the server's words: its part of an authentication did not hold.
+                None => Seen::Command { code: None, topology_version: None },
             }
         }
         _ => return,
