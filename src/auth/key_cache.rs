@@ -95,10 +95,10 @@ mod tests {
         let (cache, credentials) = (KeyCache::default(), credentials());
         let mut works = 0;
         for salt in ["AAAA", "BBBB", "AAAA", "CCCC", "DDDD", "EEEE", "AAAA"] {
-            cache.keys(recipe(salt), &credentials, |work| {
+            drop(cache.keys(recipe(salt), &credentials, |work| {
                 works += 1;
                 work();
-            });
+            }));
         }
         assert_eq!(works, 6); // the third is known, the last is known no more
         assert_eq!(cache.known.lock().len(), MOST_KEPT);
@@ -110,7 +110,7 @@ mod tests {
         let pending = cache.keys(recipe("AAAA"), &credentials, drop);
         assert!(matches!(pending.now_or_never(), Some(Err(oneshot::Canceled))));
         let mut works = 0;
-        cache.keys(recipe("AAAA"), &credentials, |_| works += 1);
+        drop(cache.keys(recipe("AAAA"), &credentials, |_| works += 1));
         assert_eq!(works, 1);
     }
 }
