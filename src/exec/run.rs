@@ -19,7 +19,6 @@ use crate::session::transaction;
 use crate::topology::address::Address;
 use crate::topology::error_rules::{ApplicationError, ErrorKind as Seen, When};
 use crate::topology::selection::Criteria;
-use crate::wire::message::Message;
 use crate::wire::reply::Reply;
 
 pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outcome> {
@@ -134,29 +133,21 @@ async fn exchange(
     let Some(mut reply) = reply else { return Ok(None) };
     let mut checked = reply.check();
     if checked.as_ref().is_err_and(Error::wants_reauthentication) {
-        let Some(again) = reauthenticated(client, message, lent, deadline).await? else {
-            return checked.map(|()| None);
-        };
-        reply = again;
+        reauthenticate(client, lent).await?;
+        // The same bytes: a transaction that begins with them has not begun yet.
+        let again = lent.connection_mut().exchange_sealed(message, deadline).await?;
+        reply = again.ok_or_else(|| Error::protocol("an answer was expected"))?;
         checked = reply.check();
     }
     hear(client, terms, &reply);
     checked.map(|()| Some(reply))
 }
 
-/// Authenticates once more and sends the same bytes again; `None` without credentials.
-async fn reauthenticated(
-    client: &ClientCore,
-    message: &Message,
-    lent: &mut Checkout,
-    deadline: Deadline,
-) -> Result<Option<Reply>> {
+async fn reauthenticate(client: &ClientCore, lent: &mut Checkout) -> Result<()> {
     let dialer = lent.server().dialer.clone();
-    let Some(authenticator) = &dialer.authenticator else { return Ok(None) };
-    let connection = lent.connection_mut();
-    let within = Deadline::after(Instant::now(), client.settings.connect_timeout);
-    authenticator.repeat(connection, within).await?;
-    connection.exchange_sealed(message, deadline).await
+    let Some(authenticator) = &dialer.authenticator else { return Ok(()) };
+    let deadline = Deadline::after(Instant::now(), client.settings.connect_timeout);
+    authenticator.repeat(lent.connection_mut(), deadline).await
 }
 
 /// Times travel with every reply, failed ones included.

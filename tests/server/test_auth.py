@@ -242,8 +242,11 @@ def slow_keys(guarded):
 @both_drivers
 async def test_keys_are_made_once_for_all_connections(driver, guarded, slow_keys):
     async def connections(client, count):
+        async def ping():
+            await client.admin.command("ping")
+
         before = time.process_time()
-        jobs = [driver.start(client.admin.command, "ping") for _ in range(count)]
+        jobs = [driver.start(ping) for _ in range(count)]
         for job in jobs:
             await job.result()
         return time.process_time() - before
@@ -382,11 +385,10 @@ async def test_reauthentication_at_the_start_of_a_transaction(driver, guarded):
 
 
 @both_drivers
-async def test_reauthentication_is_not_for_the_nameless(driver, guarded):
+async def test_reauthentication_without_credentials_is_asking_again(driver, guarded):
     async with driver.client(anonymous(guarded), appName="faulty") as client:
         with fault(guarded, 1, failCommands=["ping"], errorCode=391):
-            error = await failure(lambda: client.admin.command("ping"))
-        assert error.code == 391
+            await client.admin.command("ping")
 
 
 @both_drivers
@@ -402,7 +404,7 @@ async def test_failover(driver, guarded):
         assert await client.t.failover.count_documents({"_id": {"$regex": driver.name}}) == 3
 
 
-@pytest.mark.parametrize("way", ["os_fork", "under_load"])
+@pytest.mark.parametrize("way", ["os_fork", pytest.param("under_load", marks=ferromongo_only)])
 def test_fork(guarded, way):
     names = ["parent", "child"] if way == "os_fork" else None
     answers = run("forked", way, guarded.uri, f"auth_{way}")
