@@ -8,6 +8,7 @@ here it is seen that the server understands what is asked and refuses it; the Ru
 import asyncio
 import contextlib
 import logging
+import shutil
 import time
 from urllib.parse import quote
 
@@ -435,3 +436,29 @@ async def test_pools_fill_and_close_authenticated(driver, guarded, admin):
                 break
             assert time.monotonic() < deadline, users
             await driver.sleep(0.1)
+
+
+@ferromongo_only
+def test_nobody_authenticates_to_an_arbiter():
+    """It holds no users: PyMongo is refused there."""
+    with ReplicaSet(members=3, auth=True) as replica_set:
+        with pymongo.MongoClient(replica_set.uri) as admin:
+            admin.admin.command("setDefaultRWConcern", 1, defaultWriteConcern={"w": 1})
+            config = admin.admin.command("replSetGetConfig")["config"]
+            member = config["members"].pop()
+            config["version"] += 1
+            admin.admin.command("replSetReconfig", config)
+            replica_set.kill(2)
+            shutil.rmtree(replica_set.directory / "member-2")
+            replica_set.restart(2)
+            config["members"].append({"_id": 9, "host": member["host"], "arbiterOnly": True})
+            config["version"] += 1
+            admin.admin.command("replSetReconfig", config)
+        deadline = time.monotonic() + 20
+        while True:
+            uri = replica_set.members[2].uri
+            with contextlib.suppress(OperationFailure), package.MongoClient(uri) as client:
+                if client.admin.command("hello").get("arbiterOnly"):
+                    break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

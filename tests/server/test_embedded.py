@@ -131,9 +131,11 @@ def test_a_set_that_wants_authentication(auth, tmp_path):
                 (known,) = status["authInfo"]["authenticatedUsers"]
                 assert known == {"user": user, "db": "admin"}
                 client.test.c.insert_one({})
-        with MongoClient(guarded.members[0].address) as client:
-            with pytest.raises(OperationFailure, match="requires authentication"):
-                client.test.c.find_one()
+        with (
+            MongoClient(guarded.members[0].address) as client,
+            pytest.raises(OperationFailure, match="requires authentication"),
+        ):
+            client.test.c.find_one()
         (key,) = (path for path in guarded.directory.iterdir() if path.suffix == ".key")
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
         guarded.kill(1)
