@@ -37,6 +37,8 @@ pub enum Kind {
     /// The caller asked for what cannot be: ended session, closed client, wrong order of calls.
     InvalidOperation,
     Configuration,
+    /// An argument that no server could accept: Python's ValueError.
+    InvalidValue,
 }
 
 pub const TRANSIENT_TRANSACTION: &str = "TransientTransactionError";
@@ -78,6 +80,11 @@ impl Error {
         error.0.labels = labels;
         error.0.reply = Some(reply);
         error
+    }
+
+    /// The server's part of an authentication did not hold.
+    pub fn authentication(message: impl Into<String>) -> Error {
+        Error::new(Kind::Command { code: 0 }, message)
     }
 
     pub fn kind(&self) -> Kind {
@@ -141,6 +148,11 @@ impl Error {
     pub fn is_write_concern(&self) -> bool {
         let ok = self.reply().and_then(|reply| reply.get("ok").ok().flatten());
         ok.is_some_and(|ok| matches!(ok.as_f64().or(ok.as_i32().map(f64::from)), Some(1.0)))
+    }
+
+    /// The server wants to know again who is on the other end of the connection.
+    pub fn wants_reauthentication(&self) -> bool {
+        self.code() == Some(391)
     }
 
     /// "not primary" and "node is recovering" codes (SDAM specification).

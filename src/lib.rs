@@ -1,5 +1,6 @@
 //! The engine of ferromongo. This file lists the rooms; docs/architecture.md says who may import whom.
 
+pub mod auth;
 pub mod control;
 pub mod deadline;
 pub mod error;

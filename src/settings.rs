@@ -1,7 +1,9 @@
 //! What a client was told, typed once at the edge; inner rooms never check it again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::credentials::Credentials;
 use crate::topology::address::Address;
 use crate::wire::compression::Offer;
 
@@ -30,4 +32,6 @@ pub struct Settings {
     pub retry_writes: bool,
     pub retry_reads: bool,
     pub compression: Offer,
+    /// `None`: connections do not authenticate.
+    pub credentials: Option<Arc<Credentials>>,
 }

@@ -32,7 +32,7 @@ class Client:
     min_pool_size (int), max_idle_time, max_connecting (int), wait_queue_timeout,
     server_selection_timeout, connect_timeout, socket_timeout, local_threshold,
     heartbeat_frequency, retry_writes (bool), retry_reads (bool), compressors (list of names),
-    zlib_level (int).
+    zlib_level (int), credentials (mechanism or "DEFAULT", source, user, password; or None).
     """
 
     def __new__(cls, settings: Mapping[str, Any]) -> Client: ...

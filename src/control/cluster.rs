@@ -20,6 +20,7 @@ use super::thread::ControlThread;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::net::buffers::Buffers;
+use crate::pool::authenticate::Authenticator;
 use crate::pool::handshake::Dialer;
 use crate::pool::metadata;
 use crate::pool::server::Server;
@@ -68,6 +69,15 @@ impl Cluster {
         });
         let cluster = Arc::new_cyclic(|itself: &Weak<Cluster>| {
             let (lookup_thread, observer) = (Arc::downgrade(&thread), itself.clone());
+            let work_thread = lookup_thread.clone();
+            let authenticator = settings.credentials.clone().map(|credentials| {
+                let work_elsewhere = move |work| {
+                    if let Some(thread) = work_thread.upgrade() {
+                        thread.work(work);
+                    }
+                };
+                Authenticator::new(credentials, Box::new(work_elsewhere))
+            });
             Cluster {
                 dialer: Arc::new(Dialer {
                     client: metadata::client_document(&settings),
@@ -83,6 +93,7 @@ impl Cluster {
                         }
                     }),
                     load_balanced: settings.load_balanced,
+                    authenticator,
                 }),
                 thread: Mutex::new(Some(thread)),
                 snapshot: ArcSwap::from_pointee(Snapshot::new(topology)),
@@ -275,9 +286,8 @@ impl Cluster {
         let cluster = Arc::downgrade(self);
         self.spawn(async move {
             let deadline = Deadline::after(now, server.settings.connect_timeout);
-            let generation = server.generation();
-            let dialled = server.dialer.dial(&server.address, generation, deadline);
-            let failure = driver::drive(dialled).await.err();
+            let probed = server.dialer.probe(&server.address, deadline);
+            let failure = driver::drive(probed).await.err();
             let Some(cluster) = cluster.upgrade() else { return };
             if let Some(probe) = cluster.probed.lock().get_mut(&server.address) {
                 probe.running = false;

@@ -38,6 +38,11 @@ impl ControlThread {
         self.runtime.spawn(future).abort_handle()
     }
 
+    /// Runs what keeps a processor busy, beside the control thread itself.
+    pub fn work(&self, work: Box<dyn FnOnce() + Send>) {
+        self.runtime.spawn_blocking(work);
+    }
+
     /// Runs `work` with the runtime as tokio's current one.
     pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
         let _inside = self.runtime.enter();

@@ -7,12 +7,13 @@ use crate::settings::Settings;
 /// Adds the label that marks an error of a retryable write as worth a retry.
 pub fn label(terms: &Terms, settings: &Settings, in_transaction: bool, error: &mut Error) {
     let numbered = terms.transaction_number.is_some() || is_ending(terms);
-    // Before its number was drawn nothing was sent: dialling again is always right.
+    // Before its number was drawn nothing was sent: dialling again is always right. Servers label
+    // errors of operations, not those of handshakes and authentication.
     let dialling = error.is_before_handshake()
         && matches!(terms.kind, Kind::Write { retry: true })
         && settings.retry_writes
         && !in_transaction;
-    if error.is_network() && (numbered || dialling) {
+    if (error.is_network() && numbered) || (error.is_retryable_read() && dialling) {
         error.add_label(RETRYABLE_WRITE);
     }
 }

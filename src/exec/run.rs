@@ -131,9 +131,23 @@ async fn exchange(
         })
         .await?;
     let Some(mut reply) = reply else { return Ok(None) };
-    let checked = reply.check();
+    let mut checked = reply.check();
+    if checked.as_ref().is_err_and(Error::wants_reauthentication) {
+        reauthenticate(client, lent).await?;
+        // The same bytes: a transaction that begins with them has not begun yet.
+        let again = lent.connection_mut().exchange_sealed(message, deadline).await?;
+        reply = again.ok_or_else(|| Error::protocol("an answer was expected"))?;
+        checked = reply.check();
+    }
     hear(client, terms, &reply);
     checked.map(|()| Some(reply))
+}
+
+async fn reauthenticate(client: &ClientCore, lent: &mut Checkout) -> Result<()> {
+    let dialer = lent.server().dialer.clone();
+    let Some(authenticator) = &dialer.authenticator else { return Ok(()) };
+    let deadline = Deadline::after(Instant::now(), client.settings.connect_timeout);
+    authenticator.repeat(lent.connection_mut(), deadline).await
 }
 
 /// Times travel with every reply, failed ones included.
@@ -160,9 +174,11 @@ fn report(cluster: &Arc<Cluster>, server: &Arc<Server>, generation: u64, error: 
         ErrorKind::Network | ErrorKind::Protocol => Seen::Network,
         ErrorKind::NetworkTimeout => Seen::Timeout,
         ErrorKind::Command { .. } => {
-            match error.reply().and_then(|reply| Seen::from_reply(reply)) {
-                Some(seen) => seen,
-                None => return,
+            match error.reply().map(|reply| Seen::from_reply(reply)) {
+                Some(Some(seen)) => seen,
+                Some(None) => return,
+                // Not the server's words: its part of an authentication did not hold.
+                None => Seen::Command { code: None, topology_version: None },
             }
         }
         _ => return,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::auth::credentials::Mechanism;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::net::stream::Stream;
@@ -10,6 +11,7 @@ use crate::net::wait;
 use crate::topology::address::Address;
 use crate::topology::server::ServerDescription;
 use crate::wire::compression::Agreement;
+use crate::wire::elements;
 use crate::wire::message::Message;
 use crate::wire::reply::Reply;
 
@@ -21,6 +23,8 @@ pub struct Connection {
     /// The pool's generation when this connection was made.
     pub generation: u64,
     pub idle_since: Instant,
+    /// How it authenticated, if it did.
+    pub mechanism: Option<Mechanism>,
     last_request: i32,
     /// A request is on its way or a reply is due: nobody else could use the stream.
     in_flight: bool,
@@ -35,6 +39,7 @@ impl Connection {
             compression: Agreement::default(),
             generation,
             idle_since,
+            mechanism: None,
             last_request: 1,
             in_flight: false,
         }
@@ -54,6 +59,15 @@ impl Connection {
     ) -> Result<Option<Reply>> {
         self.last_request = self.last_request.wrapping_add(1);
         message.seal(self.last_request, extras)?;
+        self.exchange_sealed(message, deadline).await
+    }
+
+    /// Sends a message as it was sealed, which also repeats one that was answered with a refusal.
+    pub async fn exchange_sealed(
+        &mut self,
+        message: &Message,
+        deadline: Deadline,
+    ) -> Result<Option<Reply>> {
         let compressed = self.compression.compress(message);
         self.in_flight = true;
         let stream = &self.stream;
@@ -73,11 +87,23 @@ impl Connection {
         let reply = match frame.map_err(|error| error.at(self.address()))? {
             None => None,
             Some(frame) => {
-                Some(Reply::parse(self.compression.decompress(frame)?, self.last_request)?)
+                Some(Reply::parse(self.compression.decompress(frame)?, message.request_id())?)
             }
         };
         self.in_flight = false;
         Ok(reply)
+    }
+
+    /// Runs one command of the connection's own, outside of any operation.
+    pub async fn command(&mut self, message: &mut Message, database: &str) -> Result<Reply> {
+        let reply = self
+            .exchange(message, Deadline::NEVER, |out| {
+                elements::string(out, "$db", database);
+                Ok(())
+            })
+            .await?;
+        let mut reply = reply.ok_or_else(|| Error::protocol("an answer was expected"))?;
+        reply.check().map(|()| reply)
     }
 
     pub fn is_reusable(&self) -> bool {

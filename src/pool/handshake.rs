@@ -1,4 +1,4 @@
-//! Making a connection: look up, connect, say hello.
+//! Making a connection: look up, connect, say hello, authenticate.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use bson::RawDocumentBuf;
 
+use super::authenticate::{Authenticator, entropy};
 use super::connection::Connection;
+use crate::auth::opening::Opening;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::net::buffers::Buffers;
@@ -17,11 +19,12 @@ use crate::net::stream::{Endpoint, Stream};
 use crate::net::wait;
 use crate::topology::address::Address;
 use crate::topology::hello;
-use crate::topology::server::ServerDescription;
+use crate::topology::server::{ServerDescription, ServerType};
 use crate::wire::compression::Offer;
 use crate::wire::elements;
 use crate::wire::framer::frame_length;
 use crate::wire::message::Message;
+use crate::wire::reply::Reply;
 
 /// Name look-up, which must not happen on an event loop's thread.
 pub type Lookup = Box<dyn Fn(&str, u16) -> Found + Send + Sync>;
@@ -36,25 +39,56 @@ pub struct Dialer {
     /// Told every server's answer to hello.
     pub observe: Box<dyn Fn(&ServerDescription) + Send + Sync>,
     pub load_balanced: bool,
+    pub authenticator: Option<Authenticator>,
 }
 
 impl Dialer {
-    /// A connection that has shaken hands. Its description carries the round trip of the hello.
+    /// A connection that operations may use. Its description carries the round trip of the hello.
     pub async fn dial(
         &self,
         address: &Address,
         generation: u64,
         deadline: Deadline,
     ) -> Result<Connection> {
+        self.make(address, generation, deadline, self.authenticator.as_ref()).await
+    }
+
+    /// Only asks how the server is, which needs no authentication.
+    pub async fn probe(&self, address: &Address, deadline: Deadline) -> Result<()> {
+        self.make(address, 0, deadline, None).await.map(drop)
+    }
+
+    async fn make(
+        &self,
+        address: &Address,
+        generation: u64,
+        deadline: Deadline,
+        authenticator: Option<&Authenticator>,
+    ) -> Result<Connection> {
         let made = wait::until(deadline, async {
-            let stream = self.connect(address).await?;
-            self.hello(address, stream, generation).await
+            let stream = self.connect(address).await.map_err(|error| error.at(address))?;
+            let unknown = ServerDescription::unknown(address.clone());
+            let mut connection = Connection::new(stream, unknown, generation);
+            let opening = authenticator.map(Authenticator::opening).transpose()?;
+            let answer = self.hello(&mut connection, opening.as_ref()).await?;
+            // Arbiters hold no users.
+            let knows_users = connection.description.kind != ServerType::RSArbiter;
+            if let (Some(authenticator), Some(opening), true) =
+                (authenticator, opening, knows_users)
+            {
+                let (conversation, next) = opening.answered(answer.body(), &entropy()?)?;
+                authenticator.converse(&mut connection, conversation, next).await?;
+            }
+            Ok(connection)
         });
         match made.await {
             Some(made) => made,
-            None => Err(Error::new(Kind::NetworkTimeout, "timed out while connecting")),
+            None => {
+                let error = Error::new(Kind::NetworkTimeout, "timed out while connecting");
+                Err(error.at(address))
+            }
         }
-        .map_err(|error| error.at(address).in_handshake())
+        .map_err(Error::in_handshake)
     }
 
     async fn connect(&self, address: &Address) -> Result<Arc<Stream>> {
@@ -82,12 +116,7 @@ impl Dialer {
         })
     }
 
-    async fn hello(
-        &self,
-        address: &Address,
-        stream: Arc<Stream>,
-        generation: u64,
-    ) -> Result<Connection> {
+    async fn hello(&self, connection: &mut Connection, opening: Option<&Opening>) -> Result<Reply> {
         let mut message = Message::from_elements(|out| {
             elements::int32(out, if self.load_balanced { "hello" } else { "ismaster" }, 1);
             elements::boolean(out, "helloOk", true);
@@ -96,24 +125,19 @@ impl Dialer {
             }
             elements::document(out, "client", &self.client);
             self.compression.append(out);
+            if let Some(opening) = opening {
+                opening.append(out);
+            }
         });
-        let unknown = ServerDescription::unknown(address.clone());
-        let mut connection = Connection::new(stream, unknown, generation);
         let start = Instant::now();
-        let reply = connection
-            .exchange(&mut message, Deadline::NEVER, |out| {
-                elements::string(out, "$db", "admin");
-                Ok(())
-            })
-            .await?;
-        let mut reply = reply.ok_or_else(|| Error::protocol("no answer to hello"))?;
-        reply.check()?;
+        let reply = connection.command(&mut message, "admin").await?;
         let now = Instant::now();
-        let description = hello::parse(address.clone(), reply.body(), Some(now - start), now);
+        let address = connection.address().clone();
+        let description = hello::parse(address, reply.body(), Some(now - start), now);
         connection.compression = self.compression.agree(reply.body());
         connection.description = Arc::new(description);
         connection.idle_since = now;
         (self.observe)(&connection.description);
-        Ok(connection)
+        Ok(reply)
     }
 }

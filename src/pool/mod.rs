@@ -1,5 +1,6 @@
 //! Connections: made, lent, kept and closed, one pool for each server and event loop.
 
+pub mod authenticate;
 pub mod checkout;
 pub mod connection;
 pub mod handshake;

@@ -193,5 +193,6 @@ fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings>
         retry_writes: field("retry_writes")?.extract()?,
         retry_reads: field("retry_reads")?.extract()?,
         compression: Offer { compressors, zlib_level: field("zlib_level")?.extract()? },
+        credentials: options::credentials(&field("credentials")?)?.map(Arc::new),
     })
 }

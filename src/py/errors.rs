@@ -1,6 +1,7 @@
 //! Core errors become PyMongo's exceptions here and nowhere else: class, code, details, labels.
 
 use bson::RawDocument;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
@@ -15,6 +16,7 @@ pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
 
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     let exception = match error.kind() {
+        Kind::InvalidValue => return Ok(PyValueError::new_err(error.message().to_owned())),
         Kind::Command { code } => of_reply(py, error, code)?,
         kind => class_of(kind).get(py)?.call1((error.message(),))?,
     };
@@ -38,15 +40,15 @@ fn class_of(kind: Kind) -> &'static Import {
         Kind::Protocol => &imports::PROTOCOL_ERROR,
         Kind::InvalidOperation => &imports::INVALID_OPERATION,
         Kind::Configuration => &imports::CONFIGURATION_ERROR,
-        Kind::Command { .. } => &imports::OPERATION_FAILURE,
+        Kind::Command { .. } | Kind::InvalidValue => &imports::OPERATION_FAILURE,
     }
 }
 
 fn of_reply<'py>(py: Python<'py>, error: &Error, code: i32) -> PyResult<Bound<'py, PyAny>> {
-    let details = match error.reply() {
-        Some(reply) => decode_reply(py, reply)?,
-        None => PyDict::new(py).into_any(),
+    let Some(reply) = error.reply() else {
+        return imports::OPERATION_FAILURE.get(py)?.call1((error.message(),));
     };
+    let details = decode_reply(py, reply)?;
     if error.is_state_change() {
         return imports::NOT_PRIMARY_ERROR.get(py)?.call1((error.message(), details));
     }

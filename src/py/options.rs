@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 
 use super::imports;
 use super::once::name;
+use crate::auth::credentials::{Credentials, Mechanism};
 use crate::codec::{self, CodecSettings};
 use crate::topology::read_preference::{ReadMode, ReadPreference};
 
@@ -53,6 +54,20 @@ pub fn write_concern(concern: &Bound<'_, PyAny>) -> PyResult<(Option<Arc<RawDocu
     }
     let said = document(&concern.getattr(name!(py, "document"))?)?;
     Ok((Some(Arc::new(said)), acknowledged))
+}
+
+/// From the fields that matter here of PyMongo's credentials: mechanism, source, user, password.
+pub fn credentials(given: &Bound<'_, PyAny>) -> PyResult<Option<Credentials>> {
+    let given: Option<(String, String, Option<String>, Option<String>)> = given.extract()?;
+    let Some((mechanism, source, user, password)) = given else { return Ok(None) };
+    let mechanism = match mechanism.as_str() {
+        "DEFAULT" => None,
+        name => Some(Mechanism::named(name).ok_or_else(|| {
+            pyo3::exceptions::PyValueError::new_err(format!("unknown mechanism {name}"))
+        })?),
+    };
+    let password = password.unwrap_or_default().into();
+    Ok(Some(Credentials { mechanism, source, user, password }))
 }
 
 pub fn document(mapping: &Bound<'_, PyAny>) -> PyResult<RawDocumentBuf> {

@@ -32,10 +32,11 @@ pub fn timestamp(out: &mut Vec<u8>, key: &str, value: Timestamp) {
 }
 
 pub fn uuid(out: &mut Vec<u8>, key: &str, value: Uuid) {
-    head(out, 0x05, key);
-    out.extend_from_slice(&16_i32.to_le_bytes());
-    out.push(4);
-    out.extend_from_slice(&value.bytes());
+    binary_of(out, key, 4, &value.bytes());
+}
+
+pub fn binary(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    binary_of(out, key, 0, value);
 }
 
 /// An array with one document for each item, filled by `fill`.
@@ -92,6 +93,14 @@ pub fn open_document(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }
 
+fn binary_of(out: &mut Vec<u8>, key: &str, subtype: u8, value: &[u8]) {
+    head(out, 0x05, key);
+    let length = i32::try_from(value.len()).expect("ids and payloads are short");
+    out.extend_from_slice(&length.to_le_bytes());
+    out.push(subtype);
+    out.extend_from_slice(value);
+}
+
 fn head(out: &mut Vec<u8>, kind: u8, key: &str) {
     out.push(kind);
     out.extend_from_slice(key.as_bytes());
@@ -114,11 +123,13 @@ mod tests {
             timestamp(out, "t", Timestamp { time: 7, increment: 3 });
             document(out, "d", &inner);
             nested(out, "n", |out| string(out, "k", ""));
+            binary(out, "p", b"ab");
         });
         let read = RawDocument::from_bytes(&bytes).unwrap();
         let expected = bson::rawdoc! {
             "b": true, "i": -5, "l": 1_i64 << 40, "s": "héllo",
             "t": Timestamp { time: 7, increment: 3 }, "d": { "x": 1 }, "n": { "k": "" },
+            "p": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: b"ab".to_vec() },
         };
         assert_eq!(read.as_bytes(), expected.as_bytes());
     }

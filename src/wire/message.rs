@@ -96,6 +96,11 @@ impl Message {
         Ok(())
     }
 
+    /// As given to `seal`.
+    pub fn request_id(&self) -> i32 {
+        i32::from_le_bytes(self.bytes[4..8].try_into().expect("the header has room for it"))
+    }
+
     /// What to send: the message, and the documents that end it.
     pub fn parts(&self) -> (&[u8], &[u8]) {
         let documents = self.sequence.as_ref().map_or(&[][..], |(_, documents)| documents);

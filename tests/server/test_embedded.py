@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from pymongo import MongoClient
+from pymongo.errors import OperationFailure
 
 from ferromongo.embedded import BinaryNotFound, ReplicaSet, ServerFailed, binary, find_mongod
 
@@ -118,6 +119,30 @@ def test_a_port_of_ones_own(single):
         ReplicaSet(port=taken).start()
 
 
+@pytest.mark.parametrize("auth", [True, ("me@home", "p:/é%")], ids=str)
+def test_a_set_that_wants_authentication(auth, tmp_path):
+    with ReplicaSet(members=2, auth=auth, directory=tmp_path) as guarded:
+        user, password = guarded.auth
+        assert auth is True or (user, password) == auth
+        assert password not in repr(guarded.members)
+        for uri in (guarded.uri, guarded.members[0].uri):
+            with MongoClient(uri) as client:
+                status = client.admin.command("connectionStatus")
+                (known,) = status["authInfo"]["authenticatedUsers"]
+                assert known == {"user": user, "db": "admin"}
+                client.test.c.insert_one({})
+        with (
+            MongoClient(guarded.members[0].address) as client,
+            pytest.raises(OperationFailure, match="requires authentication"),
+        ):
+            client.test.c.find_one()
+        (key,) = (path for path in guarded.directory.iterdir() if path.suffix == ".key")
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+        guarded.kill(1)
+        guarded.recover()
+        assert states(guarded) == ["PRIMARY", "SECONDARY"]
+
+
 def test_a_mongod_that_cannot_run(tmp_path):
     broken = tmp_path / "mongod"
     broken.write_text("#!/bin/sh\necho cannot find libsomething >&2\nexit 127\n")
@@ -189,10 +214,12 @@ def test_a_forked_child_does_not_end_its_parents_servers(single):
     assert states(single) == ["PRIMARY"]
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_line_runs_until_it_is_interrupted(ending, tmp_path):
+@pytest.mark.parametrize(
+    ("ending", "options"), [(signal.SIGINT, []), (signal.SIGTERM, ["--auth"])], ids=str
+)
+def test_the_command_line_runs_until_it_is_interrupted(ending, options, tmp_path):
     with subprocess.Popen(
-        [sys.executable, "-m", "ferromongo.embedded", "--members", "1"],
+        [sys.executable, "-m", "ferromongo.embedded", "--members", "1", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -202,6 +229,8 @@ def test_the_command_line_runs_until_it_is_interrupted(ending, tmp_path):
         uri = program.stdout.readline().strip()
         with MongoClient(uri) as client:
             assert client.admin.command("hello")["isWritablePrimary"]
+            status = client.admin.command("connectionStatus")
+            assert bool(status["authInfo"]["authenticatedUsers"]) == ("--auth" in options)
         os.killpg(program.pid, ending)  # the whole group, as a terminal does
         assert program.wait(20) == 0
         assert "Traceback" not in program.stderr.read()

@@ -56,10 +56,11 @@ def client_settings(
     given = _merge(uri.get("options", CaseInsensitiveDictionary()), keywords)
     merged = normalize_option_names(normalize_security_options(given))
     check_option_conflicts(seeds, merged)
-    username = merged.get("username", uri.get("username"))
-    _refuse_unsupported(merged, username, seeds)
+    username = merged.get("username", uri.get("username") or None)
+    _refuse_unsupported(merged, seeds)
     database = uri.get("database")
-    options = ClientOptions(username, merged.get("password"), database, merged, is_sync)
+    password = merged.get("password", uri.get("password") or None)
+    options = ClientOptions(username, password, database, merged, is_sync)
     engine = _engine_settings(seeds, options, merged)
     return ClientSettings(seeds, database, merged, options, engine)
 
@@ -101,9 +102,7 @@ def _merge(from_uri: Any, keywords: dict[str, Any]) -> Any:
     return from_uri
 
 
-def _refuse_unsupported(options: Any, username: str | None, seeds: Sequence[Address]) -> None:
-    if username or options.get("authmechanism"):
-        raise _unsupported("authentication (username, authMechanism)")
+def _refuse_unsupported(options: Any, seeds: Sequence[Address]) -> None:
     for name in _UNSUPPORTED:
         if options.get(name):
             raise _unsupported(f"the option {options.cased_key(name)}")
@@ -150,7 +149,20 @@ def _engine_settings(
         "retry_reads": options.retry_reads,
         "compressors": merged.get("compressors", []),
         "zlib_level": merged.get("zlibcompressionlevel", -1),
+        "credentials": _credentials(options),
     }
+
+
+def _credentials(
+    options: ClientOptions,
+) -> tuple[str, str, str | None, str | None] | None:
+    """Mechanism ("DEFAULT" if none was named), source, user and password."""
+    given = options.pool_options._credentials
+    if given is None:
+        return None
+    if given.mechanism not in _MECHANISMS:
+        raise _unsupported(f"authMechanism={given.mechanism}")
+    return given.mechanism, given.source, given.username, given.password
 
 
 def describe(settings: ClientSettings) -> str:
@@ -172,6 +184,7 @@ def describe(settings: ClientSettings) -> str:
     return ", ".join(shown)
 
 
+_MECHANISMS = ("DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "MONGODB-X509", "PLAIN")
 _UNSUPPORTED = (
     "auto_encryption_opts",
     "enable_overload_retargeting",

@@ -1,13 +1,15 @@
 """A replica set of real mongods on this machine, with ways to hurt it and to make it well again."""
 
 import contextlib
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
@@ -26,6 +28,8 @@ class Member:
     port: int
     pid: int
     host: str = "127.0.0.1"
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+    """User name and password of the set, if it wants any."""
 
     @property
     def address(self) -> str:
@@ -34,7 +38,7 @@ class Member:
     @property
     def uri(self) -> str:
         """For a connection to this member alone."""
-        return f"mongodb://{self.address}/?directConnection=true"
+        return f"mongodb://{_user_information(self.auth)}{self.address}/?directConnection=true"
 
 
 class ReplicaSet:
@@ -46,6 +50,10 @@ class ReplicaSet:
     listen there and on the ports after it; else on free ones. `directory` holds the data for the
     time being (the system's directory for temporary files when None). A set that is not closed
     ends with its process, even when that is killed.
+
+    With `auth=True` clients must authenticate: the set has one user, `root` with a password made
+    for the occasion, and `uri` (and the members' `uri`) carry both. `auth=("user", "password")`
+    names them. More users are made with `createUser`, as on any server.
     """
 
     def __init__(
@@ -57,6 +65,7 @@ class ReplicaSet:
         mongod: str | Path | None = None,
         parameters: Mapping[str, Any] | None = None,
         timeout: float = 60,
+        auth: bool | tuple[str, str] = False,
     ) -> None:
         if members < 1:
             raise ValueError("a replica set has at least one member")
@@ -67,6 +76,12 @@ class ReplicaSet:
         self._mongod = mongod
         self._parameters = {**PARAMETERS, **(parameters or {})}
         self._timeout = timeout
+        self.auth: tuple[str, str] | None
+        """The user and password in `uri`; None where nobody authenticates."""
+        if auth is True:
+            self.auth = ("root", secrets.token_urlsafe(16))
+        else:
+            self.auth = auth or None
         self._supervised: Supervised | None = None
         self._members: list[Member] = []
 
@@ -75,6 +90,8 @@ class ReplicaSet:
             raise RuntimeError("the replica set has been started already")
         self._supervised = Supervised(self._command(), self._directory, self._timeout)
         try:
+            if self.auth is not None:
+                self._write_key()
             self._start(dict(enumerate(self._ports)))
             self._initiate()
             self.recover()
@@ -106,7 +123,7 @@ class ReplicaSet:
     @property
     def uri(self) -> str:
         hosts = ",".join(member.address for member in self._members)
-        return f"mongodb://{hosts}/?replicaSet={self.name}"
+        return f"mongodb://{_user_information(self.auth)}{hosts}/?replicaSet={self.name}"
 
     @property
     def directory(self) -> Path:
@@ -188,7 +205,17 @@ class ReplicaSet:
         for name, value in self._parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ["--setParameter", f"{name}={text}"]
+        if self.auth is not None:
+            # Members that share a key want authentication of everybody.
+            command += ["--keyFile", f"{{directory}}/{KEY}"]
         return command
+
+    def _write_key(self) -> None:
+        def private(path: str, flags: int) -> int:
+            return os.open(path, flags, mode=0o600)  # mongod refuses a key that others may read
+
+        with open(self.directory / KEY, "x", opener=private) as key:
+            key.write(secrets.token_hex(128))
 
     @property
     def _servers(self) -> Supervised:
@@ -202,7 +229,7 @@ class ReplicaSet:
         started = self._servers.ask("start", {str(index): port for index, port in ports.items()})
         members = {member.index: member for member in self._members}
         for index, server in started.items():
-            members[int(index)] = Member(int(index), server["port"], server["pid"])
+            members[int(index)] = Member(int(index), server["port"], server["pid"], auth=self.auth)
         self._members = [members[index] for index in sorted(members)]
 
     def _initiate(self) -> None:
@@ -211,7 +238,9 @@ class ReplicaSet:
             "members": [{"_id": m.index, "host": m.address} for m in self._members],
             "settings": {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500},
         }
-        with _client(self._members[0]) as client:
+        # While nobody is known, a server lets the first user be made from its own machine.
+        first = replace(self._members[0], auth=None)
+        with _client(first) as client:
             client.admin.command("replSetInitiate", config)
 
             def elected() -> bool:
@@ -222,6 +251,9 @@ class ReplicaSet:
                 return bool(client.admin.command("hello")["isWritablePrimary"])
 
             self._wait_for("the first election", elected)
+            if self.auth is not None:
+                user, password = self.auth
+                client.admin.command("createUser", user, pwd=password, roles=["root"])
 
     def _alive(self) -> list[Member]:
         alive = self._servers.ask("alive")
@@ -240,6 +272,11 @@ class ReplicaSet:
             if time.monotonic() > deadline:
                 raise ServerFailed(f"no {what} after {self._timeout} s") from problem
             time.sleep(0.03)
+
+
+def _user_information(auth: tuple[str, str] | None) -> str:
+    """As it stands in a URI, the @ behind it."""
+    return "" if auth is None else ":".join(quote(part, safe="") for part in auth) + "@"
 
 
 def _index(member: Member | int) -> int:
@@ -262,6 +299,8 @@ def _client(member: Member) -> Iterator[MongoClient[dict[str, Any]]]:
     ) as client:
         yield client
 
+
+KEY = "members.key"
 
 FLAGS = (
     "--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet",

@@ -8,7 +8,8 @@ Requests come as JSON lines on stdin, each answered by one JSON line on stdout:
     {"start": {"0": 27017, "1": 0}}   -> {"0": {"port": 27017, "pid": 7}, ...}; port 0: any free one
     {"kill": "0"}, {"stop": "0"}      -> {}  once the process is gone (SIGKILL, SIGTERM)
     {"alive": null}                   -> {"0": true, ...}
-A request that fails is answered {"error": "..."}.
+A request that fails is answered {"error": "..."}. In the command, {directory} stands for the data
+directory, where the parent may leave files before it starts a server.
 """
 
 import ctypes
@@ -101,7 +102,7 @@ class Servers:
     """The mongods, by name."""
 
     def __init__(self, command: list[str], directory: str, timeout: float, parent: Parent) -> None:
-        self._command = command
+        self._command = [part.replace("{directory}", directory) for part in command]
         self._directory = directory
         self._timeout = timeout
         self._parent = parent
