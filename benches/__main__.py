@@ -62,6 +62,8 @@ def run_all(options, groups, database, uris):
 
 def run_one(options, workload, group, uri, database):
     print(f"{workload.name} ({group.kind}) ...", file=sys.stderr, flush=True)
+    if workload.uri_options:
+        uri = server.with_options(uri, **workload.uri_options)
     operations = max(1, workload.operations // (4 if options.quick else 1))
     samples, skipped = rounds.run(
         workload, group, group.at(uri), database, options.rounds, operations

@@ -4,6 +4,7 @@ The async group owns one event loop, on which every body of that group is run.
 """
 
 import asyncio
+import contextlib
 import gc
 import time
 from dataclasses import dataclass
@@ -34,9 +35,12 @@ class Group:
         self._runner.close()
 
     def at(self, uri):
-        """The peers connected to `uri`, the reference first."""
+        """The peers connected to `uri`, the reference first; without those that cannot be."""
         if uri not in self._open:
-            self._open[uri] = [self._wait_for(peer.open(uri)) for peer in self.peers]
+            opened = self._open[uri] = []
+            for peer in self.peers:
+                with contextlib.suppress(NotImplementedError):
+                    opened.append(self._wait_for(peer.open(uri)))
         return self._open[uri]
 
     def measure(self, workload, peer, items):

@@ -79,6 +79,8 @@ async def open_motor(name, module, uri):
 
 
 async def open_mongojet(name, module, uri):
+    if "compressors=" in uri:
+        raise NotImplementedError("it is built without compression")
     client = await module.create_client(uri)
     database = mongojet_peer.Database(client[DATABASE])
     return OpenPeer(name, database, lambda: mongojet_peer.transaction(client), client.close)

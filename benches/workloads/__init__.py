@@ -2,6 +2,7 @@
 driver benchmarking specification where it has one."""
 
 from benches.workloads import (
+    compressed,
     find_many_and_empty_the_cursor,
     find_many_to_list,
     find_one_by_id,
@@ -29,4 +30,7 @@ WORKLOADS = (
     small_doc_insert_one.WORKLOAD,
     small_doc_bulk_insert.WORKLOAD,
     transaction.WORKLOAD,
+    compressed.FIND_ONE_SNAPPY,
+    compressed.TWEETS_SNAPPY,
+    compressed.TWEETS_ZSTD,
 )

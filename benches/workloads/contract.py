@@ -5,7 +5,7 @@ Everything else here runs unmeasured, around the bodies, with a control client.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -22,6 +22,7 @@ class Workload:
     reset: Callable[[Any], None] = lambda database: None  # before each measurement
     # Writes are judged by what the server holds afterwards, so this may replace the answer.
     outcome: Callable[[Any, Any], dict] = lambda database, answer: answer
+    uri_options: dict = field(default_factory=dict)  # of the peers' connections
     delay: float = 0.0  # seconds added to every reply, by a proxy
     by_name_only: bool = False  # not part of the usual table
     peak_memory: bool = False  # big enough that its peak says something

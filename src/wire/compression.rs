@@ -284,7 +284,11 @@ mod tests {
     }
 
     fn sealed(mut message: Message) -> Message {
-        message.seal(7, |out| Ok(elements::string(out, "$db", "test"))).unwrap();
+        let appended = message.seal(7, |out| {
+            elements::string(out, "$db", "test");
+            Ok(())
+        });
+        appended.unwrap();
         message
     }
 
