@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import struct
+import zlib
 from collections.abc import Iterator
 
 import bson
@@ -28,7 +29,8 @@ def main() -> None:
     write("differential", (b"\0" + document for document in shallow))
     write("encode", (b"\0\0\1" + document for document in documents))
     write("hello", hellos)
-    write("reply", map(message, [*hellos, *map(cursor, batches)]))
+    messages = [message(document) for document in [*hellos, *map(cursor, batches)]]
+    write("reply", [*messages, *(compressed(message) for message in messages)])
 
 
 def official_documents() -> Iterator[bytes]:
@@ -78,6 +80,13 @@ def cursor(documents: list[bytes]) -> bytes:
 def message(document: bytes) -> bytes:
     """An OP_MSG that answers request 0."""
     return struct.pack("<iiiiIB", len(document) + 21, 1, 0, 2013, 0, 0) + document
+
+
+def compressed(message: bytes) -> bytes:
+    """The same as an OP_COMPRESSED by zlib."""
+    data = zlib.compress(message[16:])
+    head = struct.pack("<iiiiiiB", len(data) + 25, 1, 0, 2012, 2013, len(message) - 16, 2)
+    return head + data
 
 
 def write(target: str, inputs: Iterator[bytes] | list[bytes]) -> None:
