@@ -3,7 +3,7 @@
 
 use pyo3::exceptions::{PyException, PyKeyError, PyMemoryError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyMemoryView};
 
 use super::buffer;
 use super::classes::{self, Classes};
@@ -162,6 +162,9 @@ impl<'a, 'py> Encoder<'a, 'py> {
     /// A `RawBSONDocument`: bytes go in as they are.
     fn raw(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let raw = document.getattr(name!(self.py, "raw")).or_raise(self.py)?;
+        if !object::is_bytes(&raw) && !raw.is_instance_of::<PyMemoryView>() {
+            return Err(type_error(self.py, "raw must be bytes or a memoryview"));
+        }
         self.append(as_bytes(&raw).or_raise(self.py)?.as_bytes())
     }
 
@@ -479,7 +482,7 @@ impl Counter {
 
 /// PyMongo's classes say what they are by a number. An object with an eager `__getattr__` may answer anything:
 /// only a plain int counts.
-fn type_marker(value: &Bound<'_, PyAny>) -> Result<Option<i64>, Raised> {
+pub fn type_marker(value: &Bound<'_, PyAny>) -> Result<Option<i64>, Raised> {
     let py = value.py();
     let marker = match value.getattr_opt(name!(py, "_type_marker")) {
         // An attribute whose look-up fails counts as missing before 3.13, which brought an API that tells the

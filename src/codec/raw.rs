@@ -5,6 +5,7 @@ use std::ops::Range;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::encode::type_marker;
 use super::errors::{Made, OrRaise};
 use super::object;
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
@@ -12,10 +13,8 @@ use super::view::{self, as_bytes};
 use crate::py::once::name;
 
 pub fn is_raw(document: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let marker = document.getattr_opt(name!(document.py(), "_type_marker"))?;
-    Ok(marker.is_some_and(|marker| {
-        marker.extract::<i64>().is_ok_and(|marker| marker == RAW_DOCUMENT_MARKER)
-    }))
+    let marker = type_marker(document).map_err(|raised| raised.into_error(document.py()))?;
+    Ok(marker == Some(RAW_DOCUMENT_MARKER))
 }
 
 /// The bytes object of a raw document, a copy if it keeps another kind of buffer; None for any other document.

@@ -97,6 +97,12 @@ WRITING = {
         ValueError,
         WRITTEN,
     ),
+    "a part of a Timestamp beyond 32 bits": Difference(
+        "PyMongo writes its lowest 32 bits, another time",
+        lambda: {"v": WithMarker(17, inc=1, time=2**32)},
+        OverflowError,
+        WRITTEN,
+    ),
     "a negative type marker": Difference(
         "PyMongo takes its own -1 for an error and has no exception to show: SystemError",
         lambda: {"v": WithMarker(-1)},

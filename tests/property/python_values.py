@@ -243,10 +243,13 @@ class ValueMaker(Choices):
         """Says that it is one of `bson`'s types, and is not."""
         names = self.several(3, lambda: self.pick(Marked.NAMES))
         attributes = {name: self.value(4) for name in names}
-        # Bytes of another length are among the known differences.
+        # Bytes of another length and numbers too big are among the known differences.
         for name, length in (("binary", 12), ("bid", 16)):
             if isinstance(attributes.get(name), bytes):
                 attributes[name] = self.bytes(length)
+        for name in ("inc", "time"):
+            if isinstance(attributes.get(name), int) and attributes[name] >= 2**32:
+                attributes[name] %= 2**32
         # Nobody looks into the bytes of a raw document: they would make BSON that nobody can read.
         if isinstance(attributes.get("raw"), bytes):
             attributes["raw"] = bson.encode({"r": 1})
