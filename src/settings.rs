@@ -1,7 +1,9 @@
 //! What a client was told, typed once at the edge; inner rooms never check it again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::net::tls::settings::TlsSettings;
 use crate::topology::address::Address;
 
 #[derive(Clone, Debug, Default)]
@@ -28,4 +30,5 @@ pub struct Settings {
     pub heartbeat_frequency: Duration,
     pub retry_writes: bool,
     pub retry_reads: bool,
+    pub tls: Option<Arc<TlsSettings>>,
 }

@@ -82,6 +82,7 @@ impl Cluster {
                         }
                     }),
                     load_balanced: settings.load_balanced,
+                    tls: settings.tls.as_ref().map(|tls| tls.client_config()),
                 }),
                 thread: Mutex::new(Some(thread)),
                 snapshot: ArcSwap::from_pointee(Snapshot::new(topology)),
@@ -237,6 +238,7 @@ impl Cluster {
             connect_timeout: settings.connect_timeout,
             heartbeat_frequency: settings.heartbeat_frequency,
             drivers: settings.driver.iter().map(named).collect(),
+            tls: settings.tls.clone(),
         };
         let Some(thread) = self.thread.lock().clone() else { return Ok(()) };
         let monitors = thread

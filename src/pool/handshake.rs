@@ -1,4 +1,4 @@
-//! Making a connection: look up, connect, say hello.
+//! Making a connection: look up, connect, secure, say hello.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bson::RawDocumentBuf;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 use super::connection::Connection;
 use crate::deadline::Deadline;
@@ -34,6 +36,7 @@ pub struct Dialer {
     /// Told every server's answer to hello.
     pub observe: Box<dyn Fn(&ServerDescription) + Send + Sync>,
     pub load_balanced: bool,
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl Dialer {
@@ -45,14 +48,17 @@ impl Dialer {
         deadline: Deadline,
     ) -> Result<Connection> {
         let made = wait::until(deadline, async {
-            let stream = self.connect(address).await?;
+            let stream = self.connect(address).await.map_err(|error| error.at(address))?;
+            if let Some(config) = &self.tls {
+                secure(address, &stream, config.clone()).await?;
+            }
             self.hello(address, stream, generation).await
         });
         match made.await {
             Some(made) => made,
-            None => Err(Error::new(Kind::NetworkTimeout, "timed out while connecting")),
+            None => Err(Error::new(Kind::NetworkTimeout, "timed out while connecting").at(address)),
         }
-        .map_err(|error| error.at(address).in_handshake())
+        .map_err(Error::in_handshake)
     }
 
     async fn connect(&self, address: &Address) -> Result<Arc<Stream>> {
@@ -112,4 +118,14 @@ impl Dialer {
         (self.observe)(&connection.description);
         Ok(connection)
     }
+}
+
+async fn secure(address: &Address, stream: &Arc<Stream>, config: Arc<ClientConfig>) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::new(Kind::Network, format!("SSL handshake failed: {address}: {error}"))
+    };
+    // Of a name that is no name nothing can be verified.
+    let name = ServerName::try_from(address.host.clone());
+    let name = name.map_err(|error| failed(std::io::Error::other(error)))?;
+    stream.secure(config, name).await.map_err(failed)
 }

@@ -186,5 +186,6 @@ fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings>
         heartbeat_frequency: required("heartbeat_frequency")?,
         retry_writes: field("retry_writes")?.extract()?,
         retry_reads: field("retry_reads")?.extract()?,
+        tls: options::tls(&field("tls")?)?,
     })
 }

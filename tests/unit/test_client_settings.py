@@ -70,9 +70,6 @@ def test_as_pymongo(arguments: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"tls": True}, "tls"),
-        ({"tlsCAFile": __file__}, "tlsCAFile"),
-        ({"tlsAllowInvalidHostnames": False}, "tls"),
         ({"username": "u", "password": "p"}, "authentication"),
         ({"host": "mongodb://u:p@a/"}, "authentication"),
         ({"compressors": "zlib"}, "compressors"),

@@ -1,7 +1,7 @@
 """From `MongoClient(host, port, **options)` to the engine's settings.
 
 PyMongo's parser and validators decide what an option may be, what it defaults to and what the
-error says. An option that needs what ferromongo lacks is refused: to ignore `tls=True` is worse.
+error says. An option that needs what ferromongo lacks is refused: to ignore it would be worse.
 """
 
 from __future__ import annotations
@@ -104,11 +104,6 @@ def _refuse_unsupported(options: Any, username: str | None, seeds: Sequence[Addr
     for name in _UNSUPPORTED:
         if options.get(name):
             raise _unsupported(f"the option {options.cased_key(name)}")
-    if options.get("tls") is not False:
-        for name in options:
-            # Options such as tlsCAFile turn TLS on by themselves.
-            if name.startswith("tls"):
-                raise _unsupported(f"tls (option {options.cased_key(name)})")
     if options.get("timeoutms") is not None:
         raise _unsupported("the option timeoutMS")
     if options.get("servermonitoringmode", "auto") == "poll":
@@ -145,15 +140,28 @@ def _engine_settings(
         "heartbeat_frequency": options.heartbeat_frequency,
         "retry_writes": options.retry_writes,
         "retry_reads": options.retry_reads,
+        "tls": None if pool._ssl_context is None else _tls_settings(merged),
+    }
+
+
+def _tls_settings(merged: Any) -> dict[str, Any]:
+    # PyMongo has made a context of the same files, and so raised its errors about them.
+    return {
+        "ca_file": merged.get("tlscafile"),
+        "certificate_key_file": merged.get("tlscertificatekeyfile"),
+        "certificate_key_password": merged.get("tlscertificatekeyfilepassword"),
+        "crl_file": merged.get("tlscrlfile"),
+        "allow_invalid_certificates": merged.get("tlsallowinvalidcertificates", False),
+        "allow_invalid_hostnames": merged.get("tlsallowinvalidhostnames", False),
     }
 
 
 def describe(settings: ClientSettings) -> str:
-    """The arguments that make such a client again, for repr; never a user name or password."""
+    """The arguments that make such a client again, for repr; nothing secret."""
     given = settings.given
     hosts = [host if port is None else f"{host}:{port}" for host, port in settings.seeds]
     first = ("document_class", "tz_aware", "connect")
-    others = [name for name in given if name not in (*first, "username", "password")]
+    others = [name for name in given if name not in (*first, *_SECRETS)]
     shown = [f"host={hosts!r}"]
     for name in (*first, *others):
         value = given[name]
@@ -166,6 +174,8 @@ def describe(settings: ClientSettings) -> str:
         shown.append(f"{name}={text}")
     return ", ".join(shown)
 
+
+_SECRETS = ("username", "password", "tlscertificatekeyfilepassword")
 
 _UNSUPPORTED = (
     "auto_encryption_opts",
