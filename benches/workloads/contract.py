@@ -23,6 +23,7 @@ class Workload:
     # Writes are judged by what the server holds afterwards, so this may replace the answer.
     outcome: Callable[[Any, Any], dict] = lambda database, answer: answer
     delay: float = 0.0  # seconds added to every reply, by a proxy
+    tls: bool = False  # on a server that speaks nothing else
     peak_memory: bool = False  # big enough that its peak says something
 
     def body(self, kind):

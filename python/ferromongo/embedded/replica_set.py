@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from ferromongo.embedded.binary import find_mongod
+from ferromongo.embedded.certificates import Certificates, certificates_in, make_certificates
 from ferromongo.embedded.supervised import ServerFailed, Supervised
 
 T = TypeVar("T")
@@ -26,6 +28,8 @@ class Member:
     port: int
     pid: int
     host: str = "127.0.0.1"
+    options: str = ""
+    """What a client must say in its URI, `&` in front."""
 
     @property
     def address(self) -> str:
@@ -34,7 +38,7 @@ class Member:
     @property
     def uri(self) -> str:
         """For a connection to this member alone."""
-        return f"mongodb://{self.address}/?directConnection=true"
+        return f"mongodb://{self.address}/?directConnection=true{self.options}"
 
 
 class ReplicaSet:
@@ -46,6 +50,10 @@ class ReplicaSet:
     listen there and on the ports after it; else on free ones. `directory` holds the data for the
     time being (the system's directory for temporary files when None). A set that is not closed
     ends with its process, even when that is killed.
+
+    With `tls` the members accept nothing but TLS, with certificates made for the occasion; `uri`
+    says so and names their authority. `tls="mutual"` asks clients for a certificate too, and the
+    `uri` names one.
     """
 
     def __init__(
@@ -56,6 +64,7 @@ class ReplicaSet:
         directory: str | Path | None = None,
         mongod: str | Path | None = None,
         parameters: Mapping[str, Any] | None = None,
+        tls: bool | Literal["mutual"] = False,
         timeout: float = 60,
     ) -> None:
         if members < 1:
@@ -66,6 +75,7 @@ class ReplicaSet:
         self._directory = str(directory) if directory is not None else None
         self._mongod = mongod
         self._parameters = {**PARAMETERS, **(parameters or {})}
+        self._tls = tls
         self._timeout = timeout
         self._supervised: Supervised | None = None
         self._members: list[Member] = []
@@ -75,6 +85,8 @@ class ReplicaSet:
             raise RuntimeError("the replica set has been started already")
         self._supervised = Supervised(self._command(), self._directory, self._timeout)
         try:
+            if self._tls:
+                make_certificates(self.directory)
             self._start(dict(enumerate(self._ports)))
             self._initiate()
             self.recover()
@@ -106,7 +118,24 @@ class ReplicaSet:
     @property
     def uri(self) -> str:
         hosts = ",".join(member.address for member in self._members)
-        return f"mongodb://{hosts}/?replicaSet={self.name}"
+        return f"mongodb://{hosts}/?replicaSet={self.name}{self._options}"
+
+    @property
+    def certificates(self) -> Certificates:
+        """The files made for `tls`."""
+        if not self._tls:
+            raise RuntimeError("the replica set speaks no TLS")
+        return certificates_in(self.directory)
+
+    @property
+    def ca_file(self) -> Path:
+        """The authority that signed the members' certificates (with `tls`)."""
+        return self.certificates.ca_file
+
+    @property
+    def client_certificate_file(self) -> Path:
+        """A client's certificate and private key (with `tls`)."""
+        return self.certificates.client_file
 
     @property
     def directory(self) -> Path:
@@ -188,7 +217,24 @@ class ReplicaSet:
         for name, value in self._parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ["--setParameter", f"{name}={text}"]
+        if self._tls:
+            files = certificates_in(DIRECTORY)
+            command += ["--tlsMode", "requireTLS", "--tlsCAFile", str(files.ca_file)]
+            command += ["--tlsCertificateKeyFile", str(files.server_file)]
+            if self._tls != "mutual":
+                command.append("--tlsAllowConnectionsWithoutCertificates")
         return command
+
+    @property
+    def _options(self) -> str:
+        """For URIs."""
+        if not self._tls:
+            return ""
+        options = f"&tls=true&tlsCAFile={quote(str(self.ca_file), safe='')}"
+        if self._tls == "mutual":
+            file = quote(str(self.client_certificate_file), safe="")
+            options += f"&tlsCertificateKeyFile={file}"
+        return options
 
     @property
     def _servers(self) -> Supervised:
@@ -202,7 +248,9 @@ class ReplicaSet:
         started = self._servers.ask("start", {str(index): port for index, port in ports.items()})
         members = {member.index: member for member in self._members}
         for index, server in started.items():
-            members[int(index)] = Member(int(index), server["port"], server["pid"])
+            members[int(index)] = Member(
+                int(index), server["port"], server["pid"], options=self._options
+            )
         self._members = [members[index] for index in sorted(members)]
 
     def _initiate(self) -> None:
@@ -263,6 +311,7 @@ def _client(member: Member) -> Iterator[MongoClient[dict[str, Any]]]:
         yield client
 
 
+DIRECTORY = "{directory}"  # the supervisor puts its own there
 FLAGS = (
     "--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet",
     "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "128",
