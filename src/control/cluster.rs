@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::task::AbortHandle;
 
 use super::driver;
-use super::monitors::{DriverName, MonitorSettings, Monitors, Observation};
+use super::monitors::{self, DriverName, MonitorSettings, Monitors, Observation};
 use super::thread::ControlThread;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
@@ -248,9 +248,18 @@ impl Cluster {
         Ok(())
     }
 
-    fn observe(&self, observation: Observation) {
+    fn observe(self: &Arc<Self>, observation: Observation) {
         let description = match observation {
-            Observation::Hello { server, .. } => *server,
+            Observation::Hello { server, .. } => {
+                // A server that operations would refuse must not become known through a monitor that
+                // is less strict: the probe's answer counts.
+                if self.settings.tls.as_ref().is_some_and(|tls| monitors::verify_less(tls))
+                    && !self.snapshot().server(&server.address).is_some_and(|it| it.kind.is_known())
+                {
+                    return self.probe(&server.address);
+                }
+                *server
+            }
             Observation::Failed { address, error, .. } => {
                 if let Some(server) = self.server(&address) {
                     server.clear();

@@ -167,8 +167,13 @@ fn connect(settings: MonitorSettings, handler: EventHandler<SdamEvent>) -> Resul
     Ok(client)
 }
 
-/// The driver cannot leave out the host name alone and knows no revocation lists: there the monitors,
+/// The driver cannot leave out the host name alone and knows no revocation lists. There the monitors,
 /// which carry no credentials, verify less than the connections that do.
+pub fn verify_less(tls: &TlsSettings) -> bool {
+    let given = &tls.options;
+    !given.allow_invalid_certificates && (given.allow_invalid_hostnames || given.crl_file.is_some())
+}
+
 fn tls_options(tls: &TlsSettings) -> TlsOptions {
     let given = &tls.options;
     TlsOptions::builder()

@@ -42,7 +42,7 @@ def encrypted(directory, certificates, password, form=serialization.PrivateForma
     """The client's certificate, with its key encrypted."""
     text = certificates.client_file.read_bytes()
     key = serialization.load_pem_private_key(text, None)
-    path = Path(directory, f"encrypted_{form.name}.pem")
+    path = Path(directory, "encrypted.pem")
     path.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
