@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use ferromongo::net::stream::{Endpoint, Filled, Stream};
 use ferromongo::net::tls::settings::{TlsOptions, TlsSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::ring;
-use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
     ClientConfig, HandshakeKind, ServerConfig, ServerConnection, SupportedProtocolVersion,
 };
@@ -185,6 +186,9 @@ fn an_unknown_authority_is_trusted_only_if_anybody_is() {
         let error = strict.connect_result("localhost").err().expect("signed by a stranger");
         assert!(error.to_string().contains("certificate verify failed"), "{error}");
     }
+    let own = Pair::self_signed("localhost");
+    let error = own.connect_result("localhost").err().expect("not made for a server");
+    assert!(error.to_string().contains("CA:TRUE"), "{error}");
     let lenient = pair.trusting(|options| options.allow_invalid_certificates = true);
     assert!(lenient.connect_result("anybody.example").is_ok());
 }
@@ -205,6 +209,7 @@ struct Pair {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
     options: TlsOptions,
+    ca_file: Arc<TemporaryFile>,
 }
 
 impl Pair {
@@ -216,27 +221,43 @@ impl Pair {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority);
+        Pair::of(certificate.unwrap().der(), &key, authority.der(), versions)
+    }
+
+    /// A server that shows an authority's certificate as its own.
+    fn self_signed(name: &str) -> Pair {
+        let mut authority = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = authority.self_signed(&key).unwrap();
+        Pair::of(certificate.der(), &key, certificate.der(), rustls::ALL_VERSIONS)
+    }
+
+    fn of(
+        certificate: &CertificateDer<'static>,
+        key: &KeyPair,
+        authority: &CertificateDer<'static>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Pair {
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let server = ServerConfig::builder_with_provider(ring::default_provider().into())
             .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.unwrap().der().clone()],
-                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-            )
+            .with_single_cert(vec![certificate.clone()], key)
             .unwrap();
-        let ca_file =
-            temporary_file(&pem::encode(&pem::Pem::new("CERTIFICATE", authority.der().to_vec())));
-        let options = TlsOptions { ca_file: Some(ca_file), ..TlsOptions::default() };
+        let section = pem::Pem::new("CERTIFICATE", authority.to_vec());
+        let ca_file = TemporaryFile::new(&pem::encode(&section));
+        let options = TlsOptions { ca_file: Some(ca_file.0.clone()), ..TlsOptions::default() };
         let client = TlsSettings::load(options.clone()).unwrap().client_config();
-        Pair { server: Arc::new(server), client, options }
+        Pair { server: Arc::new(server), client, options, ca_file }
     }
 
     fn trusting(&self, change: impl FnOnce(&mut TlsOptions)) -> Pair {
         let mut options = self.options.clone();
         change(&mut options);
         let client = TlsSettings::load(options.clone()).unwrap().client_config();
-        Pair { server: self.server.clone(), client, options }
+        Pair { server: self.server.clone(), client, options, ca_file: self.ca_file.clone() }
     }
 
     fn connect(&self, name: &str) -> (Arc<Stream>, io::Result<Server>) {
@@ -340,14 +361,24 @@ fn wait_until(mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn temporary_file(text: &str) -> PathBuf {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("ferromongo-tls-{}-{number}.pem", std::process::id());
-    let path = std::env::temp_dir().join(name);
-    std::fs::write(&path, text).unwrap();
-    path
+/// Removed with its last owner.
+struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    fn new(text: &str) -> Arc<TemporaryFile> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ferromongo-tls-{}-{number}.pem", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        Arc::new(TemporaryFile(path))
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -5,6 +5,7 @@ pub mod session;
 pub mod settings;
 mod verifier;
 
+use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, Error};
 
 /// A handshake's failure in the words users know from OpenSSL and search for.
@@ -29,9 +30,18 @@ pub fn explain(error: &Error) -> String {
         CertificateError::UnknownRevocationStatus => "unable to get certificate CRL".to_owned(),
         CertificateError::ExpiredRevocationList
         | CertificateError::ExpiredRevocationListContext { .. } => "CRL has expired".to_owned(),
-        CertificateError::NotValidForNameContext { expected, .. } => {
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let what = match expected {
+                ServerName::IpAddress(_) => "IP address",
+                _ => "Hostname",
+            };
             let name = expected.to_str();
-            format!("Hostname mismatch, certificate is not valid for '{name}'")
+            // OpenSSL would look at the subject's common name then.
+            let hint = if presented.is_empty() { " (it has no subjectAltName)" } else { "" };
+            format!("{what} mismatch, certificate is not valid for '{name}'{hint}")
+        }
+        other if other.to_string().contains("CaUsedAsEndEntity") => {
+            "the certificate is an authority's (CA:TRUE), not a server's".to_owned()
         }
         other => other.to_string(),
     };
