@@ -16,6 +16,7 @@ from benches.mongojet_peer import leave
 from benches.peers import DATABASE, PEERS
 from benches.workloads import WORKLOADS
 
+TLS = "tls"  # beside the delays, of which none goes with it
 LATEST = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -35,11 +36,15 @@ def main():
             )
             for delay in {workload.delay for workload in options.only if workload.delay}
         }
+        databases = {False: control[DATABASE]}
+        if any(workload.tls for workload in options.only):
+            uris[TLS] = server.quiet(stack.enter_context(server.deployment(tls=True)))
+            databases[True] = stack.enter_context(MongoClient(uris[TLS]))[DATABASE]
         groups = [
             stack.enter_context(Group(kind, [one for one in peers if one.kind == kind], loop))
             for kind, loop in (("sync", None), ("async", loop_factory(options.uvloop)))
         ]
-        found = list(run_all(options, groups, control[DATABASE], uris))
+        found = list(run_all(options, groups, databases, uris))
         control.drop_database(DATABASE)
         settings = {
             "rounds": options.rounds,
@@ -52,12 +57,14 @@ def main():
     return publish(found, settings, options)
 
 
-def run_all(options, groups, database, uris):
+def run_all(options, groups, databases, uris):
     for workload in options.only:
+        database = databases[workload.tls]
+        uri = uris[TLS if workload.tls else workload.delay]
         workload.prepare(database)
         for group in groups:
             if workload.body(group.kind) and group.peers:
-                yield run_one(options, workload, group, uris[workload.delay], database)
+                yield run_one(options, workload, group, uri, database)
 
 
 def run_one(options, workload, group, uri, database):

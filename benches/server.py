@@ -6,14 +6,17 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def deployment():
-    """The URI of FERROMONGO_TEST_URI's server, else of a fresh one-member replica set."""
-    if uri := os.environ.get("FERROMONGO_TEST_URI"):
+def deployment(tls=False):
+    """The URI of FERROMONGO_TEST_URI's server, else of a fresh one-member replica set.
+
+    With TLS it is always a fresh one.
+    """
+    if (uri := os.environ.get("FERROMONGO_TEST_URI")) and not tls:
         yield uri
         return
     from ferromongo.embedded import ReplicaSet
 
-    with ReplicaSet(members=1) as replica_set:
+    with ReplicaSet(members=1, tls=tls) as replica_set:
         yield replica_set.uri
 
 

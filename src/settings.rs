@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::credentials::Credentials;
+use crate::net::tls::settings::TlsSettings;
 use crate::topology::address::Address;
 use crate::wire::compression::Offer;
 
@@ -34,4 +35,5 @@ pub struct Settings {
     pub compression: Offer,
     /// `None`: connections do not authenticate.
     pub credentials: Option<Arc<Credentials>>,
+    pub tls: Option<Arc<TlsSettings>>,
 }

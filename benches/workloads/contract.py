@@ -25,6 +25,7 @@ class Workload:
     uri_options: dict = field(default_factory=dict)  # of the peers' connections
     delay: float = 0.0  # seconds added to every reply, by a proxy
     by_name_only: bool = False  # not part of the usual table
+    tls: bool = False  # on a server that speaks nothing else
     peak_memory: bool = False  # big enough that its peak says something
 
     def body(self, kind):

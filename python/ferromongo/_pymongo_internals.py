@@ -23,8 +23,9 @@ from pymongo.uri_parser_shared import _handle_security_options as normalize_secu
 from pymongo.uri_parser_shared import _normalize_options as normalize_option_names
 from pymongo.uri_parser_shared import _validate_uri as parse_uri
 
-# Besides these modules' names: `PyMongoError._add_error_label`, in with_transaction, and
-# `PoolOptions._credentials`, in client_settings: what PyMongo's rules make of user and authSource.
+# Besides these modules' names: `PyMongoError._add_error_label`, in with_transaction; and in
+# client_settings `PoolOptions._credentials`, what PyMongo's rules make of user and authSource, and
+# `PoolOptions._ssl_context`, whether the options, taken together, turn TLS on.
 
 __all__ = [
     "CaseInsensitiveDictionary",

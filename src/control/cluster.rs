@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::task::AbortHandle;
 
 use super::driver;
-use super::monitors::{DriverName, MonitorSettings, Monitors, Observation};
+use super::monitors::{self, DriverName, MonitorSettings, Monitors, Observation};
 use super::thread::ControlThread;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
@@ -94,6 +94,7 @@ impl Cluster {
                     }),
                     load_balanced: settings.load_balanced,
                     authenticator,
+                    tls: settings.tls.as_ref().map(|tls| tls.client_config()),
                 }),
                 thread: Mutex::new(Some(thread)),
                 snapshot: ArcSwap::from_pointee(Snapshot::new(topology)),
@@ -249,6 +250,7 @@ impl Cluster {
             connect_timeout: settings.connect_timeout,
             heartbeat_frequency: settings.heartbeat_frequency,
             drivers: settings.driver.iter().map(named).collect(),
+            tls: settings.tls.clone(),
         };
         let Some(thread) = self.thread.lock().clone() else { return Ok(()) };
         let monitors = thread
@@ -258,9 +260,18 @@ impl Cluster {
         Ok(())
     }
 
-    fn observe(&self, observation: Observation) {
+    fn observe(self: &Arc<Self>, observation: Observation) {
         let description = match observation {
-            Observation::Hello { server, .. } => *server,
+            Observation::Hello { server, .. } => {
+                // A server that operations would refuse must not become known through a monitor that
+                // is less strict: the probe's answer counts.
+                if self.settings.tls.as_ref().is_some_and(|tls| monitors::verify_less(tls))
+                    && !self.snapshot().server(&server.address).is_some_and(|it| it.kind.is_known())
+                {
+                    return self.probe(&server.address);
+                }
+                *server
+            }
             Observation::Failed { address, error, .. } => {
                 if let Some(server) = self.server(&address) {
                     server.clear();

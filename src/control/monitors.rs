@@ -18,10 +18,14 @@ use mongodb::ServerInfo;
 use mongodb::error::{Error, ErrorKind};
 use mongodb::event::EventHandler;
 use mongodb::event::sdam::{SdamEvent, ServerHeartbeatSucceededEvent};
-use mongodb::options::{ClientOptions, DriverInfo, SelectionCriteria, ServerAddress};
+use mongodb::options::{
+    ClientOptions, DriverInfo, SelectionCriteria, ServerAddress, Tls, TlsOptions,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::net::tls;
+use crate::net::tls::settings::TlsSettings;
 use crate::topology::address::{Address, DEFAULT_PORT};
 use crate::topology::hello;
 use crate::topology::server::{ServerDescription, average_round_trip};
@@ -38,6 +42,7 @@ pub struct MonitorSettings {
     pub heartbeat_frequency: Duration,
     /// Shown in servers' logs after the official driver's own name.
     pub drivers: Vec<DriverName>,
+    pub tls: Option<Arc<TlsSettings>>,
 }
 
 #[derive(Clone, Debug)]
@@ -152,6 +157,7 @@ fn connect(settings: MonitorSettings, handler: EventHandler<SdamEvent>) -> Resul
         .connect_timeout(settings.connect_timeout.unwrap_or(Duration::ZERO))
         .heartbeat_freq(settings.heartbeat_frequency)
         .sdam_event_handler(handler)
+        .tls(settings.tls.map(|tls| Tls::Enabled(tls_options(&tls))))
         .build();
     let client = Client::with_options(options)?;
     for DriverName { name, version, platform } in settings.drivers {
@@ -159,6 +165,32 @@ fn connect(settings: MonitorSettings, handler: EventHandler<SdamEvent>) -> Resul
         client.append_metadata(info)?;
     }
     Ok(client)
+}
+
+/// The driver cannot leave out the host name alone and knows no revocation lists. There the monitors,
+/// which carry no credentials, verify less than the connections that do.
+pub fn verify_less(tls: &TlsSettings) -> bool {
+    let given = &tls.options;
+    !given.allow_invalid_certificates && (given.allow_invalid_hostnames || given.crl_file.is_some())
+}
+
+fn tls_options(tls: &TlsSettings) -> TlsOptions {
+    let given = &tls.options;
+    TlsOptions::builder()
+        // Of its own it would trust a list that was compiled into it.
+        .ca_file_path(given.ca_file.clone().or_else(tls::settings::system_bundle))
+        .cert_key_file_path(given.certificate_key_file.clone())
+        .tls_certificate_key_file_password(
+            given
+                .certificate_key_password
+                .clone()
+                .filter(|_| tls.key_is_encrypted)
+                .map(String::into_bytes),
+        )
+        .allow_invalid_certificates(
+            given.allow_invalid_certificates || given.allow_invalid_hostnames,
+        )
+        .build()
 }
 
 /// Turns the driver's events into observations, in their order.
@@ -217,7 +249,13 @@ impl Listener {
         let (error, timeout) = match failure.kind.as_ref() {
             // A check that the driver itself broke off: the server left the topology.
             ErrorKind::Internal { .. } => return None,
-            ErrorKind::Io(error) => (error.to_string(), error.kind() == io::ErrorKind::TimedOut),
+            ErrorKind::Io(error) => match error.get_ref().and_then(|cause| cause.downcast_ref()) {
+                Some(cause) => {
+                    let error = format!("SSL handshake failed: {address}: {}", tls::explain(cause));
+                    return Some(Observation::Failed { error, address, timeout: false });
+                }
+                None => (error.to_string(), error.kind() == io::ErrorKind::TimedOut),
+            },
             other => (other.to_string(), false),
         };
         Some(Observation::Failed { error: format!("{address}: {error}"), address, timeout })

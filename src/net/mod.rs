@@ -9,4 +9,5 @@ pub mod buffers;
 pub mod event_loop;
 pub mod fork;
 pub mod stream;
+pub mod tls;
 pub mod wait;

@@ -2,6 +2,8 @@
 //!
 //! On an event loop the readiness callback calls `fill` so that a large frame arrives without
 //! waking its operation for every piece; elsewhere the waiting future does it itself.
+//!
+//! With `secure` the bytes on the socket are TLS records; nobody above sees a difference.
 
 use std::future::poll_fn;
 use std::io;
@@ -19,10 +21,13 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sockopt,
 };
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 use super::buffers::{Buffer, Buffers};
 use super::event_loop::Lane;
 use super::fork;
+use super::tls::session::{Received, Session};
 use super::wait::{self, Interest};
 
 /// The length of the frame that starts with these bytes; `None` while they are too few to tell.
@@ -32,6 +37,8 @@ pub struct Stream {
     /// Taken only by `drop`.
     socket: Option<OwnedFd>,
     inbox: Mutex<Inbox>,
+    /// Locked after `inbox` by whoever needs both.
+    tls: OnceLock<Box<Mutex<Session>>>,
     frame_length: FrameLength,
     buffers: Arc<Buffers>,
     /// The event loop that has registered the socket and so must close it.
@@ -53,6 +60,8 @@ pub enum Filled {
     Partly,
     Frame,
     Ended,
+    /// A TLS handshake needs its future: it is done, or has something to write.
+    Handshake,
 }
 
 pub enum Endpoint<'a> {
@@ -78,6 +87,7 @@ impl Stream {
         let stream = Arc::new(Stream {
             socket: Some(socket),
             inbox: Mutex::default(),
+            tls: OnceLock::new(),
             frame_length,
             buffers,
             home: OnceLock::new(),
@@ -104,8 +114,39 @@ impl Stream {
         Ok(stream)
     }
 
+    /// Shakes hands by TLS; everything sent and received from then on is encrypted.
+    pub async fn secure(
+        self: &Arc<Self>,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<()> {
+        let mut session = Session::new(config, name)?;
+        session.begin()?;
+        if self.tls.set(Box::new(Mutex::new(session))).is_err() {
+            return Err(io::Error::other("the stream is secure already"));
+        }
+        poll_fn(|_| {
+            let mut inbox = self.inbox.lock();
+            let waits_for = match self.tls.get() {
+                Some(tls) => self.shake_hands(&mut tls.lock(), &mut inbox)?,
+                None => None,
+            };
+            match waits_for {
+                None => Poll::Ready(Ok(())),
+                Some(interest) => {
+                    wait::on_socket(self.clone(), interest);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
     /// Sends both parts, one after the other, as one message.
     pub async fn send(self: &Arc<Self>, first: &[u8], second: &[u8]) -> io::Result<()> {
+        if let Some(tls) = self.tls.get() {
+            return self.send_encrypted(tls, [first, second]).await;
+        }
         let mut sent = 0;
         poll_fn(|_| {
             while sent < first.len() + second.len() {
@@ -143,11 +184,8 @@ impl Stream {
             try_first = true;
             match state {
                 Filled::Frame => Poll::Ready(Ok(inbox.take(&self.buffers))),
-                Filled::Ended => {
-                    let (kind, message) = inbox.ended.clone().expect("an ended stream says why");
-                    Poll::Ready(Err(io::Error::new(kind, message)))
-                }
-                Filled::Partly => {
+                Filled::Ended => Poll::Ready(Err(inbox.error())),
+                Filled::Partly | Filled::Handshake => {
                     wait::on_socket(self.clone(), Interest::Read);
                     Poll::Pending
                 }
@@ -159,11 +197,13 @@ impl Stream {
     /// Reads what has arrived on a socket that is readable, without waiting.
     pub fn fill(&self) -> Filled {
         let mut inbox = self.inbox.lock();
+        if let Some(tls) = self.tls.get() {
+            return self.fill_decrypted(tls, &mut inbox);
+        }
         if inbox.state() == Filled::Frame && inbox.ended.is_none() {
             // Behind a frame that nobody has taken yet comes the end, or what was not asked for. It is
             // not read, so the loop must stop watching or it would never sleep again.
-            let said = "the peer closed or spoke out of turn".to_owned();
-            inbox.ended = Some((io::ErrorKind::UnexpectedEof, said));
+            inbox.end(io::Error::new(io::ErrorKind::UnexpectedEof, OUT_OF_TURN));
         }
         self.fill_inbox(&mut inbox)
     }
@@ -171,18 +211,24 @@ impl Stream {
     /// How many bytes of the current frame are still to come, as far as known.
     pub fn outstanding(&self) -> usize {
         let inbox = self.inbox.lock();
-        let received = inbox.buffer.as_ref().map_or(0, |buffer| buffer.len());
-        inbox.frame.map_or(0, |length| length.saturating_sub(received))
+        inbox.frame.map_or(0, |length| length.saturating_sub(inbox.length()))
     }
 
-    /// Between operations nothing may arrive: a readable socket has ended (or talks out of turn).
+    /// Between operations nothing may arrive: a readable socket has ended (or talks out of turn). Only
+    /// TLS may have something to say for itself, such as a ticket for the next session.
     pub fn is_idle_and_open(&self) -> bool {
-        let inbox = self.inbox.lock();
+        let mut inbox = self.inbox.lock();
         if inbox.ended.is_some() || inbox.buffer.is_some() {
             return false;
         }
         let mut polled = [PollFd::new(self.socket(), PollFlags::IN)];
-        matches!(rustix::event::poll(&mut polled, Some(&Timespec::default())), Ok(0))
+        match rustix::event::poll(&mut polled, Some(&Timespec::default())) {
+            Ok(0) => true,
+            Ok(_) if self.tls.get().is_some() => {
+                self.fill_inbox(&mut inbox) == Filled::Partly && inbox.buffer.is_none()
+            }
+            _ => false,
+        }
     }
 
     pub fn has_ended(&self) -> bool {
@@ -213,6 +259,90 @@ impl Stream {
         self.socket.as_ref().expect("only drop takes the socket")
     }
 
+    async fn send_encrypted(
+        self: &Arc<Self>,
+        tls: &Mutex<Session>,
+        mut parts: [&[u8]; 2],
+    ) -> io::Result<()> {
+        poll_fn(|_| {
+            let mut session = tls.lock();
+            loop {
+                if !session.flush(self.socket())? {
+                    wait::on_socket(self.clone(), Interest::Write);
+                    return Poll::Pending;
+                }
+                if parts.iter().all(|part| part.is_empty()) {
+                    return Poll::Ready(Ok(()));
+                }
+                session.encrypt_some(&mut parts)?;
+            }
+        })
+        .await
+    }
+
+    /// Goes on with the handshake; answers what it waits for, `None` when it is done.
+    fn shake_hands(
+        &self,
+        session: &mut Session,
+        inbox: &mut Inbox,
+    ) -> io::Result<Option<Interest>> {
+        loop {
+            if inbox.ended.is_some() {
+                return Err(inbox.error());
+            }
+            if !session.flush(self.socket())? {
+                return Ok(Some(Interest::Write));
+            }
+            if session.is_established() {
+                return Ok(None);
+            }
+            if self.receive(session, inbox)? == Received::Nothing {
+                return Ok(Some(Interest::Read));
+            }
+        }
+    }
+
+    /// `fill` under TLS. What TLS says for itself may come at any time.
+    fn fill_decrypted(&self, tls: &Mutex<Session>, inbox: &mut Inbox) -> Filled {
+        let mut session = tls.lock();
+        if !session.is_established() {
+            return match self.shake_hands(&mut session, inbox) {
+                Ok(Some(Interest::Read)) => Filled::Partly,
+                Ok(_) => Filled::Handshake,
+                Err(error) => {
+                    inbox.end(error);
+                    Filled::Ended
+                }
+            };
+        }
+        if inbox.state() != Filled::Frame {
+            drop(session);
+            return self.fill_inbox(inbox);
+        }
+        let whole = inbox.length();
+        if let Err(error) = self.receive(&mut session, inbox) {
+            inbox.end(error);
+        } else if inbox.length() > whole {
+            inbox.end(io::Error::new(io::ErrorKind::UnexpectedEof, OUT_OF_TURN));
+        }
+        Filled::Frame
+    }
+
+    /// One read from the socket into the inbox, through TLS.
+    fn receive(&self, session: &mut Session, inbox: &mut Inbox) -> io::Result<Received> {
+        let mut measured = Ok(());
+        let received = session.receive(self.socket(), |plain| {
+            let buffer = inbox.buffer.get_or_insert_with(|| self.buffers.take(FIRST_READ));
+            buffer.extend_from_slice(plain);
+            if measured.is_ok() {
+                measured = self.measure(inbox);
+            }
+        })?;
+        // The answer to a key update; if the socket is full it goes with the next message.
+        session.flush(self.socket())?;
+        measured.map(|()| received)
+    }
+
     async fn writable(self: &Arc<Self>) {
         let mut waited = false;
         poll_fn(|_| {
@@ -240,7 +370,17 @@ impl Stream {
 
     fn fill_inbox(&self, inbox: &mut Inbox) -> Filled {
         if let Err(error) = self.measure(inbox) {
-            inbox.ended = Some((error.kind(), error.to_string()));
+            inbox.end(error);
+        }
+        if let Some(tls) = self.tls.get() {
+            while inbox.state() == Filled::Partly {
+                match self.receive(&mut tls.lock(), inbox) {
+                    Ok(Received::Some) => {}
+                    Ok(_) => break,
+                    Err(error) => inbox.end(error),
+                }
+            }
+            return inbox.state();
         }
         while inbox.state() == Filled::Partly {
             let buffer = inbox.buffer.get_or_insert_with(|| self.buffers.take(FIRST_READ));
@@ -269,7 +409,7 @@ impl Stream {
                 }
                 Err(error) => error.into(),
             };
-            inbox.ended = Some((error.kind(), error.to_string()));
+            inbox.end(error);
         }
         inbox.state()
     }
@@ -292,6 +432,19 @@ impl Stream {
 }
 
 impl Inbox {
+    fn length(&self) -> usize {
+        self.buffer.as_ref().map_or(0, |buffer| buffer.len())
+    }
+
+    fn end(&mut self, error: io::Error) {
+        self.ended = Some((error.kind(), error.to_string()));
+    }
+
+    fn error(&self) -> io::Error {
+        let (kind, message) = self.ended.clone().expect("an ended stream says why");
+        io::Error::new(kind, message)
+    }
+
     fn state(&self) -> Filled {
         match (&self.buffer, self.frame) {
             (Some(buffer), Some(length)) if buffer.len() >= length => Filled::Frame,
@@ -322,6 +475,11 @@ impl AsFd for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(socket) = self.socket.take() {
+            if let Some(tls) = self.tls.get_mut()
+                && self.born_in == fork::generation()
+            {
+                tls.get_mut().say_goodbye(&socket);
+            }
             match self.home.get() {
                 Some(lane) => lane.bury(socket, self.born_in),
                 None => fork::close(socket, self.born_in),
@@ -329,6 +487,8 @@ impl Drop for Stream {
         }
     }
 }
+
+const OUT_OF_TURN: &str = "the peer closed or spoke out of turn";
 
 /// Most replies fit; a larger one moves to a buffer of its own size.
 const FIRST_READ: usize = 16 * 1024;

@@ -1,4 +1,4 @@
-//! Making a connection: look up, connect, say hello, authenticate.
+//! Making a connection: look up, connect, secure, say hello, authenticate.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bson::RawDocumentBuf;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 use super::authenticate::{Authenticator, entropy};
 use super::connection::Connection;
@@ -40,6 +42,7 @@ pub struct Dialer {
     pub observe: Box<dyn Fn(&ServerDescription) + Send + Sync>,
     pub load_balanced: bool,
     pub authenticator: Option<Authenticator>,
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl Dialer {
@@ -67,6 +70,9 @@ impl Dialer {
     ) -> Result<Connection> {
         let made = wait::until(deadline, async {
             let stream = self.connect(address).await.map_err(|error| error.at(address))?;
+            if let Some(config) = &self.tls {
+                secure(address, &stream, config.clone()).await?;
+            }
             let unknown = ServerDescription::unknown(address.clone());
             let mut connection = Connection::new(stream, unknown, generation);
             let opening = authenticator.map(Authenticator::opening).transpose()?;
@@ -140,4 +146,14 @@ impl Dialer {
         (self.observe)(&connection.description);
         Ok(reply)
     }
+}
+
+async fn secure(address: &Address, stream: &Arc<Stream>, config: Arc<ClientConfig>) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::new(Kind::Network, format!("SSL handshake failed: {address}: {error}"))
+    };
+    // Of a name that is no name nothing can be verified.
+    let name = ServerName::try_from(address.host.clone());
+    let name = name.map_err(|error| failed(std::io::Error::other(error)))?;
+    stream.secure(config, name).await.map_err(failed)
 }

@@ -194,5 +194,6 @@ fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings>
         retry_reads: field("retry_reads")?.extract()?,
         compression: Offer { compressors, zlib_level: field("zlib_level")?.extract()? },
         credentials: options::credentials(&field("credentials")?)?.map(Arc::new),
+        tls: options::tls(&field("tls")?)?,
     })
 }

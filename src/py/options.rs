@@ -6,10 +6,12 @@ use std::time::Duration;
 use bson::RawDocumentBuf;
 use pyo3::prelude::*;
 
-use super::imports;
 use super::once::name;
+use super::{errors, imports};
 use crate::auth::credentials::{Credentials, Mechanism};
 use crate::codec::{self, CodecSettings};
+use crate::error::{Error, Kind};
+use crate::net::tls::settings::{TlsOptions, TlsSettings};
 use crate::topology::read_preference::{ReadMode, ReadPreference};
 
 /// From a `pymongo.read_preferences` object.
@@ -68,6 +70,25 @@ pub fn credentials(given: &Bound<'_, PyAny>) -> PyResult<Option<Credentials>> {
     };
     let password = password.unwrap_or_default().into();
     Ok(Some(Credentials { mechanism, source, user, password }))
+}
+
+/// From a mapping with the names of `TlsOptions`, or `None`. The files are read here.
+pub fn tls(given: &Bound<'_, PyAny>) -> PyResult<Option<Arc<TlsSettings>>> {
+    if given.is_none() {
+        return Ok(None);
+    }
+    let options = TlsOptions {
+        ca_file: given.get_item("ca_file")?.extract()?,
+        certificate_key_file: given.get_item("certificate_key_file")?.extract()?,
+        certificate_key_password: given.get_item("certificate_key_password")?.extract()?,
+        crl_file: given.get_item("crl_file")?.extract()?,
+        allow_invalid_certificates: given.get_item("allow_invalid_certificates")?.extract()?,
+        allow_invalid_hostnames: given.get_item("allow_invalid_hostnames")?.extract()?,
+    };
+    match TlsSettings::load(options) {
+        Ok(settings) => Ok(Some(Arc::new(settings))),
+        Err(reason) => Err(errors::to_python(given.py(), &Error::new(Kind::Configuration, reason))),
+    }
 }
 
 pub fn document(mapping: &Bound<'_, PyAny>) -> PyResult<RawDocumentBuf> {

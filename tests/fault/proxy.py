@@ -1,11 +1,13 @@
 """A TCP proxy in front of one server that passes, delays, cuts or withholds its replies.
 
 It reads the message frames that go by, so that a fault can be aimed at one command's reply and a
-test can count what the server was sent. It runs in a thread with an event loop of its own.
+test can count what the server was sent. It runs in a thread with an event loop of its own. With a
+replica set's certificates it speaks TLS on both sides.
 """
 
 import asyncio
 import collections
+import ssl
 import struct
 import threading
 import zlib
@@ -13,7 +15,12 @@ from dataclasses import dataclass, field
 
 
 class Proxy:
-    def __init__(self, target):
+    def __init__(self, target, certificates=None):
+        self._inner = self._outer = None
+        if certificates is not None:
+            self._inner = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._inner.load_cert_chain(certificates.server_file)
+            self._outer = ssl.create_default_context(cafile=certificates.ca_file)
         self._host, port = target.rsplit(":", 1)
         self._port = int(port)
         self._loop = asyncio.new_event_loop()
@@ -56,6 +63,11 @@ class Proxy:
     def open_links(self):
         return [link for link in self.links if link.open]
 
+    @property
+    def sessions_resumed(self):
+        """How many TLS handshakes went on from an earlier one."""
+        return self._inner.session_stats()["hits"]
+
     def __enter__(self):
         self._thread.start()
         self._listening.wait()
@@ -75,7 +87,7 @@ class Proxy:
         self._flow.set()
         self._tasks = set()
         self._ends = []
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._inner)
         self.port = server.sockets[0].getsockname()[1]
         self._listening.set()
         await self._stop.wait()
@@ -109,7 +121,9 @@ class Proxy:
         link = Link()
         self.links.append(link)
         try:
-            upstream, downstream = await asyncio.open_connection(self._host, self._port)
+            upstream, downstream = await asyncio.open_connection(
+                self._host, self._port, ssl=self._outer
+            )
         except OSError:
             link.open = False
             return

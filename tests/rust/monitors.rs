@@ -187,6 +187,7 @@ fn start_with(
         connect_timeout: Some(Duration::from_secs(10)),
         heartbeat_frequency,
         drivers: Vec::new(),
+        tls: None,
     };
     let sink = Arc::new(move |observation| {
         let _ = sender.send(observation);

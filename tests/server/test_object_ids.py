@@ -36,7 +36,9 @@ def test_the_document_holds_the_id_and_the_server_too(database):
 def test_a_stopped_clock_stops_them(database, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 1_234_567_890.5)
     (stopped,) = ids_of(database.ids, 1)
-    assert stopped.generation_time == datetime.datetime(2009, 2, 13, 23, 31, 30, tzinfo=datetime.UTC)
+    assert stopped.generation_time == datetime.datetime(
+        2009, 2, 13, 23, 31, 30, tzinfo=datetime.UTC
+    )
     monkeypatch.setattr(time, "time", lambda: 2.0**32)
     with pytest.raises(OverflowError, match="2106"):
         ids_of(database.ids, 1)

@@ -95,9 +95,6 @@ def test_as_pymongo(arguments: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"tls": True}, "tls"),
-        ({"tlsCAFile": __file__}, "tlsCAFile"),
-        ({"tlsAllowInvalidHostnames": False}, "tls"),
         ({"username": "u", "authMechanism": "GSSAPI"}, "authMechanism=GSSAPI"),
         ({"authMechanism": "MONGODB-AWS"}, "authMechanism=MONGODB-AWS"),
         (

@@ -1,7 +1,7 @@
 """From `MongoClient(host, port, **options)` to the engine's settings.
 
 PyMongo's parser and validators decide what an option may be, what it defaults to and what the
-error says. An option that needs what ferromongo lacks is refused: to ignore `tls=True` is worse.
+error says. An option that needs what ferromongo lacks is refused: to ignore it would be worse.
 """
 
 from __future__ import annotations
@@ -106,11 +106,6 @@ def _refuse_unsupported(options: Any, seeds: Sequence[Address]) -> None:
     for name in _UNSUPPORTED:
         if options.get(name):
             raise _unsupported(f"the option {options.cased_key(name)}")
-    if options.get("tls") is not False:
-        for name in options:
-            # Options such as tlsCAFile turn TLS on by themselves.
-            if name.startswith("tls"):
-                raise _unsupported(f"tls (option {options.cased_key(name)})")
     if options.get("timeoutms") is not None:
         raise _unsupported("the option timeoutMS")
     if options.get("servermonitoringmode", "auto") == "poll":
@@ -150,6 +145,19 @@ def _engine_settings(
         "compressors": merged.get("compressors", []),
         "zlib_level": merged.get("zlibcompressionlevel", -1),
         "credentials": _credentials(options),
+        "tls": None if pool._ssl_context is None else _tls_settings(merged),
+    }
+
+
+def _tls_settings(merged: Any) -> dict[str, Any]:
+    # PyMongo has made a context of the same files, and so raised its errors about them.
+    return {
+        "ca_file": merged.get("tlscafile"),
+        "certificate_key_file": merged.get("tlscertificatekeyfile"),
+        "certificate_key_password": merged.get("tlscertificatekeyfilepassword"),
+        "crl_file": merged.get("tlscrlfile"),
+        "allow_invalid_certificates": merged.get("tlsallowinvalidcertificates", False),
+        "allow_invalid_hostnames": merged.get("tlsallowinvalidhostnames", False),
     }
 
 
@@ -166,11 +174,11 @@ def _credentials(
 
 
 def describe(settings: ClientSettings) -> str:
-    """The arguments that make such a client again, for repr; never a user name or password."""
+    """The arguments that make such a client again, for repr; nothing secret."""
     given = settings.given
     hosts = [host if port is None else f"{host}:{port}" for host, port in settings.seeds]
     first = ("document_class", "tz_aware", "connect")
-    others = [name for name in given if name not in (*first, "username", "password")]
+    others = [name for name in given if name not in (*first, *_SECRETS)]
     shown = [f"host={hosts!r}"]
     for name in (*first, *others):
         value = given[name]
@@ -185,6 +193,8 @@ def describe(settings: ClientSettings) -> str:
 
 
 _MECHANISMS = ("DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "MONGODB-X509", "PLAIN")
+_SECRETS = ("username", "password", "tlscertificatekeyfilepassword")
+
 _UNSUPPORTED = (
     "auto_encryption_opts",
     "enable_overload_retargeting",

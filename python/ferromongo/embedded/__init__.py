@@ -9,7 +9,15 @@
 """
 
 from ferromongo.embedded.binary import BinaryNotFound, find_mongod
+from ferromongo.embedded.certificates import Certificates
 from ferromongo.embedded.replica_set import Member, ReplicaSet
 from ferromongo.embedded.supervised import ServerFailed
 
-__all__ = ["BinaryNotFound", "Member", "ReplicaSet", "ServerFailed", "find_mongod"]
+__all__ = [
+    "BinaryNotFound",
+    "Certificates",
+    "Member",
+    "ReplicaSet",
+    "ServerFailed",
+    "find_mongod",
+]

@@ -16,13 +16,17 @@ def main() -> int:
     parser.add_argument("--members", type=int, default=1, choices=range(1, 8), metavar="N")
     parser.add_argument("--port", type=int, help="of the first member (default: free ports)")
     parser.add_argument("--auth", action="store_true", help="clients must authenticate")
+    parser.add_argument("--tls", action="store_true", help="with certificates made on the spot")
     arguments = parser.parse_args()
     # Blocked from here on, then awaited: neither signal can be lost or leave a traceback.
     ending = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:
         with ReplicaSet(
-            members=arguments.members, port=arguments.port, auth=arguments.auth
+            members=arguments.members,
+            port=arguments.port,
+            auth=arguments.auth,
+            tls=arguments.tls,
         ) as replica_set:
             print(replica_set.uri, flush=True)
             print("Ctrl-C ends it and removes its data.", file=sys.stderr, flush=True)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from ferromongo.embedded.binary import find_mongod
+from ferromongo.embedded.certificates import Certificates, certificates_in, make_certificates
 from ferromongo.embedded.supervised import ServerFailed, Supervised
 
 T = TypeVar("T")
@@ -30,6 +31,8 @@ class Member:
     host: str = "127.0.0.1"
     auth: tuple[str, str] | None = field(default=None, repr=False)
     """User name and password of the set, if it wants any."""
+    options: str = ""
+    """What a client must say in its URI, `&` in front."""
 
     @property
     def address(self) -> str:
@@ -38,7 +41,7 @@ class Member:
     @property
     def uri(self) -> str:
         """For a connection to this member alone."""
-        return f"mongodb://{_user_information(self.auth)}{self.address}/?directConnection=true"
+        return f"mongodb://{_user_information(self.auth)}{self.address}/?directConnection=true{self.options}"
 
 
 class ReplicaSet:
@@ -54,6 +57,10 @@ class ReplicaSet:
     With `auth=True` clients must authenticate: the set has one user, `root` with a password made
     for the occasion, and `uri` (and the members' `uri`) carry both. `auth=("user", "password")`
     names them. More users are made with `createUser`, as on any server.
+
+    With `tls` the members accept nothing but TLS, with certificates made for the occasion; `uri`
+    says so and names their authority. `tls="mutual"` asks clients for a certificate too, and the
+    `uri` names one.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class ReplicaSet:
         directory: str | Path | None = None,
         mongod: str | Path | None = None,
         parameters: Mapping[str, Any] | None = None,
+        tls: bool | Literal["mutual"] = False,
         timeout: float = 60,
         auth: bool | tuple[str, str] = False,
     ) -> None:
@@ -75,6 +83,7 @@ class ReplicaSet:
         self._directory = str(directory) if directory is not None else None
         self._mongod = mongod
         self._parameters = {**PARAMETERS, **(parameters or {})}
+        self._tls = tls
         self._timeout = timeout
         self.auth: tuple[str, str] | None
         """The user and password in `uri`; None where nobody authenticates."""
@@ -92,6 +101,8 @@ class ReplicaSet:
         try:
             if self.auth is not None:
                 self._write_key()
+            if self._tls:
+                make_certificates(self.directory)
             self._start(dict(enumerate(self._ports)))
             self._initiate()
             self.recover()
@@ -123,7 +134,25 @@ class ReplicaSet:
     @property
     def uri(self) -> str:
         hosts = ",".join(member.address for member in self._members)
-        return f"mongodb://{_user_information(self.auth)}{hosts}/?replicaSet={self.name}"
+        address = f"{_user_information(self.auth)}{hosts}"
+        return f"mongodb://{address}/?replicaSet={self.name}{self._options}"
+
+    @property
+    def certificates(self) -> Certificates:
+        """The files made for `tls`."""
+        if not self._tls:
+            raise RuntimeError("the replica set speaks no TLS")
+        return certificates_in(self.directory)
+
+    @property
+    def ca_file(self) -> Path:
+        """The authority that signed the members' certificates (with `tls`)."""
+        return self.certificates.ca_file
+
+    @property
+    def client_certificate_file(self) -> Path:
+        """A client's certificate and private key (with `tls`)."""
+        return self.certificates.client_file
 
     @property
     def directory(self) -> Path:
@@ -208,6 +237,12 @@ class ReplicaSet:
         if self.auth is not None:
             # Members that share a key want authentication of everybody.
             command += ["--keyFile", f"{{directory}}/{KEY}"]
+        if self._tls:
+            files = certificates_in(DIRECTORY)
+            command += ["--tlsMode", "requireTLS", "--tlsCAFile", str(files.ca_file)]
+            command += ["--tlsCertificateKeyFile", str(files.server_file)]
+            if self._tls != "mutual":
+                command.append("--tlsAllowConnectionsWithoutCertificates")
         return command
 
     def _write_key(self) -> None:
@@ -216,6 +251,17 @@ class ReplicaSet:
 
         with open(self.directory / KEY, "x", opener=private) as key:
             key.write(secrets.token_hex(128))
+
+    @property
+    def _options(self) -> str:
+        """For URIs."""
+        if not self._tls:
+            return ""
+        options = f"&tls=true&tlsCAFile={quote(str(self.ca_file), safe='')}"
+        if self._tls == "mutual":
+            file = quote(str(self.client_certificate_file), safe="")
+            options += f"&tlsCertificateKeyFile={file}"
+        return options
 
     @property
     def _servers(self) -> Supervised:
@@ -229,7 +275,9 @@ class ReplicaSet:
         started = self._servers.ask("start", {str(index): port for index, port in ports.items()})
         members = {member.index: member for member in self._members}
         for index, server in started.items():
-            members[int(index)] = Member(int(index), server["port"], server["pid"], auth=self.auth)
+            members[int(index)] = Member(
+                int(index), server["port"], server["pid"], auth=self.auth, options=self._options
+            )
         self._members = [members[index] for index in sorted(members)]
 
     def _initiate(self) -> None:
@@ -301,7 +349,7 @@ def _client(member: Member) -> Iterator[MongoClient[dict[str, Any]]]:
 
 
 KEY = "members.key"
-
+DIRECTORY = "{directory}"  # the supervisor puts its own there
 FLAGS = (
     "--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet",
     "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "128",

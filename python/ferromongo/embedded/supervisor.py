@@ -35,7 +35,8 @@ def main() -> None:
         signal.signal(ending, lambda *_: sys.exit(0))
     parent = Parent(settings["parent"])
     directory = tempfile.mkdtemp(prefix="ferromongo-", dir=settings["directory"])
-    servers = Servers(settings["command"], directory, settings["timeout"], parent)
+    command = [part.replace(DIRECTORY, directory) for part in settings["command"]]
+    servers = Servers(command, directory, settings["timeout"], parent)
     try:
         parent.answer({"directory": directory})
         while request := parent.request():
@@ -235,6 +236,7 @@ def _die_with_supervisor() -> None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+DIRECTORY = "{directory}"  # in an argument: where the data is
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 PR_SET_PDEATHSIG = 1
 PORT_IN_USE = 48  # mongod's exit code
