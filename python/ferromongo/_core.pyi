@@ -31,7 +31,10 @@ class Client:
     (name, version, platform) appended to ferromongo's own), max_pool_size (int, 0 = no limit),
     min_pool_size (int), max_idle_time, max_connecting (int), wait_queue_timeout,
     server_selection_timeout, connect_timeout, socket_timeout, local_threshold,
-    heartbeat_frequency, retry_writes (bool), retry_reads (bool).
+    heartbeat_frequency, retry_writes (bool), retry_reads (bool), tls (None or a mapping: ca_file,
+    certificate_key_file, certificate_key_password, crl_file (all str | None),
+    allow_invalid_certificates, allow_invalid_hostnames (bool)). The files are read at once;
+    ConfigurationError for one that is no good.
     """
 
     def __new__(cls, settings: Mapping[str, Any]) -> Client: ...
