@@ -178,6 +178,12 @@ def test_files_that_are_no_good(option, tmp_path):
         package.MongoClient(**{option: str(broken)})
 
 
+@ferromongo_only
+def test_a_revocation_list_that_is_none(servers):
+    with pytest.raises(ConfigurationError, match="no revocation list"):
+        package.MongoClient(tlsCRLFile=str(servers.ca_file))
+
+
 # One end with TLS, the other without.
 
 
