@@ -32,7 +32,10 @@ class Client:
     min_pool_size (int), max_idle_time, max_connecting (int), wait_queue_timeout,
     server_selection_timeout, connect_timeout, socket_timeout, local_threshold,
     heartbeat_frequency, retry_writes (bool), retry_reads (bool), compressors (list of names),
-    zlib_level (int), credentials (mechanism or "DEFAULT", source, user, password; or None).
+    zlib_level (int), credentials (mechanism or "DEFAULT", source, user, password; or None),
+    tls (None or a mapping: ca_file, certificate_key_file, certificate_key_password, crl_file (all
+    str | None), allow_invalid_certificates, allow_invalid_hostnames (bool)). The files are read at
+    once; ConfigurationError for one that is no good.
     """
 
     def __new__(cls, settings: Mapping[str, Any]) -> Client: ...

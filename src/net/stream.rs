@@ -272,6 +272,7 @@ impl Stream {
                     return Poll::Pending;
                 }
                 if parts.iter().all(|part| part.is_empty()) {
+                    session.trim();
                     return Poll::Ready(Ok(()));
                 }
                 session.encrypt_some(&mut parts)?;

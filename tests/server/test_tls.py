@@ -1,4 +1,4 @@
-"""TLS with real servers: whom the client trusts, who it says it is; nothing else changes."""
+"""TLS with real servers: whom the client trusts, who it is, and that nothing else changes."""
 
 import asyncio
 import contextlib
@@ -156,6 +156,7 @@ def test_a_key_encrypted_in_the_old_way(mutual, tmp_path):
         package.MongoClient(tlsCertificateKeyFile=file, tlsCertificateKeyFilePassword="secret")
 
 
+@ferromongo_only
 def test_a_password_is_not_shown(mutual, tmp_path):
     file = str(tls_files.encrypted(tmp_path, mutual.certificates, "a secret"))
     client = package.MongoClient(
@@ -175,6 +176,12 @@ def test_files_that_are_no_good(option, tmp_path):
     broken.write_text("nothing to see here\n")
     with pytest.raises((ConfigurationError, ssl.SSLError)):
         package.MongoClient(**{option: str(broken)})
+
+
+@ferromongo_only
+def test_a_revocation_list_that_is_none(servers):
+    with pytest.raises(ConfigurationError, match="no revocation list"):
+        package.MongoClient(tlsCRLFile=str(servers.ca_file))
 
 
 # One end with TLS, the other without.
@@ -423,6 +430,7 @@ def test_ctrl_c(kind, servers):
     assert report["answer"] == 1
 
 
+@ferromongo_only
 def test_sessions_are_resumed(servers):
     """The second connection of a client costs no second exchange of certificates."""
     with (

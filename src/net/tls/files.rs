@@ -21,14 +21,14 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String>
 }
 
 pub fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
-    // PyMongo takes a file without one, and then trusts nobody. So does the verifier, but only if it
-    // knows that there was to be a list.
+    // OpenSSL takes a file without one and then trusts nobody: better said at once.
     all(&read(path)?, path, "revocation list")
 }
 
 pub fn identity(path: &Path, password: Option<&str>) -> Result<Identity, String> {
     let text = read(path)?;
     let file = path.display();
+    // Read as such, for the headers that say how a key was encrypted.
     let sections = pem::parse_many(&text).map_err(|error| format!("{file}: {error}"))?;
     if sections.iter().any(|section| section.headers().get("Proc-Type").is_some()) {
         return Err(format!("{file}: the private key is encrypted in an old way. {CONVERT}"));

@@ -124,10 +124,12 @@ impl Session {
         }
         self.sent = 0;
         self.outgoing.clear();
-        if self.outgoing.capacity() > KEPT {
-            self.outgoing = Vec::new();
-        }
         Ok(true)
+    }
+
+    /// Gives back the room that a large message needed.
+    pub fn trim(&mut self) {
+        self.outgoing.shrink_to(KEPT);
     }
 
     /// Encrypts from the front of `parts` for the next `flush`, not more than is good at a time.

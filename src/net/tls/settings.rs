@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
 
@@ -96,8 +96,14 @@ fn verifier(
             .enforce_revocation_expiration();
     }
     let strict = builder.build().map_err(|error| {
-        let file = options.ca_file.as_ref().or(options.crl_file.as_ref());
-        file.map_or(error.to_string(), |path| format!("{}: {error}", path.display()))
+        let file = match error {
+            VerifierBuilderError::InvalidCrl(_) => &options.crl_file,
+            _ => &options.ca_file,
+        };
+        match file {
+            Some(path) => format!("{}: {error}", path.display()),
+            None => "the system has no certificate authorities, and none were given".to_owned(),
+        }
     })?;
     Ok(match options.allow_invalid_hostnames {
         true => Arc::new(verifier::AnyName(strict)),
