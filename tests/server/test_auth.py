@@ -1,8 +1,8 @@
 """Authentication against a real server that wants it, on both APIs, beside PyMongo.
 
-PLAIN and MONGODB-X509 cannot succeed on this server (one needs MongoDB Enterprise, the other TLS):
-here it is seen that the server understands what is asked and refuses it; the Rust tests of
-`src/auth` check the bytes.
+PLAIN and MONGODB-X509 cannot succeed on this server (one needs MongoDB Enterprise, the other TLS,
+which `test_auth_over_tls.py` has): here it is seen that the server understands what is asked and
+refuses it; the Rust tests of `src/auth` check the bytes.
 """
 
 import asyncio
