@@ -5,6 +5,7 @@ Arguments: sync or async, what to wait in, URI, database.
 
 import asyncio
 import json
+import signal
 import sys
 import time
 
@@ -77,4 +78,6 @@ WAITS = {
 }
 
 if __name__ == "__main__":
+    # A shell starts background jobs with SIGINT ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(*sys.argv[1:])
