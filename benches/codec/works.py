@@ -35,10 +35,7 @@ class Work:
 
 
 def decode_one(codec, given):
-    decode, data = codec.decode, given.data
-    for _ in range(given.count - 1):
-        decode(data)
-    return decode(data)
+    return again_and_again(codec.decode, given.data, given.count)
 
 
 def decode_kept(codec, batch):
@@ -53,10 +50,13 @@ def decode_dropped(codec, stream):
 
 
 def encode_one(codec, given):
-    encode, document = codec.encode, given.document
-    for _ in range(given.count - 1):
-        encode(document)
-    return encode(document)
+    return again_and_again(codec.encode, given.document, given.count)
+
+
+def again_and_again(function, argument, count):
+    for _ in range(count - 1):
+        function(argument)
+    return function(argument)
 
 
 def encode_batch(codec, documents):

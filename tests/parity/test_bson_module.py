@@ -1,5 +1,5 @@
 """`ferromongo.bson` beside `bson`: names, signatures, values, types and errors of its functions.
-What the codec makes of every BSON type is test_codec.py's part."""
+What the codec makes of every BSON type is the part of `test_codec_*.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import ctypes
 import datetime
 import functools
 import gc
-import importlib.util
 import inspect
 import io
 import itertools
@@ -24,11 +23,13 @@ import typing
 from typing import Any
 
 import bson
+import numpy
 import pytest
-from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
+from bson.codec_options import CodecOptions, TypeRegistry
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.parity.sample_options import Money, MoneyCodec
 
 import ferromongo.bson
 
@@ -168,16 +169,11 @@ BUFFERS: dict[str, Any] = {
     "int": len,
     "BytesIO": io.BytesIO,
     "two rows": lambda data: memoryview(data * 2).cast("c", (2, len(data))) if data else b"",
+    "numpy": lambda data: numpy.frombuffer(data, "u1"),
+    "numpy, two rows": lambda data: numpy.frombuffer(data * 2, "u1").reshape(2, -1),
+    "numpy, with gaps": lambda data: numpy.repeat(numpy.frombuffer(data, "u1"), 2)[::2],
+    "numpy int32": lambda data: numpy.frombuffer(data + b"\0" * (-len(data) % 4), "i4"),
 }
-if importlib.util.find_spec("numpy"):
-    import numpy
-
-    BUFFERS |= {
-        "numpy": lambda data: numpy.frombuffer(data, "u1"),
-        "numpy, two rows": lambda data: numpy.frombuffer(data * 2, "u1").reshape(2, -1),
-        "numpy, with gaps": lambda data: numpy.repeat(numpy.frombuffer(data, "u1"), 2)[::2],
-        "numpy int32": lambda data: numpy.frombuffer(data + b"\0" * (-len(data) % 4), "i4"),
-    }
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
@@ -284,35 +280,22 @@ def test_encode(document: Any) -> None:
     both(lambda module: module.encode(document, check_keys=True, codec_options=OPTIONS["SON"]))
 
 
-class Money:
-    def __init__(self, cents: int) -> None:
-        self.cents = cents
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Money) and other.cents == self.cents
-
-
-class MoneyCodec(TypeCodec):
-    python_type = Money
-    bson_type = bson.Int64
-
-    def transform_python(self, value: Money) -> bson.Int64:
-        return bson.Int64(value.cents)
-
-    def transform_bson(self, value: bson.Int64) -> Money:
-        if value < 0:
+class NoDebts(MoneyCodec):
+    def transform_bson(self, value: bson.Decimal128) -> Money:
+        money = super().transform_bson(value)
+        if money.cents < 0:
             raise ZeroDivisionError
-        return Money(value)
+        return money
 
 
 def test_the_users_own_types() -> None:
-    options: CodecOptions[Any] = CodecOptions(type_registry=TypeRegistry([MoneyCodec()]))
+    options: CodecOptions[Any] = CodecOptions(type_registry=TypeRegistry([NoDebts()]))
     document = {"price": Money(250), "more": [Money(1)]}
     data = ferromongo.bson.encode(document, codec_options=options)
     assert data == bson.encode(document, codec_options=options)
     assert ferromongo.bson.decode_all(data * 2, options) == [document, document]
     # What a codec raises reaches the caller as it does with PyMongo, and ends the iteration.
-    for value in (bson.Int64(-1), [bson.Int64(-1)]):
+    for value in (bson.Decimal128("-1"), [bson.Decimal128("-1")]):
         every_way(data + bson.encode({"v": value}) + data, options)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import bson
+import numpy
 import pytest
 from tests.parity.beside_bson import both_encode, decode, encode
-
-numpy = pytest.importorskip("numpy")
 
 SCALARS = [
     *(kind(1) for kind in (numpy.int8, numpy.int32, numpy.int64, numpy.uint64, numpy.float32)),

@@ -12,12 +12,8 @@ import unittest.mock
 import uuid
 from typing import Any
 
+import numpy
 from tests.parity.sample_values import Eager
-
-try:
-    import numpy
-except ImportError:  # tests/parity/test_codec_numpy.py says that it is missing
-    numpy = None
 
 
 class Marked:
@@ -145,25 +141,21 @@ ODD: tuple[Any, ...] = (
     unittest.mock.Mock(spec=uuid.UUID),
     unittest.mock.Mock(spec=dict),
     unittest.mock.Mock(spec=datetime.datetime),
+    numpy.int8(1),
+    numpy.int64(2**40),
+    numpy.uint64(2**63),
+    numpy.float32(1.5),
+    numpy.float64(1.5),
+    numpy.float64("nan"),
+    numpy.bool_(True),
+    numpy.str_("é"),
+    numpy.bytes_(b"x"),
+    numpy.datetime64("2024-01-01"),
+    numpy.complex128(1j),
+    numpy.array([1, 2]),
+    numpy.array([1.5]),
+    numpy.array(3),
+    numpy.array(["a"], dtype=object),
+    numpy.void(b"x"),
+    [numpy.float64(1.5), numpy.int32(1)],
 )
-
-if numpy is not None:
-    ODD += (
-        numpy.int8(1),
-        numpy.int64(2**40),
-        numpy.uint64(2**63),
-        numpy.float32(1.5),
-        numpy.float64(1.5),
-        numpy.float64("nan"),
-        numpy.bool_(True),
-        numpy.str_("é"),
-        numpy.bytes_(b"x"),
-        numpy.datetime64("2024-01-01"),
-        numpy.complex128(1j),
-        numpy.array([1, 2]),
-        numpy.array([1.5]),
-        numpy.array(3),
-        numpy.array(["a"], dtype=object),
-        numpy.void(b"x"),
-        [numpy.float64(1.5), numpy.int32(1)],
-    )

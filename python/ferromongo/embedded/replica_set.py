@@ -41,7 +41,8 @@ class Member:
     @property
     def uri(self) -> str:
         """For a connection to this member alone."""
-        return f"mongodb://{_user_information(self.auth)}{self.address}/?directConnection=true{self.options}"
+        address = f"{_user_information(self.auth)}{self.address}"
+        return f"mongodb://{address}/?directConnection=true{self.options}"
 
 
 class ReplicaSet:
@@ -236,7 +237,7 @@ class ReplicaSet:
             command += ["--setParameter", f"{name}={text}"]
         if self.auth is not None:
             # Members that share a key want authentication of everybody.
-            command += ["--keyFile", f"{{directory}}/{KEY}"]
+            command += ["--keyFile", f"{DIRECTORY}/{KEY}"]
         if self._tls:
             files = certificates_in(DIRECTORY)
             command += ["--tlsMode", "requireTLS", "--tlsCAFile", str(files.ca_file)]

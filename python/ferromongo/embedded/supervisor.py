@@ -103,7 +103,7 @@ class Servers:
     """The mongods, by name."""
 
     def __init__(self, command: list[str], directory: str, timeout: float, parent: Parent) -> None:
-        self._command = [part.replace("{directory}", directory) for part in command]
+        self._command = command
         self._directory = directory
         self._timeout = timeout
         self._parent = parent

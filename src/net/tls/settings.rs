@@ -9,7 +9,8 @@ use rustls::client::{Resumption, VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::{files, verifier};
+use super::files;
+use super::verifier::{Lenient, Takes};
 
 /// As given by the user. No `Debug`: there is a password in it.
 #[derive(Clone, Default)]
@@ -77,8 +78,12 @@ fn verifier(
     options: &TlsOptions,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    let lenient = |takes| {
+        let algorithms = provider.signature_verification_algorithms;
+        Arc::new(Lenient { takes, algorithms })
+    };
     if options.allow_invalid_certificates {
-        return Ok(Arc::new(verifier::AnyCertificate(provider.signature_verification_algorithms)));
+        return Ok(lenient(Takes::AnyCertificate));
     }
     let mut roots = RootCertStore::empty();
     let certificates = match &options.ca_file {
@@ -106,7 +111,7 @@ fn verifier(
         }
     })?;
     Ok(match options.allow_invalid_hostnames {
-        true => Arc::new(verifier::AnyName(strict)),
+        true => lenient(Takes::AnyName(strict)),
         false => strict,
     })
 }
