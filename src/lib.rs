@@ -4,6 +4,7 @@ pub mod auth;
 pub mod control;
 pub mod deadline;
 pub mod error;
+pub mod event;
 pub mod exec;
 pub mod net;
 pub mod ops;

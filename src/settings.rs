@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bson::RawDocumentBuf;
+
 use crate::auth::credentials::Credentials;
+use crate::event::Publisher;
 use crate::net::tls::settings::TlsSettings;
 use crate::topology::address::Address;
 use crate::wire::compression::Offer;
@@ -36,4 +39,15 @@ pub struct Settings {
     /// `None`: connections do not authenticate.
     pub credentials: Option<Arc<Credentials>>,
     pub tls: Option<Arc<TlsSettings>>,
+    /// Client-side operation timeout (timeoutMS) of operations that bring none of their own.
+    pub timeout: Option<Duration>,
+    /// How often an operation that met an overloaded server is tried again.
+    pub max_adaptive_retries: u32,
+    /// Such an operation prefers another server.
+    pub overload_retargeting: bool,
+    /// The elements `apiVersion`, `apiStrict`, `apiDeprecationErrors` of every command.
+    pub server_api: Option<Arc<RawDocumentBuf>>,
+    /// serverMonitoringMode=poll: monitors ask again and again instead of awaiting changes.
+    pub poll: bool,
+    pub events: Publisher,
 }

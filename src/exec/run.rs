@@ -92,7 +92,7 @@ async fn on_server(
 ) -> Result<Outcome> {
     let generation = server.generation();
     let pool = server.pool(wait::current_lane().as_ref());
-    let mut lent = match pool.checkout().await {
+    let mut lent = match pool.checkout(Deadline::NEVER).await {
         Ok(lent) => lent,
         Err(error) => {
             report(cluster, server, generation, &error);

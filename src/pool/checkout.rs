@@ -52,8 +52,10 @@ impl Pool {
         })
     }
 
-    pub async fn checkout(self: &Arc<Self>) -> Result<Checkout> {
-        let deadline = Deadline::after(Instant::now(), self.server.settings.wait_queue_timeout);
+    /// `limit` bounds the wait and the making of a connection, beside the client's own timeouts.
+    pub async fn checkout(self: &Arc<Self>, limit: Deadline) -> Result<Checkout> {
+        let own = Deadline::after(Instant::now(), self.server.settings.wait_queue_timeout);
+        let deadline = own.earlier(limit);
         loop {
             let handed = match self.ask() {
                 Ok(handed) => handed,
@@ -65,7 +67,7 @@ impl Pool {
                 },
             };
             match handed {
-                Handed::Permit(permit) => return permit.use_up().await,
+                Handed::Permit(permit) => return permit.use_up(limit).await,
                 // An idle connection may have died: its guard takes it out of the books.
                 Handed::Connection(mut lent) => {
                     if self.is_fit(lent.connection()) {
@@ -82,7 +84,7 @@ impl Pool {
         if !self.state.lock().reserve_for_upkeep(self.server.settings.min_pool_size) {
             return Ok(false);
         }
-        Permit { pool: Some(self.clone()) }.use_up().await.map(|_| true)
+        Permit { pool: Some(self.clone()) }.use_up(Deadline::NEVER).await.map(|_| true)
     }
 
     /// Closes idle connections that nobody may use again.
@@ -158,10 +160,11 @@ impl Pool {
 }
 
 impl Permit {
-    async fn use_up(mut self) -> Result<Checkout> {
+    async fn use_up(mut self, limit: Deadline) -> Result<Checkout> {
         let pool = self.pool.clone().expect("a permit is used once");
         let server = &pool.server;
-        let deadline = Deadline::after(Instant::now(), server.settings.connect_timeout);
+        let own = Deadline::after(Instant::now(), server.settings.connect_timeout);
+        let deadline = own.earlier(limit);
         let generation = server.generation();
         let connection = server.dialer.dial(&server.address, generation, deadline).await?;
         self.pool = None;

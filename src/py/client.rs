@@ -12,6 +12,7 @@ use super::pending::{PyPending, Step, task};
 use super::session::PySession;
 use super::{errors, options};
 use crate::error::Result as CoreResult;
+use crate::event::Publisher;
 use crate::exec::client::ClientCore;
 use crate::exec::select::select;
 use crate::net::fork;
@@ -195,5 +196,14 @@ fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings>
         compression: Offer { compressors, zlib_level: field("zlib_level")?.extract()? },
         credentials: options::credentials(&field("credentials")?)?.map(Arc::new),
         tls: options::tls(&field("tls")?)?,
+        timeout: seconds("timeout")?,
+        max_adaptive_retries: field("max_adaptive_retries")?.extract()?,
+        overload_retargeting: field("overload_retargeting")?.extract()?,
+        server_api: match field("server_api")? {
+            none if none.is_none() => None,
+            given => Some(Arc::new(options::document(&given)?)),
+        },
+        poll: field("poll")?.extract()?,
+        events: Publisher::default(),
     })
 }

@@ -97,7 +97,10 @@ fn read(address: Address, reply: &RawDocument) -> Result<(ServerDescription, Fla
             "hidden" => flags.hidden = truth(value),
             "isreplicaset" => flags.is_replica_set = truth(value),
             "msg" => flags.is_mongos = value.as_str() == Some("isdbgrid"),
-            "serviceId" => flags.behind_load_balancer = value.as_object_id().is_some(),
+            "serviceId" => {
+                server.service_id = value.as_object_id();
+                flags.behind_load_balancer = server.service_id.is_some();
+            }
             "errmsg" => flags.errmsg = value.as_str(),
             "helloOk" => server.hello_ok = truth(value),
             "setName" => {

@@ -99,6 +99,8 @@ pub struct ServerDescription {
     /// Why the server is Unknown, for people to read.
     pub error: Option<String>,
     pub hello_ok: bool,
+    /// The service behind a load balancer that this connection leads to.
+    pub service_id: Option<ObjectId>,
 }
 
 impl ServerDescription {
@@ -128,6 +130,7 @@ impl ServerDescription {
             topology_version: None,
             error: None,
             hello_ok: false,
+            service_id: None,
         }
     }
 

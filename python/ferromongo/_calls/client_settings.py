@@ -127,7 +127,7 @@ def _engine_settings(
         "seeds": list(seeds),
         "replica_set": options.replica_set_name,
         "direct_connection": bool(options.direct_connection),
-        "load_balanced": False,
+        "load_balanced": bool(options.load_balanced),
         "app_name": pool.appname,
         "driver": [] if driver is None else [(driver.name, driver.version, driver.platform)],
         "max_pool_size": merged.get("maxpoolsize", common.MAX_POOL_SIZE) or 0,
@@ -146,6 +146,11 @@ def _engine_settings(
         "zlib_level": merged.get("zlibcompressionlevel", -1),
         "credentials": _credentials(options),
         "tls": None if pool._ssl_context is None else _tls_settings(merged),
+        "timeout": options.timeout,
+        "max_adaptive_retries": options.max_adaptive_retries,
+        "overload_retargeting": bool(options.enable_overload_retargeting),
+        "server_api": None,
+        "poll": options.server_monitoring_mode == "poll",
     }
 
 
