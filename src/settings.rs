@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::RawDocumentBuf;
+use bson::oid::ObjectId;
 
 use crate::auth::credentials::Credentials;
 use crate::event::Publisher;
 use crate::net::tls::settings::TlsSettings;
 use crate::topology::address::Address;
+use crate::topology::snapshot::TopologySettings;
 use crate::wire::compression::Offer;
 
 #[derive(Clone, Debug, Default)]
@@ -50,4 +52,18 @@ pub struct Settings {
     /// serverMonitoringMode=poll: monitors ask again and again instead of awaiting changes.
     pub poll: bool,
     pub events: Publisher,
+}
+
+impl Settings {
+    /// What a new topology is made from.
+    pub fn topology(&self) -> TopologySettings {
+        TopologySettings {
+            id: ObjectId::new(),
+            seeds: self.seeds.clone(),
+            replica_set: self.replica_set.clone(),
+            direct_connection: self.direct_connection,
+            load_balanced: self.load_balanced,
+            heartbeat_frequency: self.heartbeat_frequency,
+        }
+    }
 }

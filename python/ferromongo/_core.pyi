@@ -35,7 +35,7 @@ class Client:
     zlib_level (int), credentials (mechanism or "DEFAULT", source, user, password; or None),
     tls (None or a mapping: ca_file, certificate_key_file, certificate_key_password, crl_file (all
     str | None), allow_invalid_certificates, allow_invalid_hostnames (bool)). The files are read at
-    once; ConfigurationError for one that is no good.
+    once; ConfigurationError for one that is no good. events (EventQueue | None).
     """
 
     def __new__(cls, settings: Mapping[str, Any]) -> Client: ...
@@ -49,11 +49,46 @@ class Client:
         """What is known now, without I/O: type (PyMongo's TOPOLOGY_TYPE name), set_name,
         primary ((host, port) | None), servers: dict[(host, port)] -> dict with type (PyMongo's
         SERVER_TYPE name), rtt, error (str | None), max_wire_version, hosts, arbiters."""
+    def topology_description(self) -> Any:
+        """The same as PyMongo's TopologyDescription."""
     def select(self, read_preference: Any) -> Pending[dict[str, Any]]:
         """Wait for a suitable server; answers its entry of `topology()["servers"]` plus address.
         Raises ServerSelectionTimeoutError."""
     def start_session(self, causal_consistency: bool, snapshot: bool) -> Session: ...
     def cluster_time(self) -> Mapping[str, Any] | None: ...
+
+@final
+class EventQueue:
+    """What happened to one client, for its listeners.
+
+    `wanted` says whether somebody listens to events of commands, pools, servers, heartbeats and
+    topologies. The two codecs decode commands and replies.
+    """
+
+    def __new__(
+        cls,
+        wanted: tuple[bool, bool, bool, bool, bool],
+        pool_options: Mapping[str, Any],
+        command_codec: Any,
+        reply_codec: Any,
+        local_threshold: float,
+    ) -> EventQueue: ...
+    @property
+    def number(self) -> int:
+        """Unique in the process."""
+    def is_empty(self) -> bool:
+        """All events are delivered."""
+    def take(self, upto: int | None = None) -> tuple[str, tuple[Any, ...]] | None:
+        """The next event as a method of PyMongo's listeners and its arguments; then `done` is due.
+        None if there is none, or not among the first `upto`, or while another is being delivered.
+        If it raises, that event is lost and `done` not due."""
+    def done(self) -> None: ...
+
+def wait_for_events() -> bool:
+    """Block until there may be something to deliver; False if that shall end."""
+
+def stop_waiting_for_events() -> None: ...
+def wake_dispatcher() -> None: ...
 
 @final
 class Session:

@@ -19,6 +19,7 @@ use super::monitors::{self, DriverName, MonitorSettings, Monitors, Observation};
 use super::thread::ControlThread;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::event;
 use crate::net::buffers::Buffers;
 use crate::pool::authenticate::Authenticator;
 use crate::pool::handshake::Dialer;
@@ -29,7 +30,7 @@ use crate::topology::address::Address;
 use crate::topology::error_rules::{self, ApplicationError};
 use crate::topology::reduce;
 use crate::topology::server::ServerDescription;
-use crate::topology::snapshot::{Snapshot, TopologySettings};
+use crate::topology::snapshot::Snapshot;
 
 pub struct Cluster {
     pub settings: Arc<Settings>,
@@ -59,14 +60,7 @@ impl Cluster {
     /// Starts monitoring.
     pub fn open(settings: Arc<Settings>) -> Result<Arc<Cluster>> {
         let thread = ControlThread::shared()?;
-        let topology = Arc::new(TopologySettings {
-            id: bson::oid::ObjectId::new(),
-            seeds: settings.seeds.clone(),
-            replica_set: settings.replica_set.clone(),
-            direct_connection: settings.direct_connection,
-            load_balanced: settings.load_balanced,
-            heartbeat_frequency: settings.heartbeat_frequency,
-        });
+        let topology = Arc::new(settings.topology());
         let cluster = Arc::new_cyclic(|itself: &Weak<Cluster>| {
             let (lookup_thread, observer) = (Arc::downgrade(&thread), itself.clone());
             let work_thread = lookup_thread.clone();
@@ -76,7 +70,7 @@ impl Cluster {
                         thread.work(work);
                     }
                 };
-                Authenticator::new(credentials, Box::new(work_elsewhere))
+                Authenticator::new(credentials, settings.events.clone(), Box::new(work_elsewhere))
             });
             Cluster {
                 dialer: Arc::new(Dialer {
@@ -108,7 +102,9 @@ impl Cluster {
                 settings,
             }
         });
-        cluster.match_servers(&cluster.snapshot());
+        let first = cluster.snapshot.load_full();
+        cluster.settings.events.topology(first.settings.id, || event::topology::opened(&first));
+        cluster.match_servers(&first);
         cluster.start_monitors()?;
         cluster.start_upkeep();
         Ok(cluster)
@@ -175,6 +171,8 @@ impl Cluster {
             std::mem::take(&mut *self.servers.write())
         };
         servers.values().for_each(|server| server.close());
+        let last = self.snapshot.load_full();
+        self.settings.events.topology(last.settings.id, || event::topology::closed(&last));
         self.changed.notify(usize::MAX);
     }
 
@@ -201,9 +199,11 @@ impl Cluster {
         if self.is_closed() {
             return;
         }
-        let Some(next) = make(&self.snapshot.load()) else { return };
+        let old = self.snapshot.load_full();
+        let Some(next) = make(&old).map(Arc::new) else { return };
+        self.settings.events.topology(old.settings.id, || event::topology::changed(&old, &next));
         self.match_servers(&next);
-        self.snapshot.store(Arc::new(next));
+        self.snapshot.store(next);
         drop(updating);
         self.changed.notify(usize::MAX);
     }
@@ -251,6 +251,7 @@ impl Cluster {
             heartbeat_frequency: settings.heartbeat_frequency,
             drivers: settings.driver.iter().map(named).collect(),
             tls: settings.tls.clone(),
+            events: settings.events.clone(),
         };
         let Some(thread) = self.thread.lock().clone() else { return Ok(()) };
         let monitors = thread

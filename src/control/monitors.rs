@@ -17,13 +17,15 @@ use mongodb::Client;
 use mongodb::ServerInfo;
 use mongodb::error::{Error, ErrorKind};
 use mongodb::event::EventHandler;
-use mongodb::event::sdam::{SdamEvent, ServerHeartbeatSucceededEvent};
+use mongodb::event::sdam::{SdamEvent, ServerHeartbeatFailedEvent, ServerHeartbeatSucceededEvent};
 use mongodb::options::{
     ClientOptions, DriverInfo, SelectionCriteria, ServerAddress, Tls, TlsOptions,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::event::Publisher;
+use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
 use crate::net::tls;
 use crate::net::tls::settings::TlsSettings;
 use crate::topology::address::{Address, DEFAULT_PORT};
@@ -43,6 +45,8 @@ pub struct MonitorSettings {
     /// Shown in servers' logs after the official driver's own name.
     pub drivers: Vec<DriverName>,
     pub tls: Option<Arc<TlsSettings>>,
+    /// Told of every check.
+    pub events: Publisher,
 }
 
 #[derive(Clone, Debug)]
@@ -95,10 +99,12 @@ impl Monitors {
             // Nobody listens after a stop.
             let _ = sender.send(event);
         });
+        let publisher = settings.events.clone();
         let client = connect(settings, handler).map_err(|error| error.to_string())?;
         let listener = Listener {
             client: client.clone(),
             sink,
+            events: publisher,
             stopped: stopped.clone(),
             round_trips: BTreeMap::new(),
         };
@@ -197,6 +203,7 @@ fn tls_options(tls: &TlsSettings) -> TlsOptions {
 struct Listener {
     client: Client,
     sink: Sink,
+    events: Publisher,
     stopped: Arc<AtomicBool>,
     /// Averages of the servers that answer.
     round_trips: BTreeMap<Address, Duration>,
@@ -209,10 +216,12 @@ impl Listener {
                 break;
             }
             let observation = match event {
-                SdamEvent::ServerHeartbeatSucceeded(event) => self.succeeded(event),
-                SdamEvent::ServerHeartbeatFailed(event) => {
-                    self.failed(&event.server_address, &event.failure)
+                SdamEvent::ServerHeartbeatStarted(event) => {
+                    self.tell(&event.server_address, event.awaited, || HeartbeatChange::Started);
+                    None
                 }
+                SdamEvent::ServerHeartbeatSucceeded(event) => self.succeeded(event),
+                SdamEvent::ServerHeartbeatFailed(event) => self.failed(&event),
                 _ => None,
             };
             if let Some(observation) = observation {
@@ -234,6 +243,9 @@ impl Listener {
         let now = Instant::now();
         match RawDocumentBuf::try_from(&event.reply) {
             Ok(reply) => {
+                let duration = event.duration;
+                let change = || HeartbeatChange::Succeeded { duration, reply: reply.clone() };
+                self.tell(&event.server_address, event.awaited, change);
                 let server = Box::new(hello::parse(address, &reply, round_trip, now));
                 Some(Observation::Hello { server, reply })
             }
@@ -243,23 +255,42 @@ impl Listener {
         }
     }
 
-    fn failed(&mut self, server: &ServerAddress, failure: &Error) -> Option<Observation> {
-        let address = address(server);
+    fn failed(&mut self, event: &ServerHeartbeatFailedEvent) -> Option<Observation> {
+        let address = address(&event.server_address);
         self.round_trips.remove(&address);
-        let (error, timeout) = match failure.kind.as_ref() {
-            // A check that the driver itself broke off: the server left the topology.
-            ErrorKind::Internal { .. } => return None,
-            ErrorKind::Io(error) => match error.get_ref().and_then(|cause| cause.downcast_ref()) {
-                Some(cause) => {
-                    let error = format!("SSL handshake failed: {address}: {}", tls::explain(cause));
-                    return Some(Observation::Failed { error, address, timeout: false });
-                }
-                None => (error.to_string(), error.kind() == io::ErrorKind::TimedOut),
-            },
-            other => (other.to_string(), false),
-        };
-        Some(Observation::Failed { error: format!("{address}: {error}"), address, timeout })
+        let (error, timeout) = explain(&address, &event.failure)?;
+        self.tell(&event.server_address, event.awaited, || HeartbeatChange::Failed {
+            duration: event.duration,
+            error: error.clone(),
+            timeout,
+        });
+        Some(Observation::Failed { address, error, timeout })
     }
+
+    fn tell(&self, server: &ServerAddress, awaited: bool, what: impl FnOnce() -> HeartbeatChange) {
+        self.events.heartbeat(|| HeartbeatEvent {
+            address: address(server),
+            awaited,
+            what: what(),
+        });
+    }
+}
+
+/// What went wrong, and whether it took too long. `None` for a check that the driver itself broke off:
+/// the server left the topology.
+fn explain(address: &Address, failure: &Error) -> Option<(String, bool)> {
+    let (error, timeout) = match failure.kind.as_ref() {
+        ErrorKind::Internal { .. } => return None,
+        ErrorKind::Io(error) => match error.get_ref().and_then(|cause| cause.downcast_ref()) {
+            Some(cause) => {
+                let error = format!("SSL handshake failed: {address}: {}", tls::explain(cause));
+                return Some((error, false));
+            }
+            None => (error.to_string(), error.kind() == io::ErrorKind::TimedOut),
+        },
+        other => (other.to_string(), false),
+    };
+    Some((format!("{address}: {error}"), timeout))
 }
 
 /// The averages of the driver's round trip monitors. Its events do not carry them, but a predicate for

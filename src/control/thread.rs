@@ -6,13 +6,12 @@ use std::sync::{Arc, LazyLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use crate::net::fork;
+use crate::net::fork::{self, PerProcess};
 
 pub struct ControlThread {
     runtime: Handle,
@@ -24,8 +23,8 @@ pub struct ControlThread {
 impl ControlThread {
     /// The running thread of this process, or a new one.
     pub fn shared() -> std::io::Result<Arc<ControlThread>> {
-        let slot = slot();
-        let mut running = slot.running.lock();
+        let running = RUNNING.get();
+        let mut running = running.lock();
         if let Some(thread) = running.upgrade() {
             return Ok(thread);
         }
@@ -103,34 +102,12 @@ impl Drop for ControlThread {
     }
 }
 
-/// Where the running thread is found; each fork generation has its own, so that a lock held at the
-/// fork is never asked for again.
-struct Slot {
-    born_in: u64,
-    running: Mutex<Weak<ControlThread>>,
-}
-
-static SLOT: LazyLock<ArcSwap<Slot>> = LazyLock::new(|| ArcSwap::new(Slot::new()));
+/// Where the running thread is found.
+static RUNNING: LazyLock<PerProcess<Mutex<Weak<ControlThread>>>> =
+    LazyLock::new(PerProcess::default);
 
 pub fn prepare() {
-    LazyLock::force(&SLOT);
-}
-
-fn slot() -> Arc<Slot> {
-    let slot = SLOT.load_full();
-    if slot.born_in == fork::generation() {
-        return slot;
-    }
-    let fresh = Slot::new();
-    let previous = SLOT.compare_and_swap(&slot, fresh);
-    std::mem::forget(slot);
-    if Arc::ptr_eq(&previous, &SLOT.load()) { Arc::clone(&previous) } else { SLOT.load_full() }
-}
-
-impl Slot {
-    fn new() -> Arc<Slot> {
-        Arc::new(Slot { born_in: fork::generation(), running: Mutex::new(Weak::new()) })
-    }
+    LazyLock::force(&RUNNING);
 }
 
 /// Python's signals are for Python's threads.

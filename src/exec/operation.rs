@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bson::RawDocumentBuf;
 
 use crate::error::{Error, Result};
+use crate::event::Publisher;
 use crate::session::client::Session;
 use crate::topology::address::Address;
 use crate::topology::read_preference::ReadPreference;
@@ -31,6 +32,8 @@ pub struct Terms {
     pub server: Option<Address>,
     /// Lets the server recognise a retried write; drawn at the first attempt.
     pub transaction_number: Option<i64>,
+    /// Drawn once if listeners hear of commands: they see what belongs together.
+    pub operation_id: Option<i32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,13 @@ impl Terms {
             write_concern: None,
             server: None,
             transaction_number: None,
+            operation_id: None,
+        }
+    }
+
+    pub fn number_for(&mut self, events: &Publisher) {
+        if events.wants_commands() && self.operation_id.is_none() {
+            self.operation_id = Some(fastrand::i32(..));
         }
     }
 

@@ -14,6 +14,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::net::wait;
 use crate::pool::checkout::Checkout;
+use crate::pool::connection::next_request_id;
 use crate::pool::server::Server;
 use crate::session::transaction;
 use crate::topology::address::Address;
@@ -24,6 +25,7 @@ use crate::wire::reply::Reply;
 pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outcome> {
     let cluster = client.cluster()?;
     let in_transaction = operation.terms.session.in_transaction();
+    operation.terms.number_for(&client.settings.events);
     let mut failed_at: Vec<Address> = Vec::new();
     let mut first: Option<Error> = None;
     loop {
@@ -124,20 +126,21 @@ async fn exchange(
     let acknowledged = message.expects_reply();
     let connection = lent.connection_mut();
     let description = connection.description.clone();
-    let reply = connection
-        .exchange(message, deadline, |out| {
-            let to = Destination { client, topology, server: &description, acknowledged };
-            extras::append(terms, &to, out)
-        })
-        .await?;
-    let Some(mut reply) = reply else { return Ok(None) };
-    let mut checked = reply.check();
+    message.seal(next_request_id(), |out| {
+        let to = Destination { client, topology, server: &description, acknowledged };
+        extras::append(terms, &to, out)
+    })?;
+    let events = &client.settings.events;
+    let watch = connection.watch(events, message, &terms.database, terms.operation_id);
+    let answer = connection.ask(message, deadline, watch).await?;
+    let Some((mut reply, mut checked)) = answer else { return Ok(None) };
     if checked.as_ref().is_err_and(Error::wants_reauthentication) {
         reauthenticate(client, lent).await?;
         // The same bytes: a transaction that begins with them has not begun yet.
-        let again = lent.connection_mut().exchange_sealed(message, deadline).await?;
-        reply = again.ok_or_else(|| Error::protocol("an answer was expected"))?;
-        checked = reply.check();
+        let connection = lent.connection_mut();
+        let watch = connection.watch(events, message, &terms.database, terms.operation_id);
+        let again = connection.ask(message, deadline, watch).await?;
+        (reply, checked) = again.ok_or_else(|| Error::protocol("an answer was expected"))?;
     }
     hear(client, terms, &reply);
     checked.map(|()| Some(reply))

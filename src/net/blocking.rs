@@ -17,7 +17,16 @@ use super::wait::{self, Interest, WaitSet};
 /// Runs `future` to its end. `interrupted` is asked a few times a second and after each signal;
 /// when it says yes the future is left as it is and `None` returned.
 pub fn run<F: Future + ?Sized>(
+    future: Pin<&mut F>,
+    interrupted: impl FnMut() -> bool,
+) -> Option<F::Output> {
+    run_beside(future, || false, interrupted)
+}
+
+/// The same with other work for the time in which the future waits; `work` says whether it did any.
+pub fn run_beside<F: Future + ?Sized>(
     mut future: Pin<&mut F>,
+    mut work: impl FnMut() -> bool,
     mut interrupted: impl FnMut() -> bool,
 ) -> Option<F::Output> {
     let parker = Parker::of_this_thread();
@@ -26,6 +35,9 @@ pub fn run<F: Future + ?Sized>(
     loop {
         if let Poll::Ready(value) = wait::poll(&mut set, &waker, future.as_mut()) {
             return Some(value);
+        }
+        if work() {
+            continue; // that took its time, and may have used this thread's bell
         }
         // After a slice the future is polled too: a signal handler may itself have waited on this
         // thread, and have taken a wake-up that was meant for us.

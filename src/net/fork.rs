@@ -4,9 +4,12 @@
 //! left alone. The child closes the parent's lane sockets itself (a plain close sends nothing, the
 //! parent still holds them), from a bitmap, so that no lock held at the fork is ever asked for.
 
+use std::ops::Deref;
 use std::os::fd::{OwnedFd, RawFd};
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Once};
+
+use arc_swap::ArcSwap;
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
@@ -46,6 +49,47 @@ pub fn close(socket: OwnedFd, born_in: u64) {
         closing(socket.as_raw_fd());
     } else {
         std::mem::forget(socket); // already closed by `after_fork`
+    }
+}
+
+/// A value that every process makes for itself: a lock in it that was held at the fork is never asked
+/// for again.
+pub struct PerProcess<T>(ArcSwap<Own<T>>);
+
+pub struct Own<T> {
+    born_in: u64,
+    value: T,
+}
+
+impl<T: Default> PerProcess<T> {
+    pub fn get(&self) -> Arc<Own<T>> {
+        let held = self.0.load_full();
+        if held.born_in == generation() {
+            return held;
+        }
+        self.0.compare_and_swap(&held, Arc::new(Own::default()));
+        std::mem::forget(held); // the parent's: never dropped
+        self.0.load_full()
+    }
+}
+
+impl<T: Default> Default for PerProcess<T> {
+    fn default() -> Self {
+        PerProcess(ArcSwap::from_pointee(Own::default()))
+    }
+}
+
+impl<T: Default> Default for Own<T> {
+    fn default() -> Self {
+        Own { born_in: generation(), value: T::default() }
+    }
+}
+
+impl<T> Deref for Own<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
     }
 }
 

@@ -10,10 +10,12 @@ use crate::auth::opening::Opening;
 use crate::auth::scram::{Entropy, Keys, Recipe};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::event::Publisher;
 use crate::net::wait;
 
 pub struct Authenticator {
     credentials: Arc<Credentials>,
+    events: Publisher,
     keys: KeyCache,
     /// Runs what takes long where no event loop waits for it.
     work_elsewhere: WorkElsewhere,
@@ -22,8 +24,12 @@ pub struct Authenticator {
 pub type WorkElsewhere = Box<dyn Fn(Work) + Send + Sync>;
 
 impl Authenticator {
-    pub fn new(credentials: Arc<Credentials>, work_elsewhere: WorkElsewhere) -> Authenticator {
-        Authenticator { credentials, keys: KeyCache::default(), work_elsewhere }
+    pub fn new(
+        credentials: Arc<Credentials>,
+        events: Publisher,
+        work_elsewhere: WorkElsewhere,
+    ) -> Authenticator {
+        Authenticator { credentials, events, keys: KeyCache::default(), work_elsewhere }
     }
 
     pub fn opening(&self) -> Result<Opening> {
@@ -41,7 +47,8 @@ impl Authenticator {
                 Next::Done => break,
                 Next::Derive(recipe) => conversation.derived(self.keys(recipe).await?),
                 Next::Send(mut message) => {
-                    let reply = connection.command(&mut message, &self.credentials.source).await?;
+                    let source = &self.credentials.source;
+                    let reply = connection.command(&mut message, source, &self.events).await?;
                     conversation.heard(reply.body())?
                 }
             };

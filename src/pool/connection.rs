@@ -1,11 +1,14 @@
 //! One connection: a stream that has shaken hands, and whether it is between two messages.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Instant;
 
 use crate::auth::credentials::Mechanism;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::event::Publisher;
+use crate::event::command::{About, Watch};
 use crate::net::stream::Stream;
 use crate::net::wait;
 use crate::topology::address::Address;
@@ -25,7 +28,8 @@ pub struct Connection {
     pub idle_since: Instant,
     /// How it authenticated, if it did.
     pub mechanism: Option<Mechanism>,
-    last_request: i32,
+    /// What the server calls this connection.
+    pub server_connection_id: Option<i64>,
     /// A request is on its way or a reply is due: nobody else could use the stream.
     in_flight: bool,
 }
@@ -40,7 +44,7 @@ impl Connection {
             generation,
             idle_since,
             mechanism: None,
-            last_request: 1,
+            server_connection_id: None,
             in_flight: false,
         }
     }
@@ -49,25 +53,34 @@ impl Connection {
         &self.description.address
     }
 
-    /// Sends one message and reads its answer; `None` if it asked for none. Dropped midway, or
-    /// failed, the connection stays marked as in flight and its pool closes it.
-    pub async fn exchange(
-        &mut self,
-        message: &mut Message,
-        deadline: Deadline,
-        extras: impl FnOnce(&mut Vec<u8>) -> Result<()>,
-    ) -> Result<Option<Reply>> {
-        self.last_request = self.last_request.wrapping_add(1);
-        message.seal(self.last_request, extras)?;
-        self.exchange_sealed(message, deadline).await
+    /// Tells listeners of commands, if there are any, that a sealed message is about to be sent.
+    /// Without an operation's id it is an operation of its own.
+    pub fn watch(
+        &self,
+        events: &Publisher,
+        message: &Message,
+        database: &str,
+        operation_id: Option<i32>,
+    ) -> Option<Watch> {
+        if !events.wants_commands() {
+            return None;
+        }
+        let request_id = message.request_id();
+        let about = About {
+            name: message.name().to_owned(),
+            database: database.to_owned(),
+            request_id,
+            operation_id: operation_id.unwrap_or(request_id),
+            address: self.address().clone(),
+            server_connection_id: self.server_connection_id,
+            service_id: self.description.service_id,
+        };
+        Some(Watch::start(events, about, message))
     }
 
-    /// Sends a message as it was sealed, which also repeats one that was answered with a refusal.
-    pub async fn exchange_sealed(
-        &mut self,
-        message: &Message,
-        deadline: Deadline,
-    ) -> Result<Option<Reply>> {
+    /// Sends a sealed message and reads its answer; `None` if it asked for none. Dropped midway, or
+    /// failed, the connection stays marked as in flight and its pool closes it.
+    async fn exchange(&mut self, message: &Message, deadline: Deadline) -> Result<Option<Reply>> {
         let compressed = self.compression.compress(message);
         self.in_flight = true;
         let stream = &self.stream;
@@ -94,16 +107,43 @@ impl Connection {
         Ok(reply)
     }
 
+    /// Sends a sealed message and looks whether its command succeeded; a watch is told.
+    pub async fn ask(
+        &mut self,
+        message: &Message,
+        deadline: Deadline,
+        watch: Option<Watch>,
+    ) -> Result<Option<(Reply, Result<()>)>> {
+        let mut answer = self.exchange(message, deadline).await.map(|reply| {
+            let mut reply = reply?;
+            let checked = reply.check();
+            Some((reply, checked))
+        });
+        if let Some(watch) = watch {
+            match &mut answer {
+                Ok(Some((reply, Ok(())))) => watch.succeeded(Some(reply)),
+                Ok(None) => watch.succeeded(None),
+                Ok(Some((_, Err(error)))) | Err(error) => watch.failed(error),
+            }
+        }
+        answer
+    }
+
     /// Runs one command of the connection's own, outside of any operation.
-    pub async fn command(&mut self, message: &mut Message, database: &str) -> Result<Reply> {
-        let reply = self
-            .exchange(message, Deadline::NEVER, |out| {
-                elements::string(out, "$db", database);
-                Ok(())
-            })
-            .await?;
-        let mut reply = reply.ok_or_else(|| Error::protocol("an answer was expected"))?;
-        reply.check().map(|()| reply)
+    pub async fn command(
+        &mut self,
+        message: &mut Message,
+        database: &str,
+        events: &Publisher,
+    ) -> Result<Reply> {
+        message.seal(next_request_id(), |out| {
+            elements::string(out, "$db", database);
+            Ok(())
+        })?;
+        let watch = self.watch(events, message, database, None);
+        let answer = self.ask(message, Deadline::NEVER, watch).await?;
+        let (reply, checked) = answer.ok_or_else(|| Error::protocol("an answer was expected"))?;
+        checked.map(|()| reply)
     }
 
     pub fn is_reusable(&self) -> bool {
@@ -117,6 +157,12 @@ impl Connection {
         }
         self.stream.is_idle_and_open()
     }
+}
+
+/// Unique in the process, as listeners pair the events of a command by it.
+pub fn next_request_id() -> i32 {
+    static NEXT: AtomicI32 = AtomicI32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// PyMongo looks at sockets that were idle for a second.

@@ -16,6 +16,7 @@ use super::connection::Connection;
 use crate::auth::opening::Opening;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::event::Publisher;
 use crate::net::buffers::Buffers;
 use crate::net::stream::{Endpoint, Stream};
 use crate::net::wait;
@@ -136,12 +137,15 @@ impl Dialer {
             }
         });
         let start = Instant::now();
-        let reply = connection.command(&mut message, "admin").await?;
+        // Of greetings no events are made.
+        let silence = Publisher::default();
+        let reply = connection.command(&mut message, "admin", &silence).await?;
         let now = Instant::now();
         let address = connection.address().clone();
         let description = hello::parse(address, reply.body(), Some(now - start), now);
         connection.compression = self.compression.agree(reply.body());
         connection.description = Arc::new(description);
+        connection.server_connection_id = hello::connection_id(reply.body());
         connection.idle_since = now;
         (self.observe)(&connection.description);
         Ok(reply)

@@ -8,6 +8,8 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::descriptions::{self, place};
+use super::listeners::{self, EventQueue};
 use super::pending::{PyPending, Step, task};
 use super::session::PySession;
 use super::{errors, options};
@@ -21,6 +23,7 @@ use crate::settings::Settings;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
 use crate::topology::server::ServerDescription;
+use crate::topology::snapshot::Snapshot;
 use crate::wire::compression::{Compressor, Offer};
 
 #[pyclass(name = "Client", module = "ferromongo._core", frozen, weakref)]
@@ -35,7 +38,8 @@ impl PyClient {
     /// The core of this process: a forked child gets a fresh one, and the parent's is left as it is.
     pub fn core(&self) -> Arc<ClientCore> {
         let mut held = self.core.lock();
-        if held.0 != fork::generation() {
+        let forked = held.0 != fork::generation();
+        if forked {
             let closed = held.1.is_closed();
             let fresh = ClientCore::new(self.settings.clone());
             if closed {
@@ -43,7 +47,12 @@ impl PyClient {
             }
             std::mem::forget(std::mem::replace(&mut *held, (fork::generation(), fresh)));
         }
-        held.1.clone()
+        let core = held.1.clone();
+        drop(held);
+        if forked && self.settings.events.has_listeners() {
+            listeners::start_dispatcher();
+        }
+        core
     }
 }
 
@@ -59,6 +68,7 @@ impl PyClient {
     fn open(&self, py: Python<'_>) -> PyResult<()> {
         let core = self.core();
         let opened = py.detach(|| core.cluster().map(|_| ()));
+        listeners::deliver_own(py, true)?;
         opened.map_err(|error| errors::to_python(py, &error))
     }
 
@@ -103,6 +113,15 @@ impl PyClient {
         Ok(result)
     }
 
+    fn topology_description<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let core = self.core();
+        let snapshot = match core.opened() {
+            Some(cluster) => Arc::clone(&cluster.snapshot()),
+            None => Arc::new(Snapshot::new(Arc::new(self.settings.topology()))),
+        };
+        descriptions::topology(py, &snapshot, self.settings.local_threshold)
+    }
+
     fn select(&self, read_preference: &Bound<'_, PyAny>) -> PyResult<PyPending> {
         let criteria = Criteria::Read(options::read_preference(read_preference)?);
         let core = self.core();
@@ -130,10 +149,6 @@ impl PyClient {
         let time = self.core().cluster_time();
         time.map(|time| options::to_dict(py, &time)).transpose()
     }
-}
-
-fn place(address: &Address) -> (&str, Option<u16>) {
-    (&address.host, (!address.is_unix_socket()).then_some(address.port))
 }
 
 fn describe<'py>(py: Python<'py>, server: &ServerDescription) -> PyResult<Bound<'py, PyDict>> {
@@ -204,6 +219,8 @@ fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings>
             given => Some(Arc::new(options::document(&given)?)),
         },
         poll: field("poll")?.extract()?,
-        events: Publisher::default(),
+        events: field("events")?
+            .extract::<Option<Bound<'_, EventQueue>>>()?
+            .map_or_else(Publisher::default, |queue| queue.get().publisher()),
     })
 }

@@ -79,10 +79,18 @@ imports! {
     WRITE_CONCERN_ERROR = "pymongo.errors" "WriteConcernError";
     WTIMEOUT_ERROR = "pymongo.errors" "WTimeoutError";
 
+    HELLO = "pymongo.hello" "Hello";
+    SERVER_DESCRIPTION = "pymongo.server_description" "ServerDescription";
+    TOPOLOGY_DESCRIPTION = "pymongo.topology_description" "TopologyDescription";
+
+    DELIVER = "ferromongo._calls.listeners" "deliver";
+    START_DISPATCHER = "ferromongo._calls.listeners" "start_dispatcher";
+
     CONTEXT = "contextvars" "Context";
 
     GET_RUNNING_LOOP = "asyncio" "get_running_loop";
     RUNNING_LOOP_OR_NONE = "asyncio" "_get_running_loop";
 
+    SIMPLE_NAMESPACE = "types" "SimpleNamespace";
     WEAK_KEY_DICTIONARY = "weakref" "WeakKeyDictionary";
 }

@@ -39,12 +39,13 @@ impl Insertion {
     pub fn new(
         codec: Arc<CodecSettings>,
         core: Arc<ClientCore>,
-        terms: Terms,
+        mut terms: Terms,
         command: Py<PyAny>,
         documents: Py<PyList>,
         acknowledged: bool,
         then: Py<PyAny>,
     ) -> Insertion {
+        terms.number_for(&core.settings.events); // one number for all batches
         Insertion {
             codec,
             core,

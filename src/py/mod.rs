@@ -5,10 +5,12 @@ use pyo3::prelude::*;
 mod bson;
 mod client;
 mod cursor;
+mod descriptions;
 mod errors;
 pub mod imports;
 mod insert;
 mod interpreter;
+mod listeners;
 mod loop_driver;
 mod object_ids;
 pub mod once;
@@ -27,11 +29,15 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cursor::CursorCore>()?;
     module.add_class::<cursor::SyncCursorCore>()?;
     module.add_class::<cursor::AsyncCursorCore>()?;
+    module.add_class::<listeners::EventQueue>()?;
     module.add_class::<pending::PyPending>()?;
     module.add_class::<scope::PyScope>()?;
     module.add_class::<session::PySession>()?;
     module.add_function(wrap_pyfunction!(bson::encode, module)?)?;
     module.add_function(wrap_pyfunction!(bson::decode, module)?)?;
     module.add_function(wrap_pyfunction!(bson::decode_all, module)?)?;
+    module.add_function(wrap_pyfunction!(listeners::wait_for_events, module)?)?;
+    module.add_function(wrap_pyfunction!(listeners::stop_waiting_for_events, module)?)?;
+    module.add_function(wrap_pyfunction!(listeners::wake_dispatcher, module)?)?;
     Ok(())
 }

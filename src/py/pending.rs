@@ -4,6 +4,7 @@
 //! The future is polled without the GIL (blocking driver) or within the awaiting task's own step
 //! (event loop driver); `finish` always runs with the GIL, and may hand over a further task.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,7 +13,9 @@ use parking_lot::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 
+use super::listeners;
 use super::loop_driver::Flight;
+use crate::event::queue;
 use crate::net::blocking;
 
 pub trait Task: Send {
@@ -99,19 +102,40 @@ impl PyPending {
 }
 
 /// Blocks this thread until the task and those that follow it are done. Ctrl-C is answered.
-pub fn run_blocking(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>> {
+pub fn run_blocking(py: Python<'_>, task: Box<dyn Task>) -> PyResult<Py<PyAny>> {
+    let result = run_to_the_end(py, task);
+    listeners::deliver_own(py, true)?;
+    result
+}
+
+fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>> {
     loop {
-        let mut raised = None;
-        let done = py.detach(|| {
+        let (done, raised) = py.detach(|| {
+            let raised = RefCell::new(None);
             let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
-            blocking::run(work, || {
-                raised = Python::attach(|py| py.check_signals()).err();
-                raised.is_some()
-            })
+            let listeners = || {
+                queue::has_own()
+                    && Python::attach(|py| listeners::deliver_own(py, true)).unwrap_or_else(
+                        |error| {
+                            raised.replace(Some(error));
+                            true
+                        },
+                    )
+            };
+            let interrupted = || {
+                if raised.borrow().is_none() {
+                    raised.replace(Python::attach(|py| py.check_signals()).err());
+                }
+                raised.borrow().is_some()
+            };
+            (blocking::run_beside(work, listeners, interrupted), raised.into_inner())
         });
-        if done.is_none() {
+        if let Some(raised) = raised {
             drop(task); // closes the connection that is in mid-flight
-            return Err(raised.expect("only an exception interrupts"));
+            return Err(raised);
+        }
+        if done.is_none() {
+            unreachable!("only an exception interrupts");
         }
         match task.finish(py)? {
             Step::Done(value) => return Ok(value),
@@ -161,11 +185,14 @@ impl PyPending {
             return Err(PyRuntimeError::new_err("this pending call is already being awaited"));
         };
         let result = match &mut *state {
-            State::Flying(flight) => match flight.step(py) {
-                Ok(Poll::Pending) => return flight.suspended(py),
-                Ok(Poll::Ready(value)) => Ok(value),
-                Err(error) => Err(error),
-            },
+            State::Flying(flight) => {
+                let step = flight.step(py);
+                match listeners::deliver_own(py, false).and(step) {
+                    Ok(Poll::Pending) => return flight.suspended(py),
+                    Ok(Poll::Ready(value)) => Ok(value),
+                    Err(error) => Err(error),
+                }
+            }
             State::Known(_) => match std::mem::replace(&mut *state, State::Over) {
                 State::Known(result) => result,
                 _ => unreachable!("matched above"),
@@ -208,8 +235,9 @@ impl PyPending {
             None => return Ok(()),
         };
         match state {
-            State::Flying(flight) => flight.cancel(py),
-            _ => Ok(()),
+            State::Flying(flight) => flight.cancel(py)?,
+            _ => return Ok(()),
         }
+        listeners::deliver_own(py, false).map(drop)
     }
 }

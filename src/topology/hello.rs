@@ -32,6 +32,11 @@ pub fn parse(
     }
 }
 
+/// What the server calls the connection on which it answers.
+pub fn connection_id(reply: &RawDocument) -> Option<i64> {
+    integer(reply.get("connectionId").ok()??)
+}
+
 /// `{processId, counter}` as it stands in hello replies and in command errors.
 pub fn topology_version(document: &RawDocument) -> Option<TopologyVersion> {
     Some(TopologyVersion {

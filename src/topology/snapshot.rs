@@ -96,6 +96,16 @@ impl Snapshot {
         }
     }
 
+    /// What was known before anything was, and is after the end.
+    pub fn empty(settings: Arc<TopologySettings>) -> Snapshot {
+        Snapshot {
+            kind: TopologyKind::Unknown,
+            set_name: None,
+            servers: BTreeMap::new(),
+            ..Snapshot::new(settings)
+        }
+    }
+
     pub fn server(&self, address: &Address) -> Option<&ServerDescription> {
         self.servers.get(address)
     }

@@ -101,6 +101,17 @@ impl Message {
         i32::from_le_bytes(self.bytes[4..8].try_into().expect("the header has room for it"))
     }
 
+    /// The body document as it was sealed.
+    pub fn body(&self) -> &[u8] {
+        let length: [u8; 4] = self.bytes[BODY..BODY + 4].try_into().expect("four bytes");
+        &self.bytes[BODY..BODY + u32::from_le_bytes(length) as usize]
+    }
+
+    /// The documents behind the body, end to end, with their name.
+    pub fn sequence(&self) -> Option<(&'static str, &[u8])> {
+        self.sequence.as_ref().map(|(name, documents)| (*name, &documents[..]))
+    }
+
     /// What to send: the message, and the documents that end it.
     pub fn parts(&self) -> (&[u8], &[u8]) {
         let documents = self.sequence.as_ref().map_or(&[][..], |(_, documents)| documents);
@@ -146,6 +157,7 @@ mod tests {
         assert_eq!(bytes[4..8], 2_i32.to_le_bytes());
         let body = RawDocument::from_bytes(&bytes[BODY..]).unwrap();
         assert_eq!(body.as_bytes(), bson::rawdoc! { "ping": 1, "$db": "admin" }.as_bytes());
+        assert_eq!(message.body(), body.as_bytes());
     }
 
     #[test]
@@ -154,6 +166,8 @@ mod tests {
         let mut message = Message::from_elements(|out| elements::string(out, "insert", "c"))
             .with_sequence("documents", documents.clone());
         seal(&mut message, 7, "$db", "d");
+        assert_eq!(message.sequence(), Some(("documents", &documents[..])));
+        assert_eq!(message.body(), bson::rawdoc! { "insert": "c", "$db": "d" }.as_bytes());
         let (head, tail) = message.parts();
         assert_eq!(tail, documents);
         assert_eq!(head[..4], ((head.len() + tail.len()) as i32).to_le_bytes());

@@ -27,7 +27,7 @@ import ferromongo.asynchronous.command_cursor
 import ferromongo.asynchronous.cursor
 import ferromongo.asynchronous.database
 import ferromongo.asynchronous.mongo_client
-from ferromongo._calls.missing import MISSING, MISSING_PROPERTIES
+from ferromongo._calls.missing import MISSING
 
 PAIRS: list[tuple[type, type]] = [
     (ferromongo.mongo_client.MongoClient, mongo_client.MongoClient),
@@ -97,10 +97,9 @@ def _members() -> list[Any]:
 
 def _missing(kind: type) -> set[str]:
     names: set[str] = set()
-    for table in (MISSING, MISSING_PROPERTIES):
-        for base, missing in table.items():
-            if issubclass(kind, base):
-                names.update(missing)
+    for base, missing in MISSING.items():
+        if issubclass(kind, base):
+            names.update(missing)
     return names
 
 

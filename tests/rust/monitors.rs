@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bson::rawdoc;
 use ferromongo::control::monitors::{MonitorSettings, Monitors, Observation};
+use ferromongo::event::Publisher;
 use ferromongo::topology::address::Address;
 use ferromongo::topology::server::ServerType;
 
@@ -188,6 +189,7 @@ fn start_with(
         heartbeat_frequency,
         drivers: Vec::new(),
         tls: None,
+        events: Publisher::default(),
     };
     let sink = Arc::new(move |observation| {
         let _ = sender.send(observation);

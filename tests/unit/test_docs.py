@@ -11,7 +11,7 @@ import pytest
 from pymongo import MongoClient
 
 from ferromongo._calls.client_settings import _UNSUPPORTED
-from ferromongo._calls.missing import MISSING, MISSING_PROPERTIES
+from ferromongo._calls.missing import MISSING
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -73,9 +73,7 @@ def test_snippet(code, mongodb_uri, tmp_path):
 
 
 def test_readme_names_every_missing_method():
-    missing = {
-        name for names in (*MISSING.values(), *MISSING_PROPERTIES.values()) for name in names
-    }
+    missing = {name for names in MISSING.values() for name in names}
     assert _named_in_row("NotImplementedError") == missing
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pymongo.errors import InvalidOperation
 from pymongo.read_preferences import ReadPreference
+from pymongo.topology_description import TopologyDescription
 
 from ferromongo._calls.bases import ClientBase, DatabaseBase
 from ferromongo._calls.client_settings import ClientSettings
@@ -50,10 +51,23 @@ def open_now(client: ClientBase) -> None:
     client._used = True
 
 
+def topology_description(client: ClientBase) -> TopologyDescription:
+    """Does not begin to look for the servers."""
+    description: TopologyDescription = client._core.topology_description()
+    return description
+
+
 def topology(client: ClientBase) -> dict[str, Any]:
     """What is known of the servers by now; begins to look if nothing has yet."""
     open_now(client)
     return client._core.topology()
+
+
+def closed(client: ClientBase) -> None:
+    """The engine's part is closed, and all of it told."""
+    listening = client._settings.publisher
+    if listening is not None:
+        listening.close()
 
 
 def select_writable(client: ClientBase) -> Pending[dict[str, Any]]:

@@ -15,6 +15,7 @@ from pymongo.errors import ConfigurationError
 from pymongo.uri_parser import split_hosts
 
 from ferromongo._calls.compressors import parse_with_compressors, validate_compressors
+from ferromongo._calls.listeners import Publisher, publisher
 from ferromongo._pymongo_internals import (
     CaseInsensitiveDictionary,
     check_option_conflicts,
@@ -36,6 +37,8 @@ class ClientSettings(NamedTuple):
     options: ClientOptions
     engine: dict[str, Any]
     """The `settings` of `_core.Client`."""
+    publisher: Publisher | None
+    """None for a client without listeners."""
 
 
 def client_settings(
@@ -62,7 +65,9 @@ def client_settings(
     password = merged.get("password", uri.get("password") or None)
     options = ClientOptions(username, password, database, merged, is_sync)
     engine = _engine_settings(seeds, options, merged)
-    return ClientSettings(seeds, database, merged, options, engine)
+    listening = publisher(options)
+    engine["events"] = None if listening is None else listening.queue
+    return ClientSettings(seeds, database, merged, options, engine, listening)
 
 
 def _parse_hosts(hosts: list[str], port: int) -> tuple[tuple[Address, ...], Mapping[str, Any]]:
@@ -204,7 +209,6 @@ _UNSUPPORTED = (
     "auto_encryption_opts",
     "enable_overload_retargeting",
     "enableoverloadretargeting",
-    "event_listeners",
     "loadbalanced",
     "max_adaptive_retries",
     "maxadaptiveretries",

@@ -24,7 +24,6 @@ MISSING: dict[type, tuple[str, ...]] = {
         "watch",
     ),
 }
-MISSING_PROPERTIES: dict[type, tuple[str, ...]] = {ClientBase: ("topology_description",)}
 
 
 def not_yet(what: str) -> NotImplementedError:
@@ -42,6 +41,3 @@ def _method(name: str) -> Any:
 for _kind, _names in MISSING.items():
     for _name in _names:
         setattr(_kind, _name, _method(_name))
-for _kind, _names in MISSING_PROPERTIES.items():
-    for _name in _names:
-        setattr(_kind, _name, property(_method(_name)))

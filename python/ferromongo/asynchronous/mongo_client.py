@@ -15,6 +15,7 @@ from pymongo.client_session_shared import SessionOptions, TransactionOptions
 from pymongo.errors import ConfigurationError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
+from pymongo.topology_description import TopologyDescription
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import client as calls
@@ -89,6 +90,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         )
         self._settings = settings
         self._options = options
+        self._event_listeners = options.pool_options._event_listeners
         self._core = calls.engine(settings)
         # Source lines are read only if the warning in `__del__` is ever shown.
         callers = traceback.walk_stack(sys._getframe(1))
@@ -199,6 +201,11 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         return self._options
 
     @property
+    def topology_description(self) -> TopologyDescription:
+        """What is known of the deployment now, as PyMongo's object."""
+        return calls.topology_description(self)
+
+    @property
     def nodes(self) -> frozenset[Address]:
         """The servers known so far, as (host, port); empty before the first answer."""
         return calls.known_nodes(self)
@@ -245,6 +252,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
     async def close(self) -> None:
         """End the server sessions and close every connection; operations raise from then on."""
         await drive(self._core.close())
+        calls.closed(self)
 
     aclose = close  # async only
 

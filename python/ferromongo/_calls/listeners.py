@@ -1,0 +1,134 @@
+"""Events on their way to the user's listeners: in order, and one at a time for each client.
+
+The engine notes what happens in a queue of the client, from any thread. The thread of an operation
+delivers what came of it, before its result is handed over; what happens in the background is left to
+one dispatcher thread, which lives while a client with listeners does.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import traceback
+import weakref
+
+from pymongo.client_options import ClientOptions
+
+from ferromongo._core import (
+    EventQueue,
+    stop_waiting_for_events,
+    wait_for_events,
+    wake_dispatcher,
+)
+
+
+class Publisher:
+    """The listeners of one client, and the queue that they are served from."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        pool = options.pool_options
+        self._listeners = listeners = pool._event_listeners
+        wanted = (
+            listeners.enabled_for_commands,
+            listeners.enabled_for_cmap,
+            listeners.enabled_for_server,
+            listeners.enabled_for_server_heartbeat,
+            listeners.enabled_for_topology,
+        )
+        replies = options.codec_options.with_options(unicode_decode_error_handler="replace")
+        commands = replies.with_options(document_class=dict)
+        threshold = options.local_threshold_ms / 1000
+        self.queue = EventQueue(wanted, pool.non_default_options, commands, replies, threshold)
+        self._closed = False
+        _publishers[self.queue.number] = self
+        start_dispatcher()
+
+    def deliver(self, upto: int | None = None) -> None:
+        """Call the listeners until all is told, or while others do not do so already."""
+        while True:
+            try:
+                event = self.queue.take(upto)
+            except Exception:  # a document that the user's own codecs refuse
+                traceback.print_exc()
+                continue
+            if event is None:
+                break
+            name, arguments = event
+            try:
+                # An exception of a listener ends here: PyMongo's method prints it.
+                getattr(self._listeners, name)(*arguments)
+            finally:
+                self.queue.done()
+        if self._closed:
+            wake_dispatcher()
+
+    def close(self) -> None:
+        """Nothing more will happen: when all is told the dispatcher is not needed."""
+        self._closed = True
+        wake_dispatcher()
+
+    @property
+    def finished(self) -> bool:
+        return self._closed and self.queue.is_empty()
+
+
+def publisher(options: ClientOptions) -> Publisher | None:
+    """None for a client without listeners, its own or global ones."""
+    if options.pool_options._event_listeners.event_listeners():
+        return Publisher(options)
+    return None
+
+
+def deliver(number: int, upto: int) -> bool:
+    """Called by an operation's thread for its events; False if nobody is left to hear them."""
+    known = _publishers.get(number)
+    if known is not None:
+        known.deliver(upto)
+    return known is not None
+
+
+def start_dispatcher() -> None:
+    """Have a dispatcher, unless one runs."""
+    global _dispatcher
+    with _starting:
+        if _dispatcher is None:
+            _dispatcher = threading.Thread(target=_dispatch, name="ferromongo events", daemon=True)
+            _dispatcher.start()
+
+
+def _dispatch() -> None:
+    global _dispatcher
+    while wait_for_events():
+        for known in list(_publishers.values()):
+            known.deliver()
+            if known.finished:
+                _publishers.pop(known.queue.number, None)
+        known = None  # or it would be kept alive by this frame
+        with _starting:
+            if not _publishers:
+                _dispatcher = None
+                return
+
+
+def _stop() -> None:
+    stop_waiting_for_events()
+    dispatcher = _dispatcher
+    if dispatcher is not None:
+        dispatcher.join(_STOP_WITHIN)
+
+
+def _forget_the_parent() -> None:
+    global _dispatcher, _starting
+    _dispatcher = None
+    _starting = threading.RLock()
+
+
+_publishers: weakref.WeakValueDictionary[int, Publisher] = weakref.WeakValueDictionary()
+_dispatcher: threading.Thread | None = None
+_starting = threading.RLock()
+_STOP_WITHIN = 1.0
+"""Seconds that the end of the interpreter waits for a listener."""
+
+atexit.register(_stop)
+os.register_at_fork(after_in_child=_forget_the_parent)

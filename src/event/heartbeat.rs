@@ -1,0 +1,22 @@
+//! Events of a server's checks by its monitor.
+
+use std::time::Duration;
+
+use bson::RawDocumentBuf;
+
+use crate::topology::address::Address;
+
+#[derive(Clone, Debug)]
+pub struct HeartbeatEvent {
+    pub address: Address,
+    /// The server answers when something has changed, so the time says nothing about the line.
+    pub awaited: bool,
+    pub what: HeartbeatChange,
+}
+
+#[derive(Clone, Debug)]
+pub enum HeartbeatChange {
+    Started,
+    Succeeded { duration: Duration, reply: RawDocumentBuf },
+    Failed { duration: Duration, error: String, timeout: bool },
+}

@@ -1,0 +1,349 @@
+//! `_core.EventQueue`: what happened, as calls of the methods that make PyMongo's events of it and hand
+//! them to the user's listeners. The calling is Python's part (`_calls/listeners.py`), so that no frame
+//! of ours is on the stack of a listener that never returns.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bson::oid::ObjectId;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use super::descriptions::{self, object_id, place};
+use super::{errors, imports, options};
+use crate::codec::{self, CodecSettings};
+use crate::error::Error;
+use crate::event::command::{Answer, CommandChange, CommandEvent};
+use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
+use crate::event::pool::{CheckOutFailure, CloseReason, PoolChange, PoolEvent};
+use crate::event::queue::{self, Queue};
+use crate::event::topology::{TopologyChange, TopologyEvent};
+use crate::event::{Event, Publisher, Wanted, bell};
+
+#[pyclass(name = "EventQueue", module = "ferromongo._core", frozen)]
+pub struct EventQueue {
+    queue: Arc<Queue>,
+    wanted: Wanted,
+    pool_options: Py<PyAny>,
+    /// Of commands and of replies.
+    codecs: (CodecSettings, CodecSettings),
+    local_threshold: Duration,
+}
+
+impl EventQueue {
+    pub fn publisher(&self) -> Publisher {
+        let queue = self.queue.clone();
+        Publisher::new(self.wanted, Arc::new(move |event| queue.push(event)))
+    }
+}
+
+#[pymethods]
+impl EventQueue {
+    #[new]
+    fn new(
+        wanted: (bool, bool, bool, bool, bool),
+        pool_options: Py<PyAny>,
+        command_codec: &Bound<'_, PyAny>,
+        reply_codec: &Bound<'_, PyAny>,
+        local_threshold: f64,
+    ) -> PyResult<EventQueue> {
+        let (command, pool, server, heartbeat, topology) = wanted;
+        Ok(EventQueue {
+            queue: Queue::new(),
+            wanted: Wanted { command, pool, server, heartbeat, topology },
+            pool_options,
+            codecs: (
+                CodecSettings::from_python(command_codec)?,
+                CodecSettings::from_python(reply_codec)?,
+            ),
+            local_threshold: Duration::from_secs_f64(local_threshold),
+        })
+    }
+
+    #[getter]
+    fn number(&self) -> u64 {
+        self.queue.number
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    #[pyo3(signature = (upto = None))]
+    fn take<'py>(&self, py: Python<'py>, upto: Option<u64>) -> PyResult<Option<Call<'py>>> {
+        let Some(event) = self.queue.take(upto) else { return Ok(None) };
+        let call = match event {
+            Event::Pool(event) => self.of_pool(py, &event),
+            Event::Topology(event) => self.of_topology(py, &event),
+            Event::Heartbeat(event) => of_heartbeat(py, &event),
+            Event::Command(event) => self.of_command(py, &event),
+        };
+        if call.is_err() {
+            self.queue.done();
+        }
+        call.map(Some)
+    }
+
+    fn done(&self) {
+        self.queue.done();
+    }
+}
+
+impl Drop for EventQueue {
+    fn drop(&mut self) {
+        bell::ring(); // the dispatcher may have nothing left to wait for
+    }
+}
+
+/// Delivers what this thread's operations have made known: to be called between their steps and before
+/// their results are handed over. True if Python ran. What it raises is no `Exception`: Ctrl-C, an exit.
+pub fn deliver_own(py: Python<'_>, may_wait: bool) -> PyResult<bool> {
+    if !queue::has_own() {
+        return Ok(false);
+    }
+    for queue in queue::take_own() {
+        let upto = queue.pushed();
+        let limit = Instant::now() + PATIENCE;
+        let deliver = || -> PyResult<bool> {
+            imports::DELIVER.get(py)?.call1((queue.number, upto))?.is_truthy()
+        };
+        if !may_wait {
+            deliver()?;
+            continue;
+        }
+        while py.detach(|| queue.wait_for_turn(upto, limit)) && deliver()? {}
+    }
+    Ok(true)
+}
+
+/// Blocks the dispatcher until there may be something to deliver; False when it shall end.
+#[pyfunction]
+pub fn wait_for_events(py: Python<'_>) -> bool {
+    py.detach(bell::wait)
+}
+
+#[pyfunction]
+pub fn stop_waiting_for_events() {
+    bell::stop();
+}
+
+#[pyfunction]
+pub fn wake_dispatcher() {
+    bell::ring();
+}
+
+/// The dispatcher of a process lives in no child of it.
+pub fn start_dispatcher() {
+    Python::attach(|py| {
+        let started = imports::START_DISPATCHER.get(py).and_then(|start| start.call0());
+        if let Err(error) = started {
+            error.write_unraisable(py, None);
+        }
+    });
+}
+
+/// A method of PyMongo's listeners, and its arguments.
+type Call<'py> = (&'static str, Bound<'py, PyTuple>);
+
+fn call<'py>(
+    py: Python<'py>,
+    name: &'static str,
+    arguments: impl IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error = PyErr>,
+) -> PyResult<Call<'py>> {
+    Ok((name, arguments.into_pyobject(py)?))
+}
+
+fn id_or_none<'py>(py: Python<'py>, id: Option<ObjectId>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    id.map(|id| object_id(py, id)).transpose()
+}
+
+impl EventQueue {
+    fn of_pool<'py>(&self, py: Python<'py>, event: &PoolEvent) -> PyResult<Call<'py>> {
+        use PoolChange::*;
+        let at = place(&event.address);
+        let seconds = |duration: &Duration| duration.as_secs_f64();
+        match &event.what {
+            PoolCreated => call(py, "publish_pool_created", (at, self.pool_options.bind(py))),
+            PoolReady => call(py, "publish_pool_ready", (at,)),
+            PoolCleared { service_id, interrupt_connections } => {
+                let service_id = id_or_none(py, *service_id)?;
+                call(py, "publish_pool_cleared", (at, service_id, *interrupt_connections))
+            }
+            PoolClosed => call(py, "publish_pool_closed", (at,)),
+            ConnectionCreated { id } => call(py, "publish_connection_created", (at, *id)),
+            ConnectionReady { id, duration } => {
+                call(py, "publish_connection_ready", (at, *id, seconds(duration)))
+            }
+            ConnectionClosed { id, reason } => {
+                let reason = match reason {
+                    CloseReason::Stale => "stale",
+                    CloseReason::Idle => "idle",
+                    CloseReason::Error => "error",
+                    CloseReason::PoolClosed => "poolClosed",
+                };
+                call(py, "publish_connection_closed", (at, *id, reason))
+            }
+            CheckOutStarted => call(py, "publish_connection_check_out_started", (at,)),
+            CheckOutFailed { reason, duration } => {
+                let reason = match reason {
+                    CheckOutFailure::Timeout => "timeout",
+                    CheckOutFailure::PoolClosed => "poolClosed",
+                    CheckOutFailure::ConnectionError => "connectionError",
+                };
+                let arguments = (at, reason, seconds(duration));
+                call(py, "publish_connection_check_out_failed", arguments)
+            }
+            CheckedOut { id, duration } => {
+                call(py, "publish_connection_checked_out", (at, *id, seconds(duration)))
+            }
+            CheckedIn { id } => call(py, "publish_connection_checked_in", (at, *id)),
+        }
+    }
+
+    fn of_topology<'py>(&self, py: Python<'py>, event: &TopologyEvent) -> PyResult<Call<'py>> {
+        let id = object_id(py, event.id)?;
+        match &event.what {
+            TopologyChange::Opened => call(py, "publish_topology_opened", (id,)),
+            TopologyChange::Closed => call(py, "publish_topology_closed", (id,)),
+            TopologyChange::Changed { old, new } => {
+                let old = descriptions::topology(py, old, self.local_threshold)?;
+                let new = descriptions::topology(py, new, self.local_threshold)?;
+                call(py, "publish_topology_description_changed", (old, new, id))
+            }
+            TopologyChange::ServerOpened(address) => {
+                call(py, "publish_server_opened", (place(address), id))
+            }
+            TopologyChange::ServerClosed(address) => {
+                call(py, "publish_server_closed", (place(address), id))
+            }
+            TopologyChange::ServerChanged { old, new } => {
+                let at = place(&new.address);
+                let (old, new) = (descriptions::server(py, old)?, descriptions::server(py, new)?);
+                call(py, "publish_server_description_changed", (old, new, at, id))
+            }
+        }
+    }
+
+    fn of_command<'py>(&self, py: Python<'py>, event: &CommandEvent) -> PyResult<Call<'py>> {
+        let about = &*event.about;
+        let (request_id, operation_id) = (about.request_id, about.operation_id);
+        let (at, connection_id) = (place(&about.address), about.server_connection_id);
+        let service_id = id_or_none(py, about.service_id)?;
+        match &event.what {
+            CommandChange::Started { body, documents } => {
+                let command = match body {
+                    Some(body) => codec::decode_document(py, body, &self.codecs.0)?,
+                    None => {
+                        let name_only = PyDict::new(py);
+                        name_only.set_item(&about.name, 1)?;
+                        name_only.into_any()
+                    }
+                };
+                if let Some((name, documents)) = documents {
+                    command.set_item(*name, self.documents(py, documents)?)?;
+                }
+                call(
+                    py,
+                    "publish_command_start",
+                    (
+                        command,
+                        &about.database,
+                        request_id,
+                        at,
+                        connection_id,
+                        operation_id,
+                        service_id,
+                    ),
+                )
+            }
+            CommandChange::Succeeded { duration, reply } => {
+                let reply = match reply {
+                    Answer::Document(bytes) => codec::decode_document(py, bytes, &self.codecs.1)?,
+                    Answer::Unasked => {
+                        let ok = PyDict::new(py);
+                        ok.set_item("ok", 1)?;
+                        ok.into_any()
+                    }
+                    Answer::Hidden => PyDict::new(py).into_any(),
+                };
+                call(
+                    py,
+                    "publish_command_success",
+                    (
+                        *duration,
+                        reply,
+                        &about.name,
+                        request_id,
+                        at,
+                        connection_id,
+                        operation_id,
+                        service_id,
+                        false, // such a hello is no event here
+                        &about.database,
+                    ),
+                )
+            }
+            CommandChange::Failed { duration, error } => call(
+                py,
+                "publish_command_failure",
+                (
+                    *duration,
+                    failure(py, error)?,
+                    &about.name,
+                    request_id,
+                    at,
+                    connection_id,
+                    operation_id,
+                    service_id,
+                    &about.database,
+                ),
+            ),
+        }
+    }
+
+    fn documents<'py>(&self, py: Python<'py>, mut bytes: &[u8]) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        while let Some((length, _)) = bytes.split_first_chunk::<4>() {
+            let (document, rest) = bytes.split_at(u32::from_le_bytes(*length) as usize);
+            list.append(codec::decode_document(py, document, &self.codecs.0)?)?;
+            bytes = rest;
+        }
+        Ok(list)
+    }
+}
+
+fn of_heartbeat<'py>(py: Python<'py>, event: &HeartbeatEvent) -> PyResult<Call<'py>> {
+    let (at, awaited) = (place(&event.address), event.awaited);
+    match &event.what {
+        HeartbeatChange::Started => call(py, "publish_server_heartbeat_started", (at, awaited)),
+        HeartbeatChange::Succeeded { duration, reply } => {
+            let hello = descriptions::hello(&options::to_dict(py, reply)?, awaited)?;
+            let arguments = (at, duration.as_secs_f64(), hello, awaited);
+            call(py, "publish_server_heartbeat_succeeded", arguments)
+        }
+        HeartbeatChange::Failed { duration, error, timeout } => {
+            let class = match timeout {
+                true => &imports::NETWORK_TIMEOUT,
+                false => &imports::AUTO_RECONNECT,
+            };
+            let error = class.get(py)?.call1((error,))?;
+            let arguments = (at, duration.as_secs_f64(), error, awaited);
+            call(py, "publish_server_heartbeat_failed", arguments)
+        }
+    }
+}
+
+/// The server's reply, or what else there is to say.
+fn failure<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(reply) = error.reply() {
+        return errors::decode_reply(py, reply);
+    }
+    let exception = errors::to_python(py, error).into_value(py).into_bound(py);
+    let document = PyDict::new(py);
+    document.set_item("errmsg", exception.str()?)?;
+    document.set_item("errtype", exception.get_type().name()?)?;
+    Ok(document.into_any())
+}
+
+/// How long an operation waits for others to deliver its events; a listener may be waiting for it.
+const PATIENCE: Duration = Duration::from_millis(100);
