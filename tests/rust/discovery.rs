@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
 use bson::{Document, RawDocumentBuf};
+use ferromongo::event::topology::{self as event, TopologyChange};
 use ferromongo::topology::address::Address;
 use ferromongo::topology::error_rules::{self, ApplicationError, ErrorKind, When};
 use ferromongo::topology::hello;
@@ -15,7 +16,7 @@ use ferromongo::topology::reduce;
 use ferromongo::topology::server::{ServerDescription, TopologyVersion};
 use ferromongo::topology::snapshot::{Snapshot, TopologySettings};
 use scenarios::{Score, list, same, string};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn replica_sets() {
@@ -40,12 +41,13 @@ fn load_balancers() {
 #[test]
 fn application_errors() {
     Score::run("server-discovery-and-monitoring/tests/errors", play)
-        .skip(
-            "server-discovery-and-monitoring/tests/monitoring",
-            "they check published events, made elsewhere",
-        )
         .skip("server-discovery-and-monitoring/tests/unified", "they need a running server")
         .finish();
+}
+
+#[test]
+fn monitoring() {
+    Score::run("server-discovery-and-monitoring/tests/monitoring", play_for_events).finish();
 }
 
 /// The client a scenario plays to: the topology and the pools' generations.
@@ -67,6 +69,81 @@ fn play(scenario: &Value) -> Result<(), String> {
         client.check(&phase["outcome"]).map_err(|why| format!("phase {}: {why}", index + 1))?;
     }
     Ok(())
+}
+
+/// Plays the replies of a scenario, and compares what a listener would have heard after each phase.
+fn play_for_events(scenario: &Value) -> Result<(), String> {
+    let mut snapshot = Arc::new(Snapshot::new(Arc::new(settings(string(&scenario["uri"])))));
+    let mut heard = event::opened(&snapshot);
+    for (index, phase) in list(&scenario["phases"]).iter().enumerate() {
+        for response in list(&phase["responses"]) {
+            let address = Address::parse(string(&response[0])).expect("an address");
+            let reply = RawDocumentBuf::try_from(&document(&response[1])).expect("a reply");
+            let time = Some(Duration::from_millis(1));
+            let server = hello::parse(address, &reply, time, Instant::now());
+            let next = Arc::new(reduce::apply(&snapshot, server));
+            heard.extend(event::changed(&snapshot, &next));
+            snapshot = next;
+        }
+        let heard: Vec<Value> = heard.drain(..).map(|change| shown(&change)).collect();
+        let expected = list(&phase["outcome"]["events"]).iter().map(without_hint).collect();
+        same("the list of events", heard, expected)
+            .map_err(|why| format!("phase {}: {why}", index + 1))?;
+    }
+    Ok(())
+}
+
+/// An event as the scenarios write it.
+fn shown(change: &TopologyChange) -> Value {
+    let id = "42"; // the scenarios' name for every topology
+    match change {
+        TopologyChange::Opened => json!({"topology_opening_event": {"topologyId": id}}),
+        TopologyChange::Closed => json!({"topology_closed_event": {"topologyId": id}}),
+        TopologyChange::Changed { old, new } => json!({"topology_description_changed_event": {
+            "topologyId": id, "previousDescription": topology(old), "newDescription": topology(new)
+        }}),
+        TopologyChange::ServerOpened(address) => {
+            json!({"server_opening_event": {"topologyId": id, "address": address.to_string()}})
+        }
+        TopologyChange::ServerClosed(address) => {
+            json!({"server_closed_event": {"topologyId": id, "address": address.to_string()}})
+        }
+        TopologyChange::ServerChanged { old, new } => json!({"server_description_changed_event": {
+            "topologyId": id, "address": new.address.to_string(),
+            "previousDescription": server(old), "newDescription": server(new)
+        }}),
+    }
+}
+
+fn topology(snapshot: &Snapshot) -> Value {
+    let servers: Vec<Value> = snapshot.servers.values().map(server).collect();
+    let mut shown = json!({"topologyType": snapshot.kind.name(), "servers": servers});
+    if let Some(name) = &snapshot.set_name {
+        shown["setName"] = json!(name);
+    }
+    shown
+}
+
+fn server(server: &ServerDescription) -> Value {
+    let texts = |members: &[Address]| members.iter().map(Address::to_string).collect::<Vec<_>>();
+    let mut shown = json!({
+        "address": server.address.to_string(), "type": server.kind.name(),
+        "hosts": texts(&server.hosts), "passives": texts(&server.passives),
+        "arbiters": texts(&server.arbiters),
+    });
+    if let Some(name) = &server.set_name {
+        shown["setName"] = json!(name);
+    }
+    if let Some(primary) = &server.primary {
+        shown["primary"] = json!(primary.to_string());
+    }
+    shown
+}
+
+/// A hint for drivers with one thread; others know such a server as Unknown.
+fn without_hint(event: &Value) -> Value {
+    let text = event.to_string().replace("PossiblePrimary", "Unknown");
+    serde_json::from_str(&text).expect("JSON")
 }
 
 impl Client {

@@ -1,0 +1,3 @@
+"""PyMongo's own `pymongo.monitoring`: listeners and events are shared, not copied."""
+
+from pymongo.monitoring import *
