@@ -45,7 +45,7 @@ pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Res
             append_read_concern(&session, &state, terms.read_concern.as_ref(), out);
         }
     }
-    if with_session && (to.acknowledged || !session.implicit) {
+    if with_session && !terms.sessionless && (to.acknowledged || !session.implicit) {
         append_session(terms, to, &session, &mut state, out)?;
     }
     let mut preference = &terms.read_preference;

@@ -24,6 +24,8 @@ pub struct Terms {
     pub database: Arc<str>,
     pub kind: Kind,
     pub session: Arc<Session>,
+    /// Sent without a session's id, as the server would make a session of it.
+    pub sessionless: bool,
     pub read_preference: Arc<ReadPreference>,
     /// Sent outside of transactions, where they say anything.
     pub read_concern: Option<Arc<RawDocumentBuf>>,
@@ -67,6 +69,7 @@ impl Terms {
             database,
             kind,
             session,
+            sessionless: false,
             read_preference: Arc::default(),
             read_concern: None,
             write_concern: None,

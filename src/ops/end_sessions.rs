@@ -20,6 +20,7 @@ pub async fn end_sessions(client: &ClientCore) {
         let message = Message::from_elements(|out| append_end_sessions(&ids, out));
         let session = Session::implicit(Arc::default());
         let mut terms = Terms::new("admin".into(), Kind::Command, session);
+        terms.sessionless = true;
         terms.read_preference = Arc::new(ReadPreference::new(ReadMode::PrimaryPreferred));
         let _ = run(client, &mut Operation { message, terms }).await;
     }

@@ -109,10 +109,14 @@ async def test_a_retry_is_one_operation_of_several_commands(
         assert len({event.request_id for event in insert}) == 2
         assert insert[0].command["txnNumber"] == insert[2].command["txnNumber"]
         assert insert[1].failure["errtype"] == "AutoReconnect"
-        changes = recorder.of(monitoring.ServerDescriptionChangedEvent)
-        lost = [change for change in changes if change.previous_description.is_writable]
-        assert lost[0].new_description.server_type_name == "Unknown"
-        assert isinstance(lost[0].new_description.error, AutoReconnect)
+
+        def lost():
+            changes = recorder.of(monitoring.ServerDescriptionChangedEvent)
+            return [change for change in changes if change.previous_description.is_writable]
+
+        await eventually(driver, lost)
+        assert lost()[0].new_description.server_type_name == "Unknown"
+        assert isinstance(lost()[0].new_description.error, AutoReconnect)
 
 
 @both_drivers

@@ -1,0 +1,217 @@
+"""The same program with listeners on ferromongo and on PyMongo: they hear the same.
+
+The server is one member that wants authentication, so that the order of events is certain. What
+differs from run to run (ids, times, ports) is replaced by names in the order of its appearance.
+"""
+
+import re
+
+import bson
+import pymongo
+import pytest
+from pymongo import WriteConcern, monitoring
+from pymongo.errors import PyMongoError
+from tests.drivers import AsyncDriver, SyncDriver, _Awaitable, eventually
+from tests.listeners import Recorder
+
+import ferromongo
+from ferromongo.embedded import ReplicaSet
+
+PROGRAMS = {}
+
+
+def program(function):
+    PROGRAMS[function.__name__] = function
+    return function
+
+
+@program
+async def reads_and_writes(client):
+    collection = client.shop.orders
+    await collection.insert_one({"_id": 1, "item": "tea"})
+    await collection.update_one({"_id": 1}, {"$set": {"item": "coffee"}})
+    await collection.find_one({"_id": 1}, {"item": 1})
+    await collection.find_one_and_delete({"_id": 1})
+    await client.shop.command("ping")
+    await collection.create_index("item")
+    await collection.drop()
+
+
+@program
+async def a_cursor_read_and_one_closed(client):
+    collection = client.shop.orders
+    await collection.insert_many([{"_id": n} for n in range(5)])
+    [document async for document in collection.find(batch_size=2, sort=[("_id", 1)])]
+    cursor = collection.find(batch_size=2, sort=[("_id", 1)])
+    await cursor.next()
+    await cursor.close()
+    await (await collection.aggregate([{"$match": {"_id": 3}}])).to_list()
+
+
+@program
+async def errors(client):
+    collection = client.shop.orders
+    for refused in (
+        lambda: collection.find_one({"$no": 1}),
+        lambda: collection.insert_many([{"_id": 1}, {"_id": 1}]),
+        lambda: client.shop.command("noSuchCommand", 1),
+        lambda: client.admin.command("saslStart", 1, mechanism="NONE", payload=b""),
+    ):
+        with pytest.raises(PyMongoError):
+            await refused()
+
+
+@program
+async def unacknowledged(client):
+    orders = client.shop.get_collection("orders", write_concern=WriteConcern(0))
+    await orders.insert_one({"_id": 1})
+
+
+@program
+async def a_retry(client):
+    fail = {"failCommands": ["insert", "find"], "closeConnection": True}
+    for operation in (
+        lambda: client.shop.orders.insert_one({"_id": 1}),
+        lambda: client.shop.orders.find_one({"_id": 1}),
+    ):
+        await client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=fail)
+        await operation()
+
+
+@program
+async def two_batches(client):
+    """A batch holds 100,000 documents."""
+    orders = client.shop.get_collection("orders", write_concern=WriteConcern(1))
+    await orders.insert_many([{"_id": n} for n in range(100_001)])
+
+
+@program
+async def a_transaction(client):
+    await client.shop.create_collection("orders")
+    async with client.start_session() as session:
+        for end in (session.commit_transaction, session.abort_transaction):
+            await _begin(session)
+            await client.shop.orders.insert_one({}, session=session)
+            await end()
+
+
+async def _begin(session):
+    begun = session.start_transaction()
+    if not isinstance(begun, _Awaitable) and hasattr(begun, "__await__"):
+        await begun
+
+
+@pytest.fixture(scope="module")
+def server():
+    with ReplicaSet(members=1, auth=("user", "pencil")) as replica_set:
+        yield replica_set
+
+
+@pytest.mark.parametrize("driver_class", [SyncDriver, AsyncDriver], ids=lambda one: one.name)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_same_is_heard(name, driver_class, server):
+    heard = []
+    for package in (pymongo, ferromongo):
+        with pymongo.MongoClient(server.uri) as admin:
+            admin.drop_database("shop")
+        recorder, driver = Recorder(), driver_class()
+        driver.run(_play(PROGRAMS[name], driver, package, server.uri, recorder))
+        heard.append(recorder)
+    for normalised in (_commands, _of_topology):
+        theirs, ours = map(normalised, heard)
+        for here, there in zip(ours, theirs, strict=False):
+            assert here == there
+        assert len(ours) == len(theirs) >= 4
+    if name != "a_retry":  # then the order of discovery is a matter of luck
+        assert ours[-1][0] == "TopologyClosedEvent"
+
+
+async def _play(program, driver, package, uri, recorder):
+    name = {"sync": "MongoClient", "async": "AsyncMongoClient"}[driver.name]
+    client = getattr(package, name)(uri, event_listeners=[recorder])
+    async with _Awaitable(client) if driver.name == "sync" else client as client:
+        await program(client)
+    await eventually(driver, lambda: recorder.of(monitoring.TopologyClosedEvent))
+
+
+def _commands(recorder):
+    """Events of commands, with what differs from run to run replaced."""
+    names = Names()
+    told = []
+    for event in recorder.commands():
+        about = {
+            "kind": type(event).__name__,
+            "name": event.command_name,
+            "database": event.database_name,
+            "request": names.of("request", event.request_id),
+            "operation": names.of("operation", event.operation_id),
+            "at": (event.connection_id, event.service_id),
+            "connection": names.of("connection", event.server_connection_id),
+        }
+        for part in ("command", "reply", "failure"):
+            document = getattr(event, part, None)
+            if document is not None:
+                about[part] = _plain(document, names)
+                # PyMongo knows the time from a connection's handshake on.
+                about[part].pop("$clusterTime", None)
+        if event.command_name == "configureFailPoint" and "reply" in about:
+            del about["reply"]["count"]  # how often it was used so far
+        if event.command_name in ("saslStart", "saslContinue"):
+            # PyMongo takes an operation's id for the authentication within it.
+            del about["operation"]
+        told.append(about)
+    return told
+
+
+def _plain(value, names, key=""):
+    if key in ("$clusterTime", "operationTime", "opTime", "electionId", "keysPerSecond"):
+        return key
+    if key in ("lsid", "txnNumber", "id", "getMore", "cursors", "cursorsKilled"):
+        return names.of(key, str(value)) if value else value
+    if isinstance(value, dict):
+        return {name: _plain(item, names, name) for name, item in value.items()}
+    if isinstance(value, list):
+        long = [f"... {len(value)}"] if len(value) > 10 else []
+        return [_plain(item, names) for item in value[:10]] + long
+    if isinstance(value, (bson.ObjectId, bson.Timestamp)):
+        return type(value).__name__
+    if isinstance(value, str):
+        return re.sub(r"127\.0\.0\.1:\d+: .*", "what the socket said", value)
+    return value
+
+
+def _of_topology(recorder):
+    told = []
+    for event in recorder.of(monitoring.TopologyEvent, monitoring._ServerEvent):
+        kind = type(event).__name__
+        if "Changed" not in kind:
+            told.append((kind,))
+            continue
+        old, new = event.previous_description, event.new_description
+        told.append((kind, _description(old), _description(new)))
+    return [item for item in told if "lost" not in item]
+
+
+def _description(description):
+    if hasattr(description, "server_descriptions"):
+        servers = description.server_descriptions().values()
+        return description.topology_type_name, [_description(server) for server in servers]
+    fields = (
+        *("address", "server_type_name", "all_hosts", "tags", "replica_set_name", "primary"),
+        *("max_bson_size", "max_message_size", "max_write_batch_size", "min_wire_version"),
+        *("max_wire_version", "set_version", "election_id", "me", "is_writable", "is_readable"),
+        "logical_session_timeout_minutes",
+    )
+    error = type(description.error).__name__
+    return {"error": error, **{field: getattr(description, field) for field in fields}}
+
+
+class Names:
+    """The n-th different value of a kind is called n."""
+
+    def __init__(self):
+        self._known = {}
+
+    def of(self, kind, value):
+        known = self._known.setdefault(kind, {})
+        return f"{kind} {known.setdefault(value, len(known) + 1)}"
