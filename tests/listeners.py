@@ -35,7 +35,6 @@ class Recorder(
         return [event for event in self.of(*COMMANDS) if name in (None, event.command_name)]
 
 
-
 class Commands(monitoring.CommandListener):
     """Calls one function with every event of a command."""
 

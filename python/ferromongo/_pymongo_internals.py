@@ -26,8 +26,8 @@ from pymongo.uri_parser_shared import _validate_uri as parse_uri
 # Besides these modules' names: `PyMongoError._add_error_label`, in with_transaction; and in
 # client_settings `PoolOptions._credentials`, what PyMongo's rules make of user and authSource, and
 # `PoolOptions._ssl_context`, whether the options, taken together, turn TLS on;
-# `PoolOptions._event_listeners`, the object that makes events of what the engine tells and hands them
-# to the listeners, given and global ones.
+# `PoolOptions._event_listeners`, the object that makes events of what the engine tells and hands
+# them to the listeners, given and global ones.
 
 __all__ = [
     "CaseInsensitiveDictionary",

@@ -113,14 +113,14 @@ fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>
         let (done, raised) = py.detach(|| {
             let raised = RefCell::new(None);
             let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
-            let listeners = || {
+            // What has begun is told while it is waited for.
+            let tell = || {
+                let told = || Python::attach(|py| listeners::deliver_own(py, false));
                 queue::has_own()
-                    && Python::attach(|py| listeners::deliver_own(py, true)).unwrap_or_else(
-                        |error| {
-                            raised.replace(Some(error));
-                            true
-                        },
-                    )
+                    && told().unwrap_or_else(|error| {
+                        raised.replace(Some(error));
+                        true
+                    })
             };
             let interrupted = || {
                 if raised.borrow().is_none() {
@@ -128,7 +128,7 @@ fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>
                 }
                 raised.borrow().is_some()
             };
-            (blocking::run_beside(work, listeners, interrupted), raised.into_inner())
+            (blocking::run_beside(work, tell, interrupted), raised.into_inner())
         });
         if let Some(raised) = raised {
             drop(task); // closes the connection that is in mid-flight

@@ -69,12 +69,14 @@ async def unacknowledged(client):
 
 @program
 async def a_retry(client):
-    fail = {"failCommands": ["insert", "find"], "closeConnection": True}
-    for operation in (
-        lambda: client.shop.orders.insert_one({"_id": 1}),
-        lambda: client.shop.orders.find_one({"_id": 1}),
+    for operation, fail in (
+        (lambda: client.shop.orders.insert_one({"_id": 1}), {"closeConnection": True}),
+        (lambda: client.shop.orders.find_one({"_id": 1}), {"errorCode": 6}),
     ):
-        await client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=fail)
+        data = {"failCommands": ["insert", "find"], **fail}
+        await client.admin.command(
+            "configureFailPoint", "failCommand", mode={"times": 1}, data=data
+        )
         await operation()
 
 

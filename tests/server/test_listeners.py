@@ -179,7 +179,9 @@ async def test_the_life_of_a_topology(driver, mongodb_uri):
     assert last.new_description.server_descriptions() == {}
     for member in members:
         of_member = [
-            event for event in recorder.of(monitoring._ServerEvent) if event.server_address == member
+            event
+            for event in recorder.of(monitoring._ServerEvent)
+            if event.server_address == member
         ]
         opening, *changes, closing = of_member
         assert isinstance(opening, monitoring.ServerOpeningEvent)
@@ -193,13 +195,15 @@ async def test_heartbeats(driver, mongodb_uri, mongodb_replica_set):
     async with driver.client(mongodb_uri, event_listeners=[recorder]) as client:
         await client.admin.command("ping")
         succeeded = (monitoring.ServerHeartbeatSucceededEvent,)
-        await eventually(driver, lambda: len({e.connection_id for e in recorder.of(*succeeded)}) == 3)
+        await eventually(
+            driver, lambda: len({e.connection_id for e in recorder.of(*succeeded)}) == 3
+        )
     started = recorder.of(monitoring.ServerHeartbeatStartedEvent)
     assert {event.connection_id for event in started} == {
         (host, int(port))
         for host, port in (member.address.split(":") for member in mongodb_replica_set.members)
     }
-    first = recorder.of(*succeeded)[0]
+    first = recorder.of(succeeded)[0]
     assert not first.awaited
     assert 0 < first.duration < 10
     assert isinstance(first.reply, Hello)

@@ -63,11 +63,10 @@ def topology(client: ClientBase) -> dict[str, Any]:
     return client._core.topology()
 
 
-def closed(client: ClientBase) -> None:
-    """The engine's part is closed, and all of it told."""
-    listening = client._settings.publisher
-    if listening is not None:
-        listening.close()
+def closed(settings: ClientSettings) -> None:
+    """The engine's part is closed: listeners have heard, or are about to hear, the last of it."""
+    if settings.publisher is not None:
+        settings.publisher.close()
 
 
 def select_writable(client: ClientBase) -> Pending[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Events on their way to the user's listeners: in order, and one at a time for each client.
 
 The engine notes what happens in a queue of the client, from any thread. The thread of an operation
-delivers what came of it, before its result is handed over; what happens in the background is left to
-one dispatcher thread, which lives while a client with listeners does.
+delivers what came of it, before its result is handed over; what happens in the background is left
+to one dispatcher thread, which lives while a client with listeners does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import threading
 import traceback
 import weakref
+from typing import Any
 
 from pymongo.client_options import ClientOptions
 
@@ -26,9 +27,8 @@ from ferromongo._core import (
 class Publisher:
     """The listeners of one client, and the queue that they are served from."""
 
-    def __init__(self, options: ClientOptions) -> None:
-        pool = options.pool_options
-        self._listeners = listeners = pool._event_listeners
+    def __init__(self, options: ClientOptions, listeners: Any) -> None:
+        self._listeners = listeners
         wanted = (
             listeners.enabled_for_commands,
             listeners.enabled_for_cmap,
@@ -39,7 +39,8 @@ class Publisher:
         replies = options.codec_options.with_options(unicode_decode_error_handler="replace")
         commands = replies.with_options(document_class=dict)
         threshold = options.local_threshold_ms / 1000
-        self.queue = EventQueue(wanted, pool.non_default_options, commands, replies, threshold)
+        pool_options = options.pool_options.non_default_options
+        self.queue = EventQueue(wanted, pool_options, commands, replies, threshold)
         self._closed = False
         _publishers[self.queue.number] = self
         start_dispatcher()
@@ -75,9 +76,8 @@ class Publisher:
 
 def publisher(options: ClientOptions) -> Publisher | None:
     """None for a client without listeners, its own or global ones."""
-    if options.pool_options._event_listeners.event_listeners():
-        return Publisher(options)
-    return None
+    listeners: Any = options.pool_options._event_listeners
+    return Publisher(options, listeners) if listeners.event_listeners() else None
 
 
 def deliver(number: int, upto: int) -> bool:
@@ -100,15 +100,18 @@ def start_dispatcher() -> None:
 def _dispatch() -> None:
     global _dispatcher
     while wait_for_events():
-        for known in list(_publishers.values()):
-            known.deliver()
-            if known.finished:
-                _publishers.pop(known.queue.number, None)
-        known = None  # or it would be kept alive by this frame
+        _deliver_all()
         with _starting:
             if not _publishers:
                 _dispatcher = None
                 return
+
+
+def _deliver_all() -> None:
+    for known in list(_publishers.values()):
+        known.deliver()
+        if known.finished:
+            _publishers.pop(known.queue.number, None)
 
 
 def _stop() -> None:

@@ -252,7 +252,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
     async def close(self) -> None:
         """End the server sessions and close every connection; operations raise from then on."""
         await drive(self._core.close())
-        calls.closed(self)
+        calls.closed(self._settings)
 
     aclose = close  # async only
 

@@ -243,7 +243,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
     def close(self) -> None:
         """End the server sessions and close every connection; operations raise from then on."""
         run(self._core.close())
-        calls.closed(self)
+        calls.closed(self._settings)
 
     def __enter__(self) -> Self:
         return self
