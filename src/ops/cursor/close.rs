@@ -21,7 +21,14 @@ pub struct Held {
     pub session: Arc<Session>,
 }
 
+/// Never waits for a server that does not answer.
 pub async fn kill(client: &ClientCore, held: Held) {
+    let reachable = client.opened().is_some_and(|cluster| {
+        cluster.snapshot().server(&held.address).is_some_and(|server| server.kind.is_known())
+    });
+    if !reachable {
+        return;
+    }
     let message = Message::from_elements(|out| {
         elements::string(out, "killCursors", &held.collection);
         elements::array_of_int64(out, "cursors", &[held.id]);
