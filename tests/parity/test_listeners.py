@@ -12,7 +12,7 @@ import pytest
 from pymongo import WriteConcern, monitoring
 from pymongo.errors import PyMongoError
 from tests.drivers import AsyncDriver, SyncDriver, _Awaitable, eventually
-from tests.listeners import Recorder
+from tests.listeners import COMMANDS, Recorder
 
 import ferromongo
 from ferromongo.embedded import ReplicaSet
@@ -119,7 +119,7 @@ def test_the_same_is_heard(name, driver_class, server):
         recorder, driver = Recorder(), driver_class()
         driver.run(_play(PROGRAMS[name], driver, package, server.uri, recorder))
         heard.append(recorder)
-    for normalised in (_commands, _of_topology):
+    for normalised in (_commands, _of_pools, _of_topology):
         theirs, ours = map(normalised, heard)
         for here, there in zip(ours, theirs, strict=False):
             assert here == there
@@ -180,6 +180,20 @@ def _plain(value, names, key=""):
     if isinstance(value, str):
         return re.sub(r"127\.0\.0\.1:\d+: .*", "what the socket said", value)
     return value
+
+
+def _of_pools(recorder):
+    """Events of pools and connections, and between which commands they were."""
+    told = []
+    for event in recorder.of(*COMMANDS, monitoring._PoolEvent):
+        if isinstance(event, COMMANDS):
+            told.append(event.command_name)
+        else:
+            details = [
+                getattr(event, name, None) for name in ("connection_id", "reason", "options")
+            ]
+            told.append((type(event).__name__, event.address, *details))
+    return told
 
 
 def _of_topology(recorder):
