@@ -37,6 +37,8 @@ pub enum Kind {
     /// The caller asked for what cannot be: ended session, closed client, wrong order of calls.
     InvalidOperation,
     Configuration,
+    /// The connection string and what was looked up for it do not go together.
+    InvalidUri,
     /// An argument that no server could accept: Python's ValueError.
     InvalidValue,
 }

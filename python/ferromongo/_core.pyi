@@ -38,9 +38,16 @@ class Client:
     once; ConfigurationError for one that is no good.
     """
 
-    def __new__(cls, settings: Mapping[str, Any]) -> Client: ...
-    def open(self) -> None:
-        """Start monitoring now; any operation does so too. Raises InvalidOperation after close."""
+    def __new__(
+        cls, settings: Mapping[str, Any], look_up: Callable[[SeedLookup], None] | None = None
+    ) -> Client:
+        """With `look_up` the settings are not complete: the first operation calls it, and all wait
+        until the lookup it was given is answered. It is called anew after a failure, and in a
+        forked child. It must not block."""
+    def open(self) -> Pending[None]:
+        """Start monitoring; any operation does so too. Raises InvalidOperation after close."""
+    def replace_hosts(self, hosts: Sequence[tuple[str, int]]) -> None:
+        """What the SRV records of a sharded deployment say now; no others are changed."""
     def close(self) -> Pending[None]:
         """End server sessions and close every socket. May be called twice."""
     @property
@@ -54,6 +61,15 @@ class Client:
         Raises ServerSelectionTimeoutError."""
     def start_session(self, causal_consistency: bool, snapshot: bool) -> Session: ...
     def cluster_time(self) -> Mapping[str, Any] | None: ...
+
+@final
+class SeedLookup:
+    """A look-up that operations wait for. Dropped unanswered, it has failed."""
+
+    def found(self, settings: Mapping[str, Any]) -> None:
+        """The client's complete settings."""
+    def failed(self, error: Exception) -> None:
+        """The operations raise ConfigurationError (or InvalidURI) with its text."""
 
 @final
 class Session:

@@ -16,6 +16,10 @@ from pymongo.helpers_shared import _index_list as key_list
 # Type of every read preference: the public `ReadPreference` is only a list of instances.
 from pymongo.read_preferences import _ServerMode as ServerMode
 
+# Hosts and options of mongodb+srv://, the rules for what a name server may answer included.
+from pymongo.synchronous.srv_resolver import _SrvResolver as SrvResolver
+from pymongo.synchronous.uri_parser import _parse_srv as parse_srv
+
 # See the first. Of parse_uri there is a public form, but it parses twice and so warns twice.
 from pymongo.uri_parser_shared import _check_options as check_option_conflicts
 from pymongo.uri_parser_shared import _handle_option_deprecations as warn_of_deprecated_options
@@ -30,12 +34,14 @@ from pymongo.uri_parser_shared import _validate_uri as parse_uri
 __all__ = [
     "CaseInsensitiveDictionary",
     "ServerMode",
+    "SrvResolver",
     "check_option_conflicts",
     "index_name",
     "key_document",
     "key_list",
     "normalize_option_names",
     "normalize_security_options",
+    "parse_srv",
     "parse_uri",
     "projection_document",
     "warn_of_deprecated_options",

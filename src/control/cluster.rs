@@ -3,7 +3,7 @@
 //! Every hello reply (a monitor's, a probe's, a new connection's) and every error an operation saw
 //! ends in `update`, where the pure rules of `topology` make the next snapshot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -109,7 +109,9 @@ impl Cluster {
             }
         });
         cluster.match_servers(&cluster.snapshot());
-        cluster.start_monitors()?;
+        let seeds = cluster.settings.seeds.clone();
+        let monitors = cluster.monitors_of(seeds)?;
+        *cluster.monitors.lock() = monitors;
         cluster.start_upkeep();
         Ok(cluster)
     }
@@ -152,6 +154,24 @@ impl Cluster {
         for server in snapshot.servers.values().filter(|server| !server.kind.is_known()) {
             self.probe(&server.address);
         }
+    }
+
+    /// What the SRV records of a sharded (or unknown) deployment say now. Servers that stay keep
+    /// their pools; all are watched anew, as the crate takes no new hosts.
+    pub fn replace_hosts(self: &Arc<Self>, hosts: &BTreeSet<Address>) -> Result<()> {
+        let mut changed = false;
+        self.update(|snapshot| {
+            let next = reduce::replace_hosts(snapshot, hosts);
+            changed = next.servers.keys().ne(snapshot.servers.keys());
+            changed.then_some(next)
+        });
+        let Some(thread) = self.thread.lock().clone().filter(|_| changed) else { return Ok(()) };
+        let mut monitors = self.monitors.lock();
+        let watching = self.monitors_of(hosts.iter().cloned().collect())?;
+        if let Some(old) = std::mem::replace(&mut *monitors, watching) {
+            thread.spawn(old.stop());
+        }
+        Ok(())
     }
 
     pub fn is_closed(&self) -> bool {
@@ -227,9 +247,10 @@ impl Cluster {
         }
     }
 
-    fn start_monitors(self: &Arc<Self>) -> Result<()> {
+    /// `None` where nobody watches: behind a load balancer, and once closed.
+    fn monitors_of(self: &Arc<Self>, seeds: Vec<Address>) -> Result<Option<Monitors>> {
         if self.settings.load_balanced {
-            return Ok(()); // nobody watches a load balancer
+            return Ok(None);
         }
         let watched = Arc::downgrade(self);
         let sink = Arc::new(move |observation| {
@@ -242,7 +263,7 @@ impl Cluster {
             DriverName { name: name.clone(), version: version.clone(), platform: platform.clone() }
         };
         let settings = MonitorSettings {
-            seeds: settings.seeds.clone(),
+            seeds,
             replica_set: settings.replica_set.clone(),
             direct_connection: settings.direct_connection,
             load_balanced: settings.load_balanced,
@@ -252,12 +273,9 @@ impl Cluster {
             drivers: settings.driver.iter().map(named).collect(),
             tls: settings.tls.clone(),
         };
-        let Some(thread) = self.thread.lock().clone() else { return Ok(()) };
-        let monitors = thread
-            .enter(|| Monitors::start(settings, sink))
-            .map_err(|reason| Error::new(Kind::Configuration, reason))?;
-        *self.monitors.lock() = Some(monitors);
-        Ok(())
+        let Some(thread) = self.thread.lock().clone() else { return Ok(None) };
+        let started = thread.enter(|| Monitors::start(settings, sink));
+        started.map(Some).map_err(|reason| Error::new(Kind::Configuration, reason))
     }
 
     fn observe(self: &Arc<Self>, observation: Observation) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bson::{RawDocument, RawDocumentBuf};
 use parking_lot::Mutex;
 
+use super::seed_lookup::{SeedLookup, Start};
 use crate::control::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::session::cluster_time::ClusterTime;
@@ -13,7 +14,9 @@ use crate::session::server::ServerSessions;
 use crate::settings::Settings;
 
 pub struct ClientCore {
+    /// Of a client that looks up its servers, these are the settings before; see the cluster's.
     pub settings: Arc<Settings>,
+    seed_lookup: Option<Arc<SeedLookup>>,
     pub sessions: Arc<ServerSessions>,
     cluster: OnceLock<Arc<Cluster>>,
     /// Held while the cluster is being opened or closed.
@@ -23,9 +26,11 @@ pub struct ClientCore {
 }
 
 impl ClientCore {
-    pub fn new(settings: Arc<Settings>) -> Arc<ClientCore> {
+    /// `look_up`: how the servers are found if the settings do not name them.
+    pub fn new(settings: Arc<Settings>, look_up: Option<Start>) -> Arc<ClientCore> {
         Arc::new(ClientCore {
             settings,
+            seed_lookup: look_up.map(SeedLookup::new),
             sessions: Arc::default(),
             cluster: OnceLock::new(),
             opening: Mutex::default(),
@@ -34,19 +39,27 @@ impl ClientCore {
         })
     }
 
-    pub fn cluster(&self) -> Result<&Arc<Cluster>> {
+    /// The living topology; whoever asks first starts it.
+    pub async fn cluster(&self) -> Result<&Arc<Cluster>> {
         if self.is_closed() {
             return Err(Error::client_closed());
         }
         if let Some(cluster) = self.cluster.get() {
             return Ok(cluster);
         }
+        match &self.seed_lookup {
+            None => self.open(&self.settings),
+            Some(lookup) => self.open(&Box::pin(lookup.settings()).await?),
+        }
+    }
+
+    fn open(&self, settings: &Arc<Settings>) -> Result<&Arc<Cluster>> {
         let _opening = self.opening.lock();
         if self.is_closed() {
             return Err(Error::client_closed());
         }
         if self.cluster.get().is_none() {
-            let _ = self.cluster.set(Cluster::open(self.settings.clone())?);
+            let _ = self.cluster.set(Cluster::open(settings.clone())?);
         }
         Ok(self.cluster.get().expect("opened above"))
     }
@@ -66,6 +79,9 @@ impl ClientCore {
         self.closed.store(true, Ordering::SeqCst);
         if let Some(cluster) = self.cluster.get() {
             cluster.close();
+        }
+        if let Some(lookup) = &self.seed_lookup {
+            lookup.abandon();
         }
     }
 

@@ -5,4 +5,5 @@ pub mod extras;
 pub mod operation;
 pub mod retry;
 pub mod run;
+pub mod seed_lookup;
 pub mod select;

@@ -22,7 +22,7 @@ use crate::topology::selection::Criteria;
 use crate::wire::reply::Reply;
 
 pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outcome> {
-    let cluster = client.cluster()?;
+    let cluster = client.cluster().await?;
     let in_transaction = operation.terms.session.in_transaction();
     let mut failed_at: Vec<Address> = Vec::new();
     let mut first: Option<Error> = None;

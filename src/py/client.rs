@@ -9,11 +9,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::pending::{PyPending, Step, task};
+use super::seed_lookup;
 use super::session::PySession;
 use super::{errors, options};
 use crate::error::Result as CoreResult;
 use crate::event::Publisher;
 use crate::exec::client::ClientCore;
+use crate::exec::seed_lookup::Start;
 use crate::exec::select::select;
 use crate::net::fork;
 use crate::ops::end_sessions::end_sessions;
@@ -26,6 +28,7 @@ use crate::wire::compression::{Compressor, Offer};
 #[pyclass(name = "Client", module = "ferromongo._core", frozen, weakref)]
 pub struct PyClient {
     settings: Arc<Settings>,
+    look_up: Option<Start>,
     /// With the fork generation it belongs to. Locked only with the GIL held, so that no fork (which
     /// needs the GIL too) ever finds it locked by another thread.
     core: Mutex<(u64, Arc<ClientCore>)>,
@@ -37,7 +40,7 @@ impl PyClient {
         let mut held = self.core.lock();
         if held.0 != fork::generation() {
             let closed = held.1.is_closed();
-            let fresh = ClientCore::new(self.settings.clone());
+            let fresh = ClientCore::new(self.settings.clone(), self.look_up.clone());
             if closed {
                 fresh.close();
             }
@@ -50,16 +53,35 @@ impl PyClient {
 #[pymethods]
 impl PyClient {
     #[new]
-    fn new(py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<PyClient> {
+    #[pyo3(signature = (settings, look_up = None))]
+    fn new(
+        py: Python<'_>,
+        settings: &Bound<'_, PyAny>,
+        look_up: Option<Py<PyAny>>,
+    ) -> PyResult<PyClient> {
         let settings = Arc::new(read_settings(py, settings)?);
-        let core = ClientCore::new(settings.clone());
-        Ok(PyClient { settings, core: Mutex::new((fork::generation(), core)) })
+        let look_up = look_up.map(seed_lookup::start);
+        let core = ClientCore::new(settings.clone(), look_up.clone());
+        Ok(PyClient { settings, look_up, core: Mutex::new((fork::generation(), core)) })
     }
 
-    fn open(&self, py: Python<'_>) -> PyResult<()> {
+    fn open(&self) -> PyPending {
         let core = self.core();
-        let opened = py.detach(|| core.cluster().map(|_| ()));
-        opened.map_err(|error| errors::to_python(py, &error))
+        let work = async move { core.cluster().await.map(|_| ()) };
+        PyPending::new(task(work, |py, opened: CoreResult<()>| {
+            opened.map_err(|error| errors::to_python(py, &error))?;
+            Ok(Step::Done(py.None()))
+        }))
+    }
+
+    fn replace_hosts(&self, py: Python<'_>, hosts: Vec<(String, u16)>) -> PyResult<()> {
+        let core = self.core();
+        let hosts = hosts.iter().map(|(host, port)| Address::new(host, *port)).collect();
+        let replaced = py.detach(|| match core.opened() {
+            Some(cluster) => cluster.replace_hosts(&hosts),
+            None => Ok(()),
+        });
+        replaced.map_err(|error| errors::to_python(py, &error))
     }
 
     fn close(&self) -> PyPending {
@@ -107,7 +129,7 @@ impl PyClient {
         let criteria = Criteria::Read(options::read_preference(read_preference)?);
         let core = self.core();
         let work = async move {
-            let cluster = core.cluster()?;
+            let cluster = core.cluster().await?;
             let server = select(cluster, &criteria, &[]).await?;
             let known = cluster.snapshot().server(&server.address).cloned();
             Ok(known.unwrap_or_else(|| ServerDescription::unknown(server.address.clone())))
@@ -148,7 +170,7 @@ fn describe<'py>(py: Python<'py>, server: &ServerDescription) -> PyResult<Bound<
     Ok(result)
 }
 
-fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings> {
+pub(super) fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings> {
     let field = |name: &str| {
         let missing = |_| PyKeyError::new_err(format!("client settings lack {name:?}"));
         given.get_item(name).map_err(missing)

@@ -70,6 +70,7 @@ imports! {
     DUPLICATE_KEY_ERROR = "pymongo.errors" "DuplicateKeyError";
     EXECUTION_TIMEOUT = "pymongo.errors" "ExecutionTimeout";
     INVALID_OPERATION = "pymongo.errors" "InvalidOperation";
+    INVALID_URI = "pymongo.errors" "InvalidURI";
     NETWORK_TIMEOUT = "pymongo.errors" "NetworkTimeout";
     NOT_PRIMARY_ERROR = "pymongo.errors" "NotPrimaryError";
     OPERATION_FAILURE = "pymongo.errors" "OperationFailure";

@@ -15,6 +15,7 @@ pub mod once;
 mod options;
 mod pending;
 mod scope;
+mod seed_lookup;
 mod session;
 
 /// The extension module `ferromongo._core`.
@@ -29,6 +30,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cursor::AsyncCursorCore>()?;
     module.add_class::<pending::PyPending>()?;
     module.add_class::<scope::PyScope>()?;
+    module.add_class::<seed_lookup::PySeedLookup>()?;
     module.add_class::<session::PySession>()?;
     module.add_function(wrap_pyfunction!(bson::encode, module)?)?;
     module.add_function(wrap_pyfunction!(bson::decode, module)?)?;
