@@ -51,3 +51,17 @@ pub struct Settings {
     pub poll: bool,
     pub events: Publisher,
 }
+
+impl Settings {
+    /// The same with what a name server may add. All else is kept: parts of it are shared handles.
+    pub fn looked_up(&self, found: Settings) -> Settings {
+        Settings {
+            seeds: found.seeds,
+            replica_set: found.replica_set,
+            load_balanced: found.load_balanced,
+            credentials: found.credentials,
+            tls: found.tls,
+            ..self.clone()
+        }
+    }
+}

@@ -29,8 +29,8 @@ impl ClientCore {
     /// `look_up`: how the servers are found if the settings do not name them.
     pub fn new(settings: Arc<Settings>, look_up: Option<Start>) -> Arc<ClientCore> {
         Arc::new(ClientCore {
+            seed_lookup: look_up.map(|start| SeedLookup::new(settings.clone(), start)),
             settings,
-            seed_lookup: look_up.map(SeedLookup::new),
             sessions: Arc::default(),
             cluster: OnceLock::new(),
             opening: Mutex::default(),

@@ -16,6 +16,7 @@ use crate::settings::Settings;
 pub type Start = Arc<dyn Fn(Answer) + Send + Sync>;
 
 pub struct SeedLookup {
+    before: Arc<Settings>,
     start: Start,
     found: OnceLock<Arc<Settings>>,
     /// Not empty while a look-up is under way.
@@ -23,8 +24,9 @@ pub struct SeedLookup {
 }
 
 impl SeedLookup {
-    pub fn new(start: Start) -> Arc<SeedLookup> {
-        Arc::new(SeedLookup { start, found: OnceLock::new(), waiting: Mutex::default() })
+    pub fn new(before: Arc<Settings>, start: Start) -> Arc<SeedLookup> {
+        let waiting = Mutex::default();
+        Arc::new(SeedLookup { before, start, found: OnceLock::new(), waiting })
     }
 
     /// The client's settings with everything known that a look-up tells.
@@ -55,12 +57,13 @@ impl SeedLookup {
 pub struct Answer(Option<Arc<SeedLookup>>);
 
 impl Answer {
-    pub fn give(mut self, result: Result<Arc<Settings>>) {
+    pub fn give(mut self, result: Result<Settings>) {
         self.tell(result);
     }
 
-    fn tell(&mut self, result: Result<Arc<Settings>>) {
+    fn tell(&mut self, result: Result<Settings>) {
         let Some(lookup) = self.0.take() else { return };
+        let result = result.map(|found| Arc::new(lookup.before.looked_up(found)));
         let waiting = {
             let mut waiting = lookup.waiting.lock();
             if let Ok(settings) = &result {

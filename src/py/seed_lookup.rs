@@ -29,7 +29,7 @@ pub fn start(look_up: Py<PyAny>) -> Start {
 }
 
 impl PySeedLookup {
-    fn give(&self, result: CoreResult<Arc<Settings>>) -> PyResult<()> {
+    fn give(&self, result: CoreResult<Settings>) -> PyResult<()> {
         let answer = self.0.lock().take();
         if let Some(answer) = answer {
             answer.give(result);
@@ -41,7 +41,7 @@ impl PySeedLookup {
 #[pymethods]
 impl PySeedLookup {
     fn found(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<()> {
-        let settings = read_settings(py, settings).map(Arc::new);
+        let settings = read_settings(py, settings);
         self.give(settings.map_err(|error| of_python(py, &error)))
     }
 
