@@ -1,7 +1,6 @@
 """Right and wrong credentials of every kind, with and without TLS: the right ones open the door,
 the wrong ones fail soon and as PyMongo says it. The subtler cases are in `test_auth.py`."""
 
-import asyncio
 import functools
 
 import pymongo
@@ -21,6 +20,8 @@ CREDENTIALS = {
     "wrong source": {"authSource": "test"},
     "none": {"username": None, "password": None},
 }
+# A ValueError says what does not go together.
+REFUSALS = (PyMongoError, ValueError)
 
 
 class Door:
@@ -62,8 +63,12 @@ class Door:
         return {name: value for name, value in given.items() if value is not None}
 
     def _pymongo_says(self, mechanism, credentials):
-        options = self.options(mechanism, credentials)
-        return asyncio.run(outcome(lambda: pymongo.AsyncMongoClient(**options)))
+        try:
+            with pymongo.MongoClient(**self.options(mechanism, credentials)) as client:
+                client.test.doors.find_one()
+                return users(client.admin.command("connectionStatus"))
+        except REFUSALS as error:
+            return told(error)
 
 
 @pytest.fixture(scope="module", params=["plain", "tls", "mutual"])
@@ -78,16 +83,13 @@ def expected(door, mechanism, credentials):
     return door.pymongo_says(mechanism, credentials)
 
 
-async def outcome(make_client):
-    """Who one is, or the error."""
-    try:
-        async with make_client() as client:
-            await client.test.doors.find_one()
-            status = await client.admin.command("connectionStatus")
-            return [user["user"] for user in status["authInfo"]["authenticatedUsers"]]
-    except (PyMongoError, ValueError) as error:  # a ValueError says what does not go together
-        details = getattr(error, "details", None) or {}
-        return type(error), getattr(error, "code", None), details.get("errmsg")
+def users(status):
+    return [user["user"] for user in status["authInfo"]["authenticatedUsers"]]
+
+
+def told(error):
+    details = getattr(error, "details", None) or {}
+    return type(error), getattr(error, "code", None), details.get("errmsg")
 
 
 @pytest.mark.parametrize("credentials", CREDENTIALS)
@@ -96,7 +98,12 @@ async def outcome(make_client):
 async def test_credentials(driver, door, mechanism, credentials, expected):
     options = door.options(mechanism, credentials)
     with takes(0, 8):
-        seen = await outcome(lambda: driver.client(**options))
+        try:
+            async with driver.client(**options) as client:
+                await client.test.doors.find_one()
+                seen = users(await client.admin.command("connectionStatus"))
+        except REFUSALS as error:
+            seen = told(error)
     assert seen == expected
     by_certificate = mechanism == "MONGODB-X509"
     opens = credentials == "right" and not (by_certificate and door.transport == "plain")
