@@ -17,12 +17,14 @@ pub async fn select(
     cluster: &Arc<Cluster>,
     criteria: &Criteria,
     deprioritized: &[Address],
+    limit: Deadline,
 ) -> Result<Arc<Server>> {
     if let Some(server) = now(cluster, criteria, deprioritized)? {
         return Ok(server);
     }
-    let timeout = cluster.settings.server_selection_timeout;
-    let deadline = Deadline::after(Instant::now(), timeout);
+    let began = Instant::now();
+    let own = Deadline::after(began, cluster.settings.server_selection_timeout);
+    let deadline = own.earlier(limit);
     loop {
         let change = cluster.listen();
         if cluster.is_closed() {
@@ -33,7 +35,8 @@ pub async fn select(
         }
         let started = Instant::now();
         if deadline.passed(started) {
-            return Err(timed_out(cluster, criteria, timeout.unwrap_or_default()));
+            let timeout = deadline.remaining(began).unwrap_or_default();
+            return Err(timed_out(cluster, criteria, timeout));
         }
         cluster.probe_unknown();
         let pause = Deadline::after(started, Some(PROBE_AGAIN)).earlier(deadline);

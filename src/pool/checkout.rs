@@ -4,7 +4,7 @@
 //! waiter that was cancelled passes it on just by dropping it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use parking_lot::Mutex;
@@ -52,16 +52,19 @@ impl Pool {
         })
     }
 
-    /// `limit` bounds the wait and the making of a connection, beside the client's own timeouts.
+    /// `limit` bounds the wait, in place of waitQueueTimeoutMS, and the making of a connection.
     pub async fn checkout(self: &Arc<Self>, limit: Deadline) -> Result<Checkout> {
-        let own = Deadline::after(Instant::now(), self.server.settings.wait_queue_timeout);
-        let deadline = own.earlier(limit);
+        let began = Instant::now();
+        let deadline = match limit {
+            Deadline::NEVER => Deadline::after(began, self.server.settings.wait_queue_timeout),
+            limit => limit,
+        };
         loop {
             let handed = match self.ask() {
                 Ok(handed) => handed,
                 Err(None) => return Err(Error::client_closed()),
                 Err(Some(mailbox)) => match wait::until(deadline, wait::gate(mailbox)).await {
-                    None => return Err(self.wait_queue_timeout()),
+                    None => return Err(self.wait_queue_timeout(deadline.remaining(began))),
                     Some(Err(oneshot::Canceled)) => return Err(Error::client_closed()),
                     Some(Ok(handed)) => handed,
                 },
@@ -148,12 +151,11 @@ impl Pool {
             && connection.is_open(now)
     }
 
-    fn wait_queue_timeout(&self) -> Error {
-        let settings = &self.server.settings;
+    fn wait_queue_timeout(&self, timeout: Option<Duration>) -> Error {
         let text = format!(
             "Timed out while checking out a connection from connection pool. maxPoolSize: {}, timeout: {:?}",
-            settings.max_pool_size,
-            settings.wait_queue_timeout.unwrap_or_default(),
+            self.server.settings.max_pool_size,
+            timeout.unwrap_or_default(),
         );
         Error::new(Kind::WaitQueueTimeout, text)
     }
