@@ -58,6 +58,15 @@ impl Session {
         Arc::new(Session { pool, implicit: false, causal_consistency, snapshot, state, born_in })
     }
 
+    /// For an abort that is sent later: it goes on naming this transaction, whatever the user starts
+    /// next. `None` if the server knows of no session.
+    pub fn for_late_abort(&self) -> Option<Arc<Session>> {
+        let session = Session::explicit(self.pool.clone(), false, false);
+        let server = self.state.lock().server.as_ref().map(ServerSession::last_word)?;
+        session.state.lock().server = Some(server);
+        Some(session)
+    }
+
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
