@@ -47,7 +47,8 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
         if in_transaction {
             transaction::label_statement_error(&mut error);
         }
-        if retry::was_refused(&error) {
+        let of_transaction = in_transaction || matches!(terms.kind, Kind::EndTransaction { .. });
+        if of_transaction && retry::was_refused(&error) {
             terms.session.state().transaction.note_refused();
         }
         let (now, jitter) = (Instant::now(), fastrand::f64());

@@ -13,7 +13,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
 )
-from tests.drivers import both_drivers, eventually, package, takes
+from tests.drivers import both_drivers, eventually, ferromongo_only, package, takes
 from tests.fault.conftest import APP
 
 timeout = package.timeout
@@ -380,14 +380,14 @@ async def test_with_transaction_ends_with_the_limit(driver, fail, proxy, mongodb
             await collection.insert_one({}, session=session)
 
         async with client.start_session() as session:
-            with fail("insert", **how), times_out(ExecutionTimeout, 0.2) as raised, timeout(0.5):
+            with fail("insert", **how), times_out(ExecutionTimeout, 0.2), timeout(0.5):
                 await session.with_transaction(insert)
-            assert isinstance(raised.value.__cause__, PyMongoError)
             with timeout(10):
                 await session.with_transaction(insert)
         assert await collection.count_documents({}) == 2
 
 
+@ferromongo_only  # PyMongo leaves the transaction, and its locks, to the server for a minute
 @both_drivers
 async def test_a_limit_is_shared_by_all_of_a_transaction(
     driver, fail, proxy, mongodb_database_name
