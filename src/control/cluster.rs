@@ -189,6 +189,10 @@ impl Cluster {
         let mut description = description.clone();
         self.update(|snapshot| {
             let known = snapshot.server(&description.address)?;
+            if self.settings.load_balanced {
+                // Each connection may lead to another server; how much one message holds is the same.
+                return known.with_limits_of(&description).map(|it| reduce::apply(snapshot, it));
+            }
             if known.round_trip_time.is_some() {
                 description.round_trip_time = None;
             }
@@ -284,6 +288,9 @@ impl Cluster {
 
     /// A handshake on the control thread, one at a time and not more often than every 500 ms.
     fn probe(self: &Arc<Self>, address: &Address) {
+        if self.settings.load_balanced {
+            return; // the next connection may lead to another server
+        }
         let now = Instant::now();
         let mut probed = self.probed.lock();
         let recent = probed.get(address).is_some_and(|probe| {

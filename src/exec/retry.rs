@@ -22,7 +22,7 @@ pub fn may_retry(terms: &Terms, settings: &Settings, in_transaction: bool, error
     match terms.kind {
         Kind::EndTransaction { .. } => error.is_retryable_write(),
         _ if in_transaction => false,
-        Kind::Command => false,
+        Kind::Command | Kind::KillCursors => false,
         Kind::Read { retry } => {
             retry && settings.retry_reads && terms.server.is_none() && error.is_retryable_read()
         }

@@ -7,13 +7,12 @@ use std::time::Instant;
 use super::client::ClientCore;
 use super::extras::{self, Destination};
 use super::operation::{Kind, Operation, Outcome, Terms};
-use super::retry;
 use super::select::select;
+use super::{pin, retry};
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::net::wait;
-use crate::pool::checkout::Checkout;
+use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
 use crate::session::transaction;
 use crate::topology::address::Address;
@@ -23,7 +22,7 @@ use crate::wire::reply::Reply;
 
 pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outcome> {
     let cluster = client.cluster()?;
-    let in_transaction = operation.terms.session.in_transaction();
+    let in_transaction = begin(&operation.terms);
     let mut failed_at: Vec<Address> = Vec::new();
     let mut first: Option<Error> = None;
     loop {
@@ -37,6 +36,7 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
         if in_transaction {
             transaction::label_statement_error(&mut error);
         }
+        terms.session.unpin_after(&error);
         if let Some(first) = first {
             return Err(retry::choose(first, error));
         }
@@ -44,6 +44,14 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
             return Err(error);
         }
         first = Some(error);
+    }
+}
+
+/// Whether the operation is a statement of a transaction.
+fn begin(terms: &Terms) -> bool {
+    match terms.kind {
+        Kind::EndTransaction { .. } | Kind::KillCursors => terms.session.in_transaction(),
+        _ => terms.session.begin_operation(),
     }
 }
 
@@ -67,8 +75,8 @@ async fn choose_server(
     terms: &Terms,
     failed_at: &[Address],
 ) -> Result<Arc<Server>> {
-    if let Some(address) = &terms.server {
-        return cluster.server(address).ok_or_else(|| {
+    if let Some(address) = pin::address(terms) {
+        return cluster.server(&address).ok_or_else(|| {
             Error::new(ErrorKind::Network, format!("{address} is no longer part of the deployment"))
         });
     }
@@ -91,8 +99,7 @@ async fn on_server(
     server: &Arc<Server>,
 ) -> Result<Outcome> {
     let generation = server.generation();
-    let pool = server.pool(wait::current_lane().as_ref());
-    let mut lent = match pool.checkout(Deadline::NEVER).await {
+    let mut lent = match pin::checkout(&operation.terms, server, Deadline::NEVER).await {
         Ok(lent) => lent,
         Err(error) => {
             report(cluster, server, generation, &error);
@@ -108,14 +115,14 @@ async fn on_server(
         report(cluster, server, generation, error);
     }
     let server = lent.connection().description.clone();
-    Ok(Outcome { reply: result?, server })
+    Ok(Outcome { reply: result?, server, pinned: pin::keep(&operation.terms, lent) })
 }
 
 async fn exchange(
     client: &ClientCore,
     cluster: &Arc<Cluster>,
     operation: &mut Operation,
-    lent: &mut Checkout,
+    lent: &mut Loan,
 ) -> Result<Option<Reply>> {
     let topology = cluster.snapshot().kind;
     let timeout = client.settings.socket_timeout;
@@ -143,7 +150,7 @@ async fn exchange(
     checked.map(|()| Some(reply))
 }
 
-async fn reauthenticate(client: &ClientCore, lent: &mut Checkout) -> Result<()> {
+async fn reauthenticate(client: &ClientCore, lent: &mut Loan) -> Result<()> {
     let dialer = lent.server().dialer.clone();
     let Some(authenticator) = &dialer.authenticator else { return Ok(()) };
     let deadline = Deadline::after(Instant::now(), client.settings.connect_timeout);
@@ -157,6 +164,9 @@ fn hear(client: &ClientCore, terms: &Terms, reply: &Reply) {
         if !terms.session.implicit {
             terms.session.advance_cluster_time(time);
         }
+    }
+    if !terms.session.implicit {
+        terms.session.hear_recovery_token(reply.body());
     }
     if let Some(time) = reply.operation_time
         && !terms.session.implicit

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Result, UNKNOWN_COMMIT_RESULT};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Terms};
 use crate::exec::run::run;
@@ -30,6 +30,9 @@ pub async fn commit(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
     let result = end(client, session, message, true).await;
     result.map_err(|mut error| {
         label_commit_error(&mut error);
+        if error.has_label(UNKNOWN_COMMIT_RESULT) {
+            session.unpin(); // any mongos can tell by the recovery token
+        }
         error
     })
 }
@@ -45,6 +48,7 @@ pub async fn abort(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
     }
     let message = Message::from_elements(|out| elements::int32(out, "abortTransaction", 1));
     let _ = end(client, session, message, false).await;
+    session.unpin();
     Ok(())
 }
 

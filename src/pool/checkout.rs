@@ -4,12 +4,14 @@
 //! waiter that was cancelled passes it on just by dropping it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use futures_channel::oneshot;
 use parking_lot::Mutex;
 
 use super::connection::Connection;
+use super::pinned::Holder;
 use super::server::Server;
 use super::state::{Answer, Grant, Limits, State};
 use crate::deadline::Deadline;
@@ -19,6 +21,8 @@ use crate::net::{fork, wait};
 pub struct Pool {
     server: Arc<Server>,
     state: Mutex<State<Connection, oneshot::Sender<Handed>>>,
+    /// How many connections cursors keep, and how many transactions.
+    kept: [AtomicUsize; 2],
     /// The fork generation it belongs to; a guard dropped in a forked child leaves the books alone,
     /// which another thread may have locked at the fork.
     born_in: u64,
@@ -28,6 +32,8 @@ pub struct Pool {
 pub struct Checkout {
     pool: Arc<Pool>,
     connection: Option<Connection>,
+    /// Who keeps it for more than one command.
+    holder: Option<Holder>,
 }
 
 /// The right to make one connection.
@@ -47,6 +53,7 @@ impl Pool {
             Limits { max_size: settings.max_pool_size, max_connecting: settings.max_connecting };
         Arc::new(Pool {
             state: Mutex::new(State::new(limits)),
+            kept: Default::default(),
             born_in: fork::generation(),
             server,
         })
@@ -137,7 +144,7 @@ impl Pool {
     }
 
     fn lend(self: &Arc<Self>, connection: Connection) -> Checkout {
-        Checkout { pool: self.clone(), connection: Some(connection) }
+        Checkout { pool: self.clone(), connection: Some(connection), holder: None }
     }
 
     fn is_fit(&self, connection: &Connection) -> bool {
@@ -150,12 +157,28 @@ impl Pool {
 
     fn wait_queue_timeout(&self) -> Error {
         let settings = &self.server.settings;
+        if settings.load_balanced {
+            return Error::new(Kind::WaitQueueTimeout, self.counts_of_use());
+        }
         let text = format!(
             "Timed out while checking out a connection from connection pool. maxPoolSize: {}, timeout: {:?}",
             settings.max_pool_size,
             settings.wait_queue_timeout.unwrap_or_default(),
         );
         Error::new(Kind::WaitQueueTimeout, text)
+    }
+
+    /// Behind a load balancer cursors and transactions keep connections: who has them all?
+    fn counts_of_use(&self) -> String {
+        let lent = self.state.lock().lent();
+        let kept = |holder| self.kept[holder as usize].load(Ordering::Relaxed);
+        let (cursors, transactions) = (kept(Holder::Cursor), kept(Holder::Transaction));
+        format!(
+            "Timeout waiting for connection from the connection pool. maxPoolSize: {}, connections in use by cursors: {cursors}, connections in use by transactions: {transactions}, connections in use by other operations: {}, timeout: {:?}",
+            self.server.settings.max_pool_size,
+            lent.saturating_sub(cursors + transactions),
+            self.server.settings.wait_queue_timeout.unwrap_or_default(),
+        )
     }
 }
 
@@ -199,6 +222,17 @@ impl Checkout {
         &self.pool.server
     }
 
+    /// Its owner keeps it for more than one command.
+    pub fn count_as(&mut self, holder: Holder) {
+        self.holder = Some(holder);
+        self.pool.kept[holder as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lent before a fork, in the parent process.
+    pub fn is_inherited(&self) -> bool {
+        self.pool.is_inherited()
+    }
+
     fn discard(&mut self) {
         if self.connection.take().is_some() {
             self.pool.state.lock().lost();
@@ -209,6 +243,9 @@ impl Checkout {
 
 impl Drop for Checkout {
     fn drop(&mut self) {
+        if let Some(holder) = self.holder {
+            self.pool.kept[holder as usize].fetch_sub(1, Ordering::Relaxed);
+        }
         let Some(connection) = &mut self.connection else { return };
         if self.pool.is_inherited() {
             return;

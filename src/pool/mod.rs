@@ -5,5 +5,6 @@ pub mod checkout;
 pub mod connection;
 pub mod handshake;
 pub mod metadata;
+pub mod pinned;
 pub mod server;
 pub mod state;

@@ -115,10 +115,10 @@ impl State {
     /// Takes in a reply; on an error the cursor is over.
     fn install(&mut self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
         let batch = outcome.and_then(|outcome| {
-            let address = outcome.server.address.clone();
-            Ok((Batch::of(outcome.into_reply()?)?, address))
+            let (address, pinned) = (outcome.server.address.clone(), outcome.pinned.clone());
+            Ok((Batch::of(outcome.into_reply()?)?, address, pinned))
         });
-        let (batch, address) = batch.inspect_err(|_| self.end())?;
+        let (batch, address, pinned) = batch.inspect_err(|_| self.end())?;
         let Some(origin) = &self.origin else { return Ok(()) }; // rewound meanwhile
         self.retrieved += batch.count;
         self.dry = origin.tailable && batch.count == 0;
@@ -132,6 +132,7 @@ impl State {
                 collection: collection.to_owned(),
                 address: address.clone(),
                 session: origin.terms.session.clone(),
+                pinned,
             }
         });
         self.address = Some(address);
@@ -185,6 +186,8 @@ impl State {
             kind: Kind::Command,
             database: held.database.clone(),
             server: Some(held.address.clone()),
+            pinned: held.pinned.clone(),
+            opens_cursor: false,
             ..origin.terms.clone()
         };
         Some((origin.core.clone(), Operation { message, terms }))
@@ -231,7 +234,8 @@ fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCo
     let core = scope.core();
     let message = scope.encode(&command)?;
     let session = session.as_ref().map(|session| session.get());
-    let terms = scope.terms(&core, Kind::Read { retry: true }, session, None)?;
+    let mut terms = scope.terms(&core, Kind::Read { retry: true }, session, None)?;
+    terms.opens_cursor = true;
     let mut state = cursor.get().0.lock();
     state.started = true;
     state.origin = Some(Origin {
@@ -257,13 +261,26 @@ fn fetch(
     let mut underway = Underway(Some(cursor.clone().unbind()));
     let finish = move |py: Python<'_>, outcome| {
         let cursor = underway.0.take().expect("finished once");
-        let installed = {
+        let (installed, left_open) = {
             let mut state = cursor.get().0.lock();
             state.fetching = false;
-            state.install(outcome)
+            let left_open = match &outcome {
+                Err(error) if close::is_needed_after(error) => state.take_held(),
+                _ => None,
+            };
+            (state.install(outcome), left_open)
         };
-        installed.map_err(|error| errors::to_python(py, &error))?;
-        after(py, cursor)
+        let error = match installed {
+            Ok(()) => return after(py, cursor),
+            Err(error) => error,
+        };
+        match left_open {
+            None => Err(errors::to_python(py, &error)),
+            Some((core, held)) => {
+                let kill = async move { close::kill(&core, held).await };
+                Ok(Step::Again(task(kill, move |py, ()| Err(errors::to_python(py, &error)))))
+            }
+        }
     };
     Ok(Some(task(run_owned(core, operation), finish)))
 }

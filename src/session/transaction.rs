@@ -33,6 +33,8 @@ pub struct Transaction {
     pub options: Options,
     /// A commit was sent before: the next one asks for `w: majority`.
     commit_sent: bool,
+    /// With it another mongos can find out how the transaction ended.
+    pub recovery_token: Option<RawDocumentBuf>,
 }
 
 /// What ending a transaction takes.
@@ -143,7 +145,8 @@ impl Transaction {
 
 /// Labels an error of a statement inside a transaction.
 pub fn label_statement_error(error: &mut Error) {
-    if error.is_network() || error.kind() == Kind::ServerSelection {
+    if error.is_network() || matches!(error.kind(), Kind::ServerSelection | Kind::WaitQueueTimeout)
+    {
         error.add_label(TRANSIENT_TRANSACTION);
     }
 }

@@ -205,7 +205,6 @@ _UNSUPPORTED = (
     "enable_overload_retargeting",
     "enableoverloadretargeting",
     "event_listeners",
-    "loadbalanced",
     "max_adaptive_retries",
     "maxadaptiveretries",
     "server_api",

@@ -1,11 +1,16 @@
 //! `killCursors`: a courtesy to the server, whose own time limit is the safety net.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Waker;
 
 use crate::control::driver;
+use crate::error::Error;
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Terms};
 use crate::exec::run::run;
+use crate::net::wait::{self, WaitSet};
+use crate::pool::pinned::Pinned;
 use crate::session::client::Session;
 use crate::topology::address::Address;
 use crate::wire::elements;
@@ -19,19 +24,21 @@ pub struct Held {
     pub collection: String,
     pub address: Address,
     pub session: Arc<Session>,
+    /// The connection that leads to it behind a load balancer.
+    pub pinned: Option<Arc<Pinned>>,
+}
+
+/// The server's cursor outlives most errors of getMore, but not those that say it is gone.
+pub fn is_needed_after(error: &Error) -> bool {
+    let gone = |code| error.is_state_change() || CURSOR_CLOSED_CODES.contains(&code);
+    error.code().is_some_and(|code| !gone(code))
 }
 
 pub async fn kill(client: &ClientCore, held: Held) {
-    let message = Message::from_elements(|out| {
-        elements::string(out, "killCursors", &held.collection);
-        elements::array_of_int64(out, "cursors", &[held.id]);
-    });
-    let mut terms = Terms::new(held.database, Kind::Command, held.session);
-    terms.server = Some(held.address);
-    let _ = run(client, &mut Operation { message, terms }).await;
+    let _ = run(client, &mut operation(held)).await;
 }
 
-/// For a cursor that was dropped: never blocks, the control thread does it.
+/// For a cursor that was dropped: never blocks.
 pub fn kill_later(client: Arc<ClientCore>, mut held: Held) {
     if client.is_closed() {
         return;
@@ -40,7 +47,34 @@ pub fn kill_later(client: Arc<ClientCore>, mut held: Held) {
         // Its owner may be about to begin a transaction, which this must not become part of.
         held.session = Session::implicit(client.sessions.clone());
     }
+    if held.pinned.as_ref().is_some_and(|pinned| pinned.is_home()) {
+        return kill_unanswered(&client, held);
+    }
     if let Some(cluster) = client.opened().cloned() {
         cluster.spawn(async move { driver::drive(kill(&client, held)).await });
     }
 }
+
+/// Only the cursor's own connection leads to it, and that one may live in an event loop, where nobody is
+/// left to wait for an answer: so none is asked for. What can't be sent at once closes the connection.
+fn kill_unanswered(client: &ClientCore, held: Held) {
+    let lane = held.pinned.as_ref().and_then(|pinned| pinned.lane()).cloned();
+    let Operation { message, terms } = operation(held);
+    let mut operation = Operation { message: message.without_reply(), terms };
+    let mut set = WaitSet { lane, ..WaitSet::default() };
+    let _ = wait::poll(&mut set, Waker::noop(), pin!(run(client, &mut operation)));
+}
+
+fn operation(held: Held) -> Operation {
+    let message = Message::from_elements(|out| {
+        elements::string(out, "killCursors", &held.collection);
+        elements::array_of_int64(out, "cursors", &[held.id]);
+    });
+    let mut terms = Terms::new(held.database, Kind::KillCursors, held.session);
+    terms.server = Some(held.address);
+    terms.pinned = held.pinned;
+    Operation { message, terms }
+}
+
+/// CursorNotFound, QueryPlanKilled, CursorKilled.
+const CURSOR_CLOSED_CODES: [i32; 3] = [43, 175, 237];
