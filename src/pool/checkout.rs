@@ -174,10 +174,10 @@ impl Pool {
         let kept = |holder| self.kept[holder as usize].load(Ordering::Relaxed);
         let (cursors, transactions) = (kept(Holder::Cursor), kept(Holder::Transaction));
         format!(
-            "Timeout waiting for connection from the connection pool. maxPoolSize: {}, connections in use by cursors: {cursors}, connections in use by transactions: {transactions}, connections in use by other operations: {}, timeout: {:?}",
+            "Timeout waiting for connection from the connection pool. maxPoolSize: {}, connections in use by cursors: {cursors}, connections in use by transactions: {transactions}, connections in use by other operations: {}, timeout: {}",
             self.server.settings.max_pool_size,
             lent.saturating_sub(cursors + transactions),
-            self.server.settings.wait_queue_timeout.unwrap_or_default(),
+            self.server.settings.wait_queue_timeout.unwrap_or_default().as_secs_f64(),
         )
     }
 }

@@ -47,8 +47,10 @@ pub fn kill_later(client: Arc<ClientCore>, mut held: Held) {
         // Its owner may be about to begin a transaction, which this must not become part of.
         held.session = Session::implicit(client.sessions.clone());
     }
-    if held.pinned.as_ref().is_some_and(|pinned| pinned.is_home()) {
-        return kill_unanswered(&client, held);
+    match &held.pinned {
+        Some(pinned) if pinned.is_home() => return kill_unanswered(&client, held),
+        Some(_closed) => return, // nothing leads there: the server's time limit ends the cursor
+        None => {}
     }
     if let Some(cluster) = client.opened().cloned() {
         cluster.spawn(async move { driver::drive(kill(&client, held)).await });
