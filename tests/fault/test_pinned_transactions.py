@@ -6,6 +6,7 @@ and how a transaction may lose its connection otherwise.
 
 import asyncio
 import gc
+import signal
 
 import pytest
 from pymongo.errors import (
@@ -14,7 +15,7 @@ from pymongo.errors import (
     OperationFailure,
     WaitQueueTimeoutError,
 )
-from tests.drivers import AsyncDriver, both_drivers, ferromongo_only
+from tests.drivers import AsyncDriver, SyncDriver, both_drivers, ferromongo_only
 from tests.fault.balanced import balanced, commands, holder
 from tests.fault.peer import cut, delayed
 
@@ -198,7 +199,9 @@ async def test_closing_a_cursor_does_not_end_the_chance_to_commit_again(driver):
             await session.commit_transaction()
             await cursor.close()
             await session.commit_transaction()
-    assert commands(peer) == [["find", "commitTransaction", "commitTransaction"], ["killCursors"]]
+    assert len(peer.cursors.killed) == 1
+    first, second = peer.of("commitTransaction")
+    assert first.connection is second.connection
 
 
 @both_drivers
@@ -259,6 +262,37 @@ async def test_a_cancelled_statement_closes_the_connection():
             await session.abort_transaction()
         assert await holder(client) is None
     assert commands(peer) == [["insert", "insert"], ["abortTransaction"]]
+
+
+@ferromongo_only
+def test_an_interrupted_statement_closes_the_connection():
+    """As above, by a signal's handler."""
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(*arguments):
+        raise Interrupted
+
+    async def body(driver):
+        async with balanced(driver) as (peer, client):
+            async with client.start_session() as session:
+                await session.start_transaction()
+                await client.db.c.insert_one({}, session=session)
+                peer.once("insert", delayed(5))
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
+                with pytest.raises(Interrupted):
+                    await client.db.c.insert_one({}, session=session)
+                assert await holder(client) is None
+                await session.abort_transaction()
+        assert commands(peer) == [["insert", "insert"], ["abortTransaction"]]
+
+    former = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        driver = SyncDriver()
+        driver.run(body(driver))
+    finally:
+        signal.signal(signal.SIGALRM, former)
 
 
 @ferromongo_only
