@@ -7,16 +7,15 @@ use std::time::Instant;
 use super::client::ClientCore;
 use super::extras::{self, Destination};
 use super::operation::{Kind, Operation, Outcome, Terms};
-use super::select::select;
+use super::select::{select, select_address};
 use super::{pin, retry};
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
 use crate::session::transaction;
 use crate::topology::address::Address;
-use crate::topology::error_rules::{ApplicationError, ErrorKind as Seen, When};
 use crate::topology::selection::Criteria;
 use crate::wire::reply::Reply;
 
@@ -76,9 +75,7 @@ async fn choose_server(
     failed_at: &[Address],
 ) -> Result<Arc<Server>> {
     if let Some(address) = pin::address(terms) {
-        return cluster.server(&address).ok_or_else(|| {
-            Error::new(ErrorKind::Network, format!("{address} is no longer part of the deployment"))
-        });
+        return select_address(cluster, &address).await;
     }
     let criteria = if terms.is_write() {
         Criteria::Writable
@@ -98,21 +95,14 @@ async fn on_server(
     operation: &mut Operation,
     server: &Arc<Server>,
 ) -> Result<Outcome> {
-    let generation = server.generation();
-    let mut lent = match pin::checkout(&operation.terms, server, Deadline::NEVER).await {
-        Ok(lent) => lent,
-        Err(error) => {
-            report(cluster, server, generation, &error);
-            return Err(error);
-        }
-    };
+    let mut lent = pin::checkout(&operation.terms, server, Deadline::NEVER).await?;
     let generation = lent.connection().generation;
     let result = exchange(client, cluster, operation, &mut lent).await;
     if let Err(error) = &result {
         if error.is_network() {
             operation.terms.session.mark_dirty();
         }
-        report(cluster, server, generation, error);
+        cluster.report(server, generation, error);
     }
     let server = lent.connection().description.clone();
     Ok(Outcome { reply: result?, server, pinned: pin::keep(&operation.terms, lent) })
@@ -176,36 +166,6 @@ fn hear(client: &ClientCore, terms: &Terms, reply: &Reply) {
             terms.session.state().note_snapshot_time(reply.body());
         }
     }
-}
-
-/// Tells the topology what the operation saw; its rules decide what that means.
-fn report(cluster: &Arc<Cluster>, server: &Arc<Server>, generation: u64, error: &Error) {
-    let kind = match error.kind() {
-        ErrorKind::Network | ErrorKind::Protocol => Seen::Network,
-        ErrorKind::NetworkTimeout => Seen::Timeout,
-        ErrorKind::Command { .. } => {
-            match error.reply().map(|reply| Seen::from_reply(reply)) {
-                Some(Some(seen)) => seen,
-                Some(None) => return,
-                // Not the server's words: its part of an authentication did not hold.
-                None => Seen::Command { code: None, topology_version: None },
-            }
-        }
-        _ => return,
-    };
-    let when = match error.is_before_handshake() {
-        true => When::BeforeHandshake,
-        false => When::AfterHandshake,
-    };
-    let error = ApplicationError {
-        when,
-        kind,
-        generation,
-        current_generation: server.generation(),
-        overloaded: error.has_label("SystemOverloadedError"),
-        message: error.message().to_owned(),
-    };
-    cluster.report(&server.address, &error);
 }
 
 /// Counts an operation for server selection.

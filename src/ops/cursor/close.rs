@@ -34,8 +34,14 @@ pub fn is_needed_after(error: &Error) -> bool {
     error.code().is_some_and(|code| !gone(code))
 }
 
+/// Never waits for a server that does not answer.
 pub async fn kill(client: &ClientCore, held: Held) {
-    let _ = run(client, &mut operation(held)).await;
+    let reachable = client.opened().is_some_and(|cluster| {
+        cluster.snapshot().server(&held.address).is_some_and(|server| server.kind.is_known())
+    });
+    if reachable {
+        let _ = run(client, &mut operation(held)).await;
+    }
 }
 
 /// For a cursor that was dropped: never blocks.
