@@ -14,7 +14,7 @@ async def balanced(driver, **options):
     options = {"maxPoolSize": 1, "waitQueueTimeoutMS": 50, **options}
     with Peer(load_balancer) as peer:
         peer.cursors.documents = [{"_id": n} for n in range(3)]
-        async with driver.client(peer.uri(**options)) as client:
+        async with driver.client(peer.uri(), **options) as client:
             yield peer, client
 
 

@@ -4,6 +4,7 @@ The cases of the load balancers specification that are not about pinned connecti
 """
 
 import pytest
+from bson import ObjectId
 from pymongo.errors import (
     AutoReconnect,
     ConfigurationError,
@@ -11,7 +12,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 from pymongo.read_preferences import SecondaryPreferred
-from tests.drivers import both_drivers, package, takes
+from tests.drivers import both_drivers, eventually, package, takes
 from tests.fault.balanced import balanced, commands
 from tests.fault.peer import Peer, cut
 from tests.fault.peer_answers import load_balancer, mongos, standalone
@@ -105,3 +106,67 @@ async def test_errors_of_hello_harm_no_other_connection(driver):
         assert await cursor.to_list() == [{"_id": 2}]
         assert await client.db.c.find_one() == {"_id": 0}
     assert commands(peer) == [["find", "getMore", "find"]]
+
+
+GOING_DOWN = {"ok": 0, "code": 11600, "errmsg": "going down"}
+
+
+@both_drivers
+async def test_an_error_clears_the_connections_of_its_service_only(driver):
+    options = {"maxPoolSize": 2, "retryWrites": False}
+    async with balanced(driver, **options) as (peer, client):
+        cursors = [client.db.c.find(batch_size=2) for _ in range(2)]
+        for cursor in cursors:
+            await cursor.next()
+        for cursor in cursors:
+            await cursor.close()
+        peer.once("insert", GOING_DOWN)
+        with pytest.raises(AutoReconnect):
+            await client.db.c.insert_one({})
+        await client.db.c.insert_one({})
+        failed, worked = peer.of("insert")
+        assert failed.connection is not worked.connection
+        await eventually(driver, lambda: not failed.connection.open)
+        assert worked.connection.open
+    assert len(peer.connections) == 2
+
+
+def at_one_service(peer):
+    """All connections lead to the same server from now on."""
+    service = ObjectId()
+    peer.on_connect = lambda line: setattr(line, "service", service)
+
+
+@both_drivers
+async def test_an_error_of_an_older_generation_is_ignored(driver):
+    options = {"maxPoolSize": 3, "retryWrites": False}
+    async with balanced(driver, **options) as (peer, client):
+        at_one_service(peer)
+        cursors = [client.db.c.find(batch_size=2) for _ in range(2)]
+        for cursor in cursors:
+            await cursor.to_list(2)
+        peer.once("getMore", cut(0), cut(0))
+        for cursor in cursors:
+            with pytest.raises(AutoReconnect):
+                await cursor.next()
+            await client.db.c.insert_one({})
+    first, second = peer.of("insert")
+    assert first.connection is second.connection
+    assert len(peer.connections) == 3
+
+
+@both_drivers
+async def test_an_error_of_authentication_clears_its_service(driver):
+    options = {"maxPoolSize": 2, "retryReads": False, "authMechanism": "PLAIN"}
+    async with balanced(driver, **options, username="u", password="p") as (peer, client):
+        at_one_service(peer)
+        peer.on("saslStart", {"ok": 1, "done": True, "conversationId": 1, "payload": b""})
+        cursor = client.db.c.find(batch_size=2)
+        await cursor.to_list(2)
+        peer.once("saslStart", cut(0))
+        with pytest.raises(AutoReconnect):
+            await client.db.c.find_one()
+        assert await cursor.to_list() == [{"_id": 2}]
+        assert await client.db.c.find_one() == {"_id": 0}
+    expected = [["saslStart", "find", "getMore"], ["saslStart"], ["saslStart", "find"]]
+    assert commands(peer) == expected

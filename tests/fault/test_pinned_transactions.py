@@ -37,14 +37,16 @@ async def test_server_sessions_are_used_again(driver):
 
 @both_drivers
 async def test_every_command_goes_over_one_connection(driver):
-    async with balanced(driver, maxPoolSize=3) as (peer, client):
-        async with client.start_session() as session:
-            await session.start_transaction()
-            for n in range(3):
-                await client.db.c.insert_one({"_id": n}, session=session)
-                await client.db.c.find_one({}, session=session)
-                await client.db.c.insert_one({})  # outside of it
-            await session.commit_transaction()
+    async with (
+        balanced(driver, maxPoolSize=3) as (peer, client),
+        client.start_session() as session,
+    ):
+        await session.start_transaction()
+        for n in range(3):
+            await client.db.c.insert_one({"_id": n}, session=session)
+            await client.db.c.find_one({}, session=session)
+            await client.db.c.insert_one({})  # outside of it
+        await session.commit_transaction()
     assert commands(peer) == [["insert", "find"] * 3 + ["commitTransaction"], ["insert"] * 3]
 
 
@@ -71,17 +73,16 @@ async def test_a_commit_may_be_repeated_over_the_connection(driver):
 )
 @both_drivers
 async def test_an_error_of_a_statement(driver, answer, left):
-    async with balanced(driver) as (peer, client):
-        async with client.start_session() as session:
-            await session.start_transaction()
+    async with balanced(driver) as (peer, client), client.start_session() as session:
+        await session.start_transaction()
+        await client.db.c.insert_one({}, session=session)
+        peer.once("insert", answer)
+        with pytest.raises((OperationFailure, AutoReconnect)) as failure:
             await client.db.c.insert_one({}, session=session)
-            peer.once("insert", answer)
-            with pytest.raises((OperationFailure, AutoReconnect)) as failure:
-                await client.db.c.insert_one({}, session=session)
-            assert failure.value.has_error_label("TransientTransactionError") is (left is None)
-            assert await holder(client) == left
-            await session.abort_transaction()
-            assert await holder(client) is None
+        assert failure.value.has_error_label("TransientTransactionError") is (left is None)
+        assert await holder(client) == left
+        await session.abort_transaction()
+        assert await holder(client) is None
     assert peer.seen["abortTransaction"] == 1
     assert len(peer.lines_used) == (2 if callable(answer) else 1)
 
@@ -108,16 +109,15 @@ async def test_an_error_of_the_commit(driver, answer, left):
 @ferromongo_only
 @both_drivers
 async def test_a_cut_commit_is_sent_again_over_another_connection(driver):
-    """PyMongo keeps the second connection until the session ends, which the specification does not."""
-    async with balanced(driver) as (peer, client):
-        async with client.start_session() as session:
-            await session.start_transaction()
-            await client.db.c.insert_one({}, session=session)
-            peer.once("commitTransaction", cut(0))
-            await session.commit_transaction()
-            assert await holder(client) is None
+    """PyMongo then keeps the second one; by the specification it goes back to the pool."""
+    async with balanced(driver) as (peer, client), client.start_session() as session:
+        await session.start_transaction()
+        await client.db.c.insert_one({}, session=session)
+        peer.once("commitTransaction", cut(0))
+        await session.commit_transaction()
+        assert await holder(client) is None
     assert commands(peer) == [["insert", "commitTransaction"], ["commitTransaction"]]
-    first, second = peer.of("commitTransaction")
+    _first, second = peer.of("commitTransaction")
     assert second.document["recoveryToken"] == {"recoveryId": 0}
     assert second.document["writeConcern"] == {"w": "majority", "wtimeout": 10000}
 
@@ -125,65 +125,61 @@ async def test_a_cut_commit_is_sent_again_over_another_connection(driver):
 @pytest.mark.parametrize("answer", [LASTING, TRANSIENT, cut(0), None], ids=str)
 @both_drivers
 async def test_an_abort_gives_the_connection_back(driver, answer):
-    async with balanced(driver) as (peer, client):
-        async with client.start_session() as session:
-            await session.start_transaction()
-            await client.db.c.insert_one({}, session=session)
-            if answer is not None:
-                peer.once("abortTransaction", answer)
-            await session.abort_transaction()
-            assert await holder(client) is None
-            if callable(answer):
-                expected = [["insert", "abortTransaction"], ["abortTransaction"]]
-            else:
-                expected = [["insert", "abortTransaction"]]
-            assert commands(peer) == expected
-            assert peer.of("abortTransaction")[-1].document["recoveryToken"] == {"recoveryId": 0}
+    async with balanced(driver) as (peer, client), client.start_session() as session:
+        await session.start_transaction()
+        await client.db.c.insert_one({}, session=session)
+        if answer is not None:
+            peer.once("abortTransaction", answer)
+        await session.abort_transaction()
+        assert await holder(client) is None
+        if callable(answer):
+            expected = [["insert", "abortTransaction"], ["abortTransaction"]]
+        else:
+            expected = [["insert", "abortTransaction"]]
+        assert commands(peer) == expected
+        assert peer.of("abortTransaction")[-1].document["recoveryToken"] == {"recoveryId": 0}
 
 
 @both_drivers
 async def test_the_next_transaction_gives_it_back(driver):
-    async with balanced(driver) as (peer, client):
-        async with client.start_session() as session:
-            await session.start_transaction()
-            await client.db.c.insert_one({}, session=session)
-            await session.commit_transaction()
-            assert await holder(client) == "transactions"
-            await session.start_transaction()
-            assert await holder(client) is None
-            await client.db.c.insert_one({}, session=session)
-            assert await holder(client) == "transactions"
-            await session.commit_transaction()
+    async with balanced(driver) as (_peer, client), client.start_session() as session:
+        await session.start_transaction()
+        await client.db.c.insert_one({}, session=session)
+        await session.commit_transaction()
+        assert await holder(client) == "transactions"
+        await session.start_transaction()
+        assert await holder(client) is None
+        await client.db.c.insert_one({}, session=session)
+        assert await holder(client) == "transactions"
+        await session.commit_transaction()
 
 
 @both_drivers
 async def test_an_operation_outside_of_the_transaction_gives_it_back(driver):
-    async with balanced(driver) as (peer, client):
-        async with client.start_session() as session:
-            await session.start_transaction()
-            await client.db.c.insert_one({}, session=session)
+    async with balanced(driver) as (peer, client), client.start_session() as session:
+        await session.start_transaction()
+        await client.db.c.insert_one({}, session=session)
+        await session.commit_transaction()
+        assert await holder(client) == "transactions"
+        await client.db.c.insert_one({}, session=session)
+        assert await holder(client) is None
+        with pytest.raises(InvalidOperation):
             await session.commit_transaction()
-            assert await holder(client) == "transactions"
-            await client.db.c.insert_one({}, session=session)
-            assert await holder(client) is None
-            with pytest.raises(InvalidOperation):
-                await session.commit_transaction()
     assert commands(peer) == [["insert", "commitTransaction", "insert"]]
 
 
 @both_drivers
 async def test_a_cursor_shares_the_transactions_connection(driver):
-    async with balanced(driver) as (peer, client):
-        async with client.start_session() as session:
-            await session.start_transaction()
-            await client.db.c.insert_one({}, session=session)
-            cursor = client.db.c.find(batch_size=1, session=session)
-            await cursor.to_list(2)
-            assert await holder(client) == "transactions"
-            await cursor.close()
-            assert await holder(client) == "transactions"
-            await session.abort_transaction()
-            assert await holder(client) is None
+    async with balanced(driver) as (peer, client), client.start_session() as session:
+        await session.start_transaction()
+        await client.db.c.insert_one({}, session=session)
+        cursor = client.db.c.find(batch_size=1, session=session)
+        await cursor.to_list(2)
+        assert await holder(client) == "transactions"
+        await cursor.close()
+        assert await holder(client) == "transactions"
+        await session.abort_transaction()
+        assert await holder(client) is None
     expected = ["insert", "find", "getMore", "killCursors", "abortTransaction"]
     assert commands(peer) == [expected]
     assert all(request.document.get("autocommit") is False for request in peer.of("getMore"))
@@ -191,14 +187,16 @@ async def test_a_cursor_shares_the_transactions_connection(driver):
 
 @both_drivers
 async def test_closing_a_cursor_does_not_end_the_chance_to_commit_again(driver):
-    async with balanced(driver, maxPoolSize=2) as (peer, client):
-        async with client.start_session() as session:
-            await session.start_transaction()
-            cursor = client.db.c.find(batch_size=1, session=session)
-            await cursor.next()
-            await session.commit_transaction()
-            await cursor.close()
-            await session.commit_transaction()
+    async with (
+        balanced(driver, maxPoolSize=2) as (peer, client),
+        client.start_session() as session,
+    ):
+        await session.start_transaction()
+        cursor = client.db.c.find(batch_size=1, session=session)
+        await cursor.next()
+        await session.commit_transaction()
+        await cursor.close()
+        await session.commit_transaction()
     assert len(peer.cursors.killed) == 1
     first, second = peer.of("commitTransaction")
     assert first.connection is second.connection
@@ -217,7 +215,7 @@ async def test_the_end_of_the_session_gives_it_back(driver):
 
 @both_drivers
 async def test_a_forgotten_session_gives_it_back(driver):
-    async with balanced(driver, waitQueueTimeoutMS=5000) as (peer, client):
+    async with balanced(driver, waitQueueTimeoutMS=5000) as (_peer, client):
         session = client.start_session()
         await session.start_transaction()
         await client.db.c.insert_one({}, session=session)
@@ -228,7 +226,7 @@ async def test_a_forgotten_session_gives_it_back(driver):
 
 @both_drivers
 async def test_a_transaction_that_gets_no_connection(driver):
-    async with balanced(driver) as (peer, client):
+    async with balanced(driver) as (_peer, client):
         cursor = client.db.c.find(batch_size=2)
         await cursor.next()
         async with client.start_session() as session:
@@ -250,7 +248,7 @@ async def test_a_transaction_that_gets_no_connection(driver):
 
 @ferromongo_only
 async def test_a_cancelled_statement_closes_the_connection():
-    """PyMongo closes it too, but the transaction goes on holding it, and so its place in the pool."""
+    """PyMongo closes it too, but the transaction goes on holding its place in the pool."""
     async with balanced(AsyncDriver()) as (peer, client):
         async with client.start_session() as session:
             await session.start_transaction()
@@ -275,16 +273,15 @@ def test_an_interrupted_statement_closes_the_connection():
         raise Interrupted
 
     async def body(driver):
-        async with balanced(driver) as (peer, client):
-            async with client.start_session() as session:
-                await session.start_transaction()
+        async with balanced(driver) as (peer, client), client.start_session() as session:
+            await session.start_transaction()
+            await client.db.c.insert_one({}, session=session)
+            peer.once("insert", delayed(5))
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(Interrupted):
                 await client.db.c.insert_one({}, session=session)
-                peer.once("insert", delayed(5))
-                signal.setitimer(signal.ITIMER_REAL, 0.1)
-                with pytest.raises(Interrupted):
-                    await client.db.c.insert_one({}, session=session)
-                assert await holder(client) is None
-                await session.abort_transaction()
+            assert await holder(client) is None
+            await session.abort_transaction()
         assert commands(peer) == [["insert", "insert"], ["abortTransaction"]]
 
     former = signal.signal(signal.SIGALRM, interrupt)
@@ -299,17 +296,19 @@ def test_an_interrupted_statement_closes_the_connection():
 @pytest.mark.parametrize("begun", [False, True])
 async def test_two_statements_at_once(begun):
     """PyMongo sends both over the one connection, or the second over another."""
-    async with balanced(AsyncDriver(), waitQueueTimeoutMS=5000) as (peer, client):
-        async with client.start_session() as session:
-            await session.start_transaction()
-            if begun:
-                await client.db.c.insert_one({}, session=session)
-            inserts = [client.db.c.insert_one({}, session=session) for _ in range(2)]
-            first, second = await asyncio.gather(*inserts, return_exceptions=True)
-            assert first.acknowledged
-            assert isinstance(second, InvalidOperation)
-            assert "in use by another operation" in str(second)
-            await session.commit_transaction()
+    async with (
+        balanced(AsyncDriver(), waitQueueTimeoutMS=5000) as (peer, client),
+        client.start_session() as session,
+    ):
+        await session.start_transaction()
+        if begun:
+            await client.db.c.insert_one({}, session=session)
+        inserts = [client.db.c.insert_one({}, session=session) for _ in range(2)]
+        first, second = await asyncio.gather(*inserts, return_exceptions=True)
+        assert first.acknowledged
+        assert isinstance(second, InvalidOperation)
+        assert "in use by another operation" in str(second)
+        await session.commit_transaction()
     assert commands(peer) == [["insert"] * (1 + begun) + ["commitTransaction"]]
 
 
@@ -327,7 +326,12 @@ async def test_with_transaction(driver):
             await session.with_transaction(work)
         assert await holder(client) is None
     first, second = commands(peer)
-    assert first == ["insert", "insert", "abortTransaction", "insert", "insert"] + [
-        "commitTransaction"
+    assert first == [
+        "insert",
+        "insert",
+        "abortTransaction",
+        "insert",
+        "insert",
+        "commitTransaction",
     ]
     assert second == ["commitTransaction"]
