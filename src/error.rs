@@ -86,6 +86,14 @@ impl Error {
         error
     }
 
+    /// A command that is not sent, as its answer could not come in time; looks like the server's own
+    /// MaxTimeMSExpired.
+    pub fn time_limit_exceeded(message: impl Into<String>) -> Error {
+        let message = message.into();
+        let reply = bson::rawdoc! { "ok": 0, "errmsg": message.as_str(), "code": MAX_TIME_EXPIRED };
+        Error::command(MAX_TIME_EXPIRED, message, Vec::new(), reply)
+    }
+
     /// The server's part of an authentication did not hold.
     pub fn authentication(message: impl Into<String>) -> Error {
         Error::new(Kind::Command { code: 0 }, message)
@@ -178,11 +186,13 @@ impl Error {
             || matches!(self.code(), Some(89 | 7 | 6 | 9001 | 262 | 134))
     }
 
-    /// Commit and abort are retried on the errors of retryable writes.
-    pub fn is_retryable_write(&self) -> bool {
+    /// Of a commit or an abort, which the server knows by the transaction's number.
+    pub fn is_retryable_ending(&self) -> bool {
         self.is_network() || self.has_label(RETRYABLE_WRITE)
     }
 }
+
+const MAX_TIME_EXPIRED: i32 = 50;
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {

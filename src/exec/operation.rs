@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bson::RawDocumentBuf;
 
+use crate::deadline::TimeLimit;
 use crate::error::{Error, Result};
 use crate::pool::pinned::Pinned;
 use crate::session::client::Session;
@@ -36,12 +37,16 @@ pub struct Terms {
     pub opens_cursor: bool,
     /// Lets the server recognise a retried write; drawn at the first attempt.
     pub transaction_number: Option<i64>,
+    /// For all attempts together.
+    pub limit: TimeLimit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Runs once, by read preference, with no concern added.
     Command,
+    /// Reads on from a server's cursor: whether a lost one has moved it on, nobody knows.
+    GetMore,
     /// Runs by read preference with a read concern; `retry` if running it twice is harmless.
     Read { retry: bool },
     /// Runs on the primary with a write concern; `retry` if the server can tell a retry.
@@ -80,6 +85,7 @@ impl Terms {
             pinned: None,
             opens_cursor: false,
             transaction_number: None,
+            limit: TimeLimit::Unset,
         }
     }
 

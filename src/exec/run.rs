@@ -1,4 +1,4 @@
-//! One operation from server selection to its reply, with one retry.
+//! One operation from server selection to its reply, with its retries.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,42 +7,61 @@ use std::time::Instant;
 use super::client::ClientCore;
 use super::extras::{self, Destination};
 use super::operation::{Kind, Operation, Outcome, Terms};
+use super::pin;
+use super::retry::{self, Failures};
 use super::select::{select, select_address};
-use super::{pin, retry};
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::net::wait;
 use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
 use crate::session::transaction;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
+use crate::topology::snapshot::TopologyKind;
 use crate::wire::reply::Reply;
 
 pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outcome> {
     let cluster = client.cluster()?;
     let in_transaction = begin(&operation.terms);
     let mut failed_at: Vec<Address> = Vec::new();
-    let mut first: Option<Error> = None;
+    let mut failures = Failures::default();
+    if operation.terms.limit.is_finite() && operation.terms.kind != Kind::GetMore {
+        operation.message.remove("maxTimeMS"); // what is left of the limit is sent instead
+    }
     loop {
+        let avoided = failed_at.len();
         let attempt = attempt(client, cluster, operation, &mut failed_at).await;
         let mut error = match attempt {
-            Ok(outcome) => return Ok(outcome),
+            Ok(outcome) => {
+                if in_transaction {
+                    operation.terms.session.state().transaction.note_run();
+                }
+                return Ok(outcome);
+            }
             Err(error) => error,
         };
-        let terms = &operation.terms;
-        retry::label(terms, &client.settings, in_transaction, &mut error);
+        let (terms, settings) = (&operation.terms, &client.settings);
+        retry::label(terms, settings, in_transaction, &mut error);
         if in_transaction {
             transaction::label_statement_error(&mut error);
         }
-        terms.session.unpin_after(&error);
-        if let Some(first) = first {
-            return Err(retry::choose(first, error));
+        let refused = retry::was_refused(&error);
+        if refused {
+            terms.session.state().transaction.note_refused();
         }
-        if !retry::may_retry(terms, &client.settings, in_transaction, &error) {
-            return Err(error);
+        terms.session.unpin_after(&error, refused);
+        let (now, jitter) = (Instant::now(), fastrand::f64());
+        let again = failures.add(error, terms, settings, in_transaction, now, jitter)?;
+        if let Some(pause) = again.pause {
+            // A busy server stays the first choice unless told otherwise, or one of many mongos.
+            let sharded = cluster.snapshot().kind == TopologyKind::Sharded;
+            if !sharded && !settings.overload_retargeting {
+                failed_at.truncate(avoided);
+            }
+            wait::sleep(Deadline::after(now, Some(pause))).await;
         }
-        first = Some(error);
     }
 }
 
@@ -75,7 +94,7 @@ async fn choose_server(
     failed_at: &[Address],
 ) -> Result<Arc<Server>> {
     if let Some(address) = pin::address(terms) {
-        return select_address(cluster, &address).await;
+        return select_address(cluster, &address, terms.limit.deadline()).await;
     }
     let criteria = if terms.is_write() {
         Criteria::Writable
@@ -86,7 +105,7 @@ async fn choose_server(
             false => Criteria::Read((*terms.read_preference).clone()),
         }
     };
-    select(cluster, &criteria, failed_at).await
+    select(cluster, &criteria, failed_at, terms.limit.deadline()).await
 }
 
 async fn on_server(
@@ -95,7 +114,8 @@ async fn on_server(
     operation: &mut Operation,
     server: &Arc<Server>,
 ) -> Result<Outcome> {
-    let mut lent = pin::checkout(&operation.terms, server, Deadline::NEVER).await?;
+    let limit = operation.terms.limit.deadline();
+    let mut lent = pin::checkout(&operation.terms, server, limit).await?;
     let generation = lent.connection().generation;
     let result = exchange(client, cluster, operation, &mut lent).await;
     if let Err(error) = &result {
@@ -114,23 +134,39 @@ async fn exchange(
     operation: &mut Operation,
     lent: &mut Loan,
 ) -> Result<Option<Reply>> {
-    let topology = cluster.snapshot().kind;
+    let (topology, min_round_trip) = {
+        let snapshot = cluster.snapshot();
+        let server =
+            operation.terms.limit.is_finite().then(|| snapshot.server(&lent.server().address));
+        let known = server.flatten().map(|server| server.min_round_trip_time);
+        (snapshot.kind, known.unwrap_or_default())
+    };
     let timeout = client.settings.socket_timeout;
-    let deadline = timeout.map_or(Deadline::NEVER, |_| Deadline::after(Instant::now(), timeout));
+    let limit = operation.terms.limit;
+    let deadline = match (limit.is_finite(), timeout) {
+        (false, None) => Deadline::NEVER,
+        _ => limit.or_after(Instant::now(), timeout),
+    };
     let Operation { message, terms } = operation;
     let acknowledged = message.expects_reply();
     let connection = lent.connection_mut();
     let description = connection.description.clone();
     let reply = connection
         .exchange(message, deadline, |out| {
-            let to = Destination { client, topology, server: &description, acknowledged };
+            let to = Destination {
+                client,
+                topology,
+                server: &description,
+                min_round_trip,
+                acknowledged,
+            };
             extras::append(terms, &to, out)
         })
         .await?;
     let Some(mut reply) = reply else { return Ok(None) };
     let mut checked = reply.check();
     if checked.as_ref().is_err_and(Error::wants_reauthentication) {
-        reauthenticate(client, lent).await?;
+        reauthenticate(client, lent, limit.deadline()).await?;
         // The same bytes: a transaction that begins with them has not begun yet.
         let again = lent.connection_mut().exchange_sealed(message, deadline).await?;
         reply = again.ok_or_else(|| Error::protocol("an answer was expected"))?;
@@ -140,11 +176,11 @@ async fn exchange(
     checked.map(|()| Some(reply))
 }
 
-async fn reauthenticate(client: &ClientCore, lent: &mut Loan) -> Result<()> {
+async fn reauthenticate(client: &ClientCore, lent: &mut Loan, limit: Deadline) -> Result<()> {
     let dialer = lent.server().dialer.clone();
     let Some(authenticator) = &dialer.authenticator else { return Ok(()) };
-    let deadline = Deadline::after(Instant::now(), client.settings.connect_timeout);
-    authenticator.repeat(lent.connection_mut(), deadline).await
+    let own = Deadline::after(Instant::now(), client.settings.connect_timeout);
+    authenticator.repeat(lent.connection_mut(), own.earlier(limit)).await
 }
 
 /// Times travel with every reply, failed ones included.

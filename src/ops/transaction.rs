@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::deadline::TimeLimit;
 use crate::error::{Result, UNKNOWN_COMMIT_RESULT};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Terms};
@@ -12,14 +13,14 @@ use crate::wire::elements;
 use crate::wire::message::Message;
 
 /// May be called again after an answer was lost: the server knows the transaction by its number.
-pub async fn commit(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
+pub async fn commit(client: &ClientCore, session: &Arc<Session>, limit: TimeLimit) -> Result<()> {
     let max_time = {
         let mut state = session.state();
         session.check_open(&state)?;
         if state.transaction.begin_commit()? == Ending::Nothing {
             return Ok(());
         }
-        state.transaction.options.max_commit_time_ms
+        state.transaction.options.max_commit_time_ms.filter(|_| !limit.is_set())
     };
     let message = Message::from_elements(|out| {
         elements::int32(out, "commitTransaction", 1);
@@ -27,7 +28,7 @@ pub async fn commit(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
             elements::int64(out, "maxTimeMS", limit);
         }
     });
-    let result = end(client, session, message, true).await;
+    let result = end(client, session, message, true, limit).await;
     result.map_err(|mut error| {
         label_commit_error(&mut error);
         if error.has_label(UNKNOWN_COMMIT_RESULT) {
@@ -38,7 +39,7 @@ pub async fn commit(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
 }
 
 /// Errors of the server or the network are not told: the server aborts what it no longer hears of.
-pub async fn abort(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
+pub async fn abort(client: &ClientCore, session: &Arc<Session>, limit: TimeLimit) -> Result<()> {
     {
         let mut state = session.state();
         session.check_open(&state)?;
@@ -47,7 +48,7 @@ pub async fn abort(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
         }
     }
     let message = Message::from_elements(|out| elements::int32(out, "abortTransaction", 1));
-    let _ = end(client, session, message, false).await;
+    let _ = end(client, session, message, false, limit).await;
     session.unpin();
     Ok(())
 }
@@ -57,9 +58,11 @@ async fn end(
     session: &Arc<Session>,
     message: Message,
     commit: bool,
+    limit: TimeLimit,
 ) -> Result<()> {
     let kind = Kind::EndTransaction { commit };
-    let terms = Terms::new("admin".into(), kind, session.clone());
+    let mut terms = Terms::new("admin".into(), kind, session.clone());
+    terms.limit = limit;
     let outcome = run(client, &mut Operation { message, terms }).await?;
     match outcome.reply {
         Some(reply) => reply.check_write_concern(),

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use parking_lot::Mutex;
@@ -59,7 +59,7 @@ impl Pool {
         Arc::new(Pool { state, kept: Default::default(), server })
     }
 
-    /// `limit` bounds the wait and the making of a connection, beside the client's own timeouts.
+    /// `limit` bounds the wait, in place of waitQueueTimeoutMS, and the making of a connection.
     pub async fn checkout(self: &Arc<Self>, limit: Deadline) -> Result<Checkout> {
         let request = Request::begin(&self.server);
         let obtained = self.obtain(limit).await;
@@ -68,18 +68,15 @@ impl Pool {
     }
 
     async fn obtain(self: &Arc<Self>, limit: Deadline) -> Result<Checkout> {
-        let mut deadline = None;
+        let mut waiting = None;
         loop {
             let handed = match self.ask() {
                 Ok(handed) => handed,
                 Err(None) => return Err(self.refusal()),
                 Err(Some(mailbox)) => {
-                    let deadline = *deadline.get_or_insert_with(|| {
-                        let timeout = self.server.settings.wait_queue_timeout;
-                        Deadline::after(Instant::now(), timeout).earlier(limit)
-                    });
+                    let (began, deadline) = *waiting.get_or_insert_with(|| self.patience(limit));
                     match wait::until(deadline, wait::gate(mailbox)).await {
-                        None => return Err(self.wait_queue_timeout()),
+                        None => return Err(self.wait_queue_timeout(deadline.remaining(began))),
                         Some(Err(oneshot::Canceled)) => return Err(self.refusal()),
                         Some(Ok(handed)) => handed,
                     }
@@ -217,29 +214,38 @@ impl Pool {
         self.server.tell(|| PoolChange::ConnectionClosed { id, reason });
     }
 
-    fn wait_queue_timeout(&self) -> Error {
+    /// From now until when a caller waits.
+    fn patience(&self, limit: Deadline) -> (Instant, Deadline) {
+        let now = Instant::now();
+        let deadline = match limit {
+            Deadline::NEVER => Deadline::after(now, self.server.settings.wait_queue_timeout),
+            limit => limit,
+        };
+        (now, deadline)
+    }
+
+    fn wait_queue_timeout(&self, timeout: Option<Duration>) -> Error {
         let settings = &self.server.settings;
+        let timeout = timeout.unwrap_or_default().as_secs_f64();
         if settings.load_balanced {
-            return Error::new(Kind::WaitQueueTimeout, self.counts_of_use());
+            return Error::new(Kind::WaitQueueTimeout, self.counts_of_use(timeout));
         }
         let text = format!(
-            "Timed out while checking out a connection from connection pool. maxPoolSize: {}, timeout: {:?}",
+            "Timed out while checking out a connection from connection pool. maxPoolSize: {}, timeout: {timeout:?}",
             settings.max_pool_size,
-            settings.wait_queue_timeout.unwrap_or_default().as_secs_f64(),
         );
         Error::new(Kind::WaitQueueTimeout, text)
     }
 
     /// Behind a load balancer cursors and transactions keep connections: who has them all?
-    fn counts_of_use(&self) -> String {
+    fn counts_of_use(&self, timeout: f64) -> String {
         let lent = self.state.lock().lent();
         let kept = |holder| self.kept[holder as usize].load(Ordering::Relaxed);
         let (cursors, transactions) = (kept(Holder::Cursor), kept(Holder::Transaction));
         format!(
-            "Timeout waiting for connection from the connection pool. maxPoolSize: {}, connections in use by cursors: {cursors}, connections in use by transactions: {transactions}, connections in use by other operations: {}, timeout: {}",
+            "Timeout waiting for connection from the connection pool. maxPoolSize: {}, connections in use by cursors: {cursors}, connections in use by transactions: {transactions}, connections in use by other operations: {}, timeout: {timeout:?}",
             self.server.settings.max_pool_size,
             lent.saturating_sub(cursors + transactions),
-            self.server.settings.wait_queue_timeout.unwrap_or_default().as_secs_f64(),
         )
     }
 }

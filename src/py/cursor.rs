@@ -16,7 +16,9 @@ use super::once::name;
 use super::pending::{PyPending, Step, Task, run_blocking, task};
 use super::scope::{PyScope, run_owned};
 use super::session::PySession;
+use super::time_limit;
 use crate::codec::{self, CodecSettings};
+use crate::deadline::TimeLimit;
 use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome, Terms};
@@ -118,7 +120,11 @@ impl State {
             let (address, pinned) = (outcome.server.address.clone(), outcome.pinned.clone());
             Ok((Batch::of(outcome.into_reply()?)?, address, pinned))
         });
-        let (batch, address, pinned) = batch.inspect_err(|_| self.end())?;
+        let (batch, address, pinned) = batch.inspect_err(|error| {
+            let held = self.take_held().filter(|_| close::leaves_it_open(error));
+            held.into_iter().for_each(|(core, held)| close::kill_later(core, held));
+            self.end();
+        })?;
         let Some(origin) = &self.origin else { return Ok(()) }; // rewound meanwhile
         self.retrieved += batch.count;
         self.dry = origin.tailable && batch.count == 0;
@@ -177,13 +183,14 @@ impl State {
         !self.closed && (!self.started || self.held.is_some())
     }
 
-    fn get_more(&self) -> Option<(Arc<ClientCore>, Operation)> {
+    fn get_more(&self, limit: TimeLimit) -> Option<(Arc<ClientCore>, Operation)> {
         let (origin, held) = (self.origin.as_ref()?, self.held.as_ref()?);
         let retrieved = i64::try_from(self.retrieved).unwrap_or(i64::MAX);
         let size = get_more::next_batch_size(origin.batch_size, origin.limit, retrieved);
         let message = get_more::message(held.id, &held.collection, size, &origin.extra);
         let terms = Terms {
-            kind: Kind::Command,
+            kind: Kind::GetMore,
+            limit,
             database: held.database.clone(),
             server: Some(held.address.clone()),
             pinned: held.pinned.clone(),
@@ -194,8 +201,18 @@ impl State {
     }
 }
 
-/// The command that brings the next batch: the first one, or getMore. `None` at the end.
-fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
+/// The command that brings the next batch: the first one, or getMore. `None` at the end. Without a
+/// limit to keep `within` it gets that of a call that begins now.
+fn next_request(
+    cursor: &Bound<'_, CursorCore>,
+    within: Option<TimeLimit>,
+) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
+    let py = cursor.py();
+    let core = cursor.get().0.lock().origin.as_ref().map(|origin| origin.core.clone());
+    let within = match (within, core) {
+        (None, Some(core)) => Some(time_limit::current(py, &core.settings)?),
+        (given, _) => given,
+    };
     let mut state = cursor.get().0.lock();
     if !state.more_to_fetch() || std::mem::take(&mut state.dry) {
         return Ok(None);
@@ -204,10 +221,9 @@ fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCo
         return Err(busy());
     }
     if state.started {
-        return Ok(state.get_more());
+        return Ok(state.get_more(within.unwrap_or_default()));
     }
     drop(state);
-    let py = cursor.py();
     let opened = cursor.call_method0(name!(py, "_open"))?;
     if opened.is_none() {
         let mut state = cursor.get().0.lock();
@@ -234,7 +250,8 @@ fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCo
     let core = scope.core();
     let message = scope.encode(&command)?;
     let session = session.as_ref().map(|session| session.get());
-    let mut terms = scope.terms(&core, Kind::Read { retry: true }, session, None)?;
+    let mut terms = scope.terms(py, &core, Kind::Read { retry: true }, session, None)?;
+    terms.limit = within.unwrap_or(terms.limit);
     terms.opens_cursor = true;
     let mut state = cursor.get().0.lock();
     state.started = true;
@@ -251,36 +268,26 @@ fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCo
     Ok(Some((core, Operation { message, terms })))
 }
 
-/// A task that fetches the next batch and then goes on with `after`.
+/// A task that fetches the next batch and then goes on with `after`, which may fetch more within the
+/// same limit.
 fn fetch(
     cursor: &Bound<'_, CursorCore>,
-    after: impl FnOnce(Python<'_>, Py<CursorCore>) -> PyResult<Step> + Send + 'static,
+    limit: Option<TimeLimit>,
+    after: impl FnOnce(Python<'_>, Py<CursorCore>, TimeLimit) -> PyResult<Step> + Send + 'static,
 ) -> PyResult<Option<Box<dyn Task>>> {
-    let Some((core, operation)) = next_request(cursor)? else { return Ok(None) };
+    let Some((core, operation)) = next_request(cursor, limit)? else { return Ok(None) };
+    let limit = operation.terms.limit;
     cursor.get().0.lock().fetching = true;
     let mut underway = Underway(Some(cursor.clone().unbind()));
     let finish = move |py: Python<'_>, outcome| {
         let cursor = underway.0.take().expect("finished once");
-        let (installed, left_open) = {
+        let installed = {
             let mut state = cursor.get().0.lock();
             state.fetching = false;
-            let left_open = match &outcome {
-                Err(error) if close::is_needed_after(error) => state.take_held(),
-                _ => None,
-            };
-            (state.install(outcome), left_open)
+            state.install(outcome)
         };
-        let error = match installed {
-            Ok(()) => return after(py, cursor),
-            Err(error) => error,
-        };
-        match left_open {
-            None => Err(errors::to_python(py, &error)),
-            Some((core, held)) => {
-                let kill = async move { close::kill(&core, held).await };
-                Ok(Step::Again(task(kill, move |py, ()| Err(errors::to_python(py, &error)))))
-            }
-        }
+        installed.map_err(|error| errors::to_python(py, &error))?;
+        after(py, cursor, limit)
     };
     Ok(Some(task(run_owned(core, operation), finish)))
 }
@@ -339,7 +346,7 @@ impl CursorCore {
         let first = if slf.get()._started() {
             None
         } else {
-            fetch(&slf, |py, _| Ok(Step::Done(py.None())))?
+            fetch(&slf, None, |py, _, _| Ok(Step::Done(py.None())))?
         };
         Ok(first.map_or_else(|| PyPending::known(Ok(py.None())), PyPending::new))
     }
@@ -354,24 +361,25 @@ impl CursorCore {
     fn _fetch_all(slf: Bound<'_, Self>, length: Option<usize>) -> PyResult<PyPending> {
         let py = slf.py();
         let list = PyList::empty(py).unbind();
-        match collect(py, slf.unbind(), list, length.unwrap_or(usize::MAX))? {
+        match collect(py, slf.unbind(), list, length.unwrap_or(usize::MAX), None)? {
             Step::Done(list) => Ok(PyPending::known(Ok(list))),
             Step::Again(task) | Step::Pause(task) => Ok(PyPending::new(task)),
         }
     }
 
-    fn _close(&self, py: Python<'_>) -> PyPending {
+    fn _close(&self, py: Python<'_>) -> PyResult<PyPending> {
         let mut state = self.0.lock();
         let held = state.take_held();
         state.end();
         drop(state);
-        match held {
-            Some((core, held)) => {
-                let work = async move { close::kill(&core, held).await };
-                PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None()))))
+        let Some((core, held)) = held else { return Ok(PyPending::known(Ok(py.None()))) };
+        let limit = time_limit::current(py, &core.settings)?;
+        let work = async move {
+            if close::kill(&core, held.clone(), limit).await.is_err() {
+                close::kill_later(core, held);
             }
-            _ => PyPending::known(Ok(py.None())),
-        }
+        };
+        Ok(PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None())))))
     }
 
     fn _reset(&self) {
@@ -412,7 +420,7 @@ impl SyncCursorCore {
             if let Some(document) = cursor.get().buffered(py)? {
                 return Ok(Some(document));
             }
-            match fetch(cursor, |py, _| Ok(Step::Done(py.None())))? {
+            match fetch(cursor, None, |py, _, _| Ok(Step::Done(py.None())))? {
                 Some(task) => run_blocking(py, task)?,
                 None => return Ok(None),
             };
@@ -451,7 +459,7 @@ fn next_of(cursor: &Bound<'_, CursorCore>) -> PyResult<Step> {
     if let Some(document) = cursor.get().buffered(py)? {
         return Ok(Step::Done(document.unbind()));
     }
-    match fetch(cursor, |py, cursor| next_of(cursor.bind(py)))? {
+    match fetch(cursor, None, |py, cursor, _| next_of(cursor.bind(py)))? {
         Some(task) => Ok(Step::Again(task)),
         None => Err(PyStopAsyncIteration::new_err(())),
     }
@@ -463,6 +471,7 @@ fn collect(
     cursor: Py<CursorCore>,
     list: Py<PyList>,
     length: usize,
+    limit: Option<TimeLimit>,
 ) -> PyResult<Step> {
     let gathered = list.bind(py);
     if gathered.len() >= length {
@@ -477,11 +486,12 @@ fn collect(
         cursor.get().give_back(unread, decoded.as_ref().map_or(0, |decoded| decoded.len()));
         let end = gathered.len();
         gathered.set_slice(end, end, decoded?.as_any())?;
-        let after = move |py: Python<'_>, ()| collect(py, cursor, list, length);
+        let after = move |py: Python<'_>, ()| collect(py, cursor, list, length, limit);
         return Ok(Step::Pause(task(std::future::ready(()), after)));
     }
     let whole = list.clone_ref(py);
-    match fetch(cursor.bind(py), move |py, cursor| collect(py, cursor, list, length))? {
+    let after = move |py: Python<'_>, cursor, limit| collect(py, cursor, list, length, Some(limit));
+    match fetch(cursor.bind(py), limit, after)? {
         Some(task) => Ok(Step::Again(task)),
         None => Ok(Step::Done(whole.into_any())),
     }

@@ -16,6 +16,7 @@ mod options;
 mod pending;
 mod scope;
 mod session;
+mod time_limit;
 
 /// The extension module `ferromongo._core`.
 #[pymodule(gil_used = true)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bson::RawDocument;
 
 use super::client::Session;
+use super::transaction::State;
 use crate::error::{Error, RETRYABLE_WRITE, Result, TRANSIENT_TRANSACTION};
 use crate::pool::pinned::{Holder, Loan, Pinned};
 use crate::topology::address::Address;
@@ -53,9 +54,12 @@ impl Session {
         Ok(Some(loan))
     }
 
-    /// Errors after which another server may know more than the pinned one.
-    pub fn unpin_after(&self, error: &Error) {
-        if error.has_label(TRANSIENT_TRANSACTION) || error.has_label(RETRYABLE_WRITE) {
+    /// Errors after which another server may know more than the pinned one. A command that was refused
+    /// leaves a transaction in progress where it is, and may begin another one anywhere.
+    pub fn unpin_after(&self, error: &Error, refused: bool) {
+        let labelled = error.has_label(TRANSIENT_TRANSACTION) || error.has_label(RETRYABLE_WRITE);
+        let stays = refused && self.state().transaction.state == State::InProgress;
+        if (labelled || refused) && !stays {
             self.unpin();
         }
     }

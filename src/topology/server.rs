@@ -95,6 +95,8 @@ pub struct ServerDescription {
     pub last_update_time: Option<Instant>,
     /// The average, not the latest sample: see `average_round_trip`.
     pub round_trip_time: Option<Duration>,
+    /// The least of the latest samples, zero while there are too few.
+    pub min_round_trip_time: Duration,
     pub topology_version: Option<TopologyVersion>,
     /// Why the server is Unknown, for people to read.
     pub error: Option<String>,
@@ -127,6 +129,7 @@ impl ServerDescription {
             last_write_date: None,
             last_update_time: None,
             round_trip_time: None,
+            min_round_trip_time: Duration::ZERO,
             topology_version: None,
             error: None,
             hello_ok: false,
@@ -209,4 +212,4 @@ pub fn average_round_trip(average: Option<Duration>, sample: Duration) -> Durati
     }
 }
 
-const WEIGHT: f64 = 0.2;
+pub const WEIGHT: f64 = 0.2;

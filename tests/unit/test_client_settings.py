@@ -121,7 +121,6 @@ def test_as_pymongo(arguments: dict[str, Any]) -> None:
             "authMechanism=MONGODB-OIDC",
         ),
         ({"host": "mongodb+srv://cluster.example.com/"}, "srv"),
-        ({"timeoutMS": 100}, "timeoutMS"),
         ({"serverMonitoringMode": "poll"}, "serverMonitoringMode"),
         ({"server_selector": lambda servers: servers}, "server_selector"),
         ({"host": "mongodb://%2Ftmp%2Fmongodb.sock"}, "unix domain sockets"),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::control::driver;
-use crate::error::Error;
+use crate::deadline::TimeLimit;
+use crate::error::{Error, Result};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Terms};
 use crate::exec::run::run;
@@ -28,20 +29,21 @@ pub struct Held {
     pub pinned: Option<Arc<Pinned>>,
 }
 
-/// The server's cursor outlives most errors of getMore, but not those that say it is gone.
-pub fn is_needed_after(error: &Error) -> bool {
-    let gone = |code| error.is_state_change() || CURSOR_CLOSED_CODES.contains(&code);
-    error.code().is_some_and(|code| !gone(code))
+/// An error after which the server's cursor still waits to be read: the server answered, and did not
+/// say that the cursor has gone.
+pub fn leaves_it_open(error: &Error) -> bool {
+    !error.is_state_change() && error.code().is_some_and(|code| !GONE.contains(&code))
 }
 
 /// Never waits for a server that does not answer.
-pub async fn kill(client: &ClientCore, held: Held) {
+pub async fn kill(client: &ClientCore, held: Held, limit: TimeLimit) -> Result<()> {
     let reachable = client.opened().is_some_and(|cluster| {
         cluster.snapshot().server(&held.address).is_some_and(|server| server.kind.is_known())
     });
-    if reachable {
-        let _ = run(client, &mut operation(held)).await;
+    if !reachable {
+        return Ok(());
     }
+    run(client, &mut operation(held, limit)).await.map(drop)
 }
 
 /// For a cursor that was dropped: never blocks.
@@ -59,7 +61,9 @@ pub fn kill_later(client: Arc<ClientCore>, mut held: Held) {
         None => {}
     }
     if let Some(cluster) = client.opened().cloned() {
-        cluster.spawn(async move { driver::drive(kill(&client, held)).await });
+        cluster.spawn(async move {
+            let _ = driver::drive(kill(&client, held, TimeLimit::Unset)).await;
+        });
     }
 }
 
@@ -67,13 +71,13 @@ pub fn kill_later(client: Arc<ClientCore>, mut held: Held) {
 /// left to wait for an answer: so none is asked for. What can't be sent at once closes the connection.
 fn kill_unanswered(client: &ClientCore, held: Held) {
     let lane = held.pinned.as_ref().and_then(|pinned| pinned.lane()).cloned();
-    let Operation { message, terms } = operation(held);
+    let Operation { message, terms } = operation(held, TimeLimit::Unset);
     let mut operation = Operation { message: message.without_reply(), terms };
     let mut set = WaitSet { lane, ..WaitSet::default() };
     let _ = wait::poll(&mut set, Waker::noop(), pin!(run(client, &mut operation)));
 }
 
-fn operation(held: Held) -> Operation {
+fn operation(held: Held, limit: TimeLimit) -> Operation {
     let message = Message::from_elements(|out| {
         elements::string(out, "killCursors", &held.collection);
         elements::array_of_int64(out, "cursors", &[held.id]);
@@ -81,8 +85,9 @@ fn operation(held: Held) -> Operation {
     let mut terms = Terms::new(held.database, Kind::KillCursors, held.session);
     terms.server = Some(held.address);
     terms.pinned = held.pinned;
+    terms.limit = limit;
     Operation { message, terms }
 }
 
-/// CursorNotFound, QueryPlanKilled, CursorKilled.
-const CURSOR_CLOSED_CODES: [i32; 3] = [43, 175, 237];
+/// CursorNotFound, QueryPlanKilled, CursorKilled, CappedPositionLost, and its older number.
+const GONE: [i32; 5] = [43, 175, 237, 136, 28617];
