@@ -61,8 +61,7 @@ struct Unread {
 
 /// What the first command was sent with, and the later ones are.
 struct Origin {
-    core: Arc<ClientCore>,
-    codec: Arc<CodecSettings>,
+    scope: Py<PyScope>,
     terms: Terms,
     batch_size: i64,
     limit: i64,
@@ -71,6 +70,13 @@ struct Origin {
     /// An empty batch is a pause, not the end.
     tailable: bool,
     born_in: u64,
+}
+
+impl Origin {
+    /// That of this process: a child that goes on with its parent's cursor has connections of its own.
+    fn core(&self) -> Arc<ClientCore> {
+        self.scope.get().core()
+    }
 }
 
 impl CursorCore {
@@ -144,12 +150,13 @@ impl State {
         self.address = Some(address);
         if self.closed {
             // Closed before its answer came.
-            held.into_iter().for_each(|held| close::kill_later(origin.core.clone(), held));
+            held.into_iter().for_each(|held| close::kill_later(origin.core(), held));
             return Ok(());
         }
         self.held = held;
         self.left = batch.count;
-        self.batch = Some(Box::new(Unread { batch, codec: origin.codec.clone(), at: 0 }));
+        self.batch =
+            Some(Box::new(Unread { batch, codec: origin.scope.get().codec.clone(), at: 0 }));
         if self.held.is_none() {
             self.release_session();
         }
@@ -161,7 +168,7 @@ impl State {
         if let Some(origin) = &mut self.origin
             && origin.terms.session.implicit
         {
-            origin.terms.session = Session::implicit(origin.core.sessions.clone());
+            origin.terms.session = Session::implicit(origin.core().sessions.clone());
         }
     }
 
@@ -176,7 +183,7 @@ impl State {
     fn take_held(&mut self) -> Option<(Arc<ClientCore>, Held)> {
         let held = self.held.take()?;
         let origin = self.origin.as_ref().filter(|origin| origin.born_in == fork::generation())?;
-        Some((origin.core.clone(), held))
+        Some((origin.core(), held))
     }
 
     fn more_to_fetch(&self) -> bool {
@@ -197,7 +204,7 @@ impl State {
             opens_cursor: false,
             ..origin.terms.clone()
         };
-        Some((origin.core.clone(), Operation { message, terms }))
+        Some((origin.core(), Operation { message, terms }))
     }
 }
 
@@ -208,7 +215,7 @@ fn next_request(
     within: Option<TimeLimit>,
 ) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
     let py = cursor.py();
-    let core = cursor.get().0.lock().origin.as_ref().map(|origin| origin.core.clone());
+    let core = cursor.get().0.lock().origin.as_ref().map(Origin::core);
     let within = match (within, core) {
         (None, Some(core)) => Some(time_limit::current(py, &core.settings)?),
         (given, _) => given,
@@ -239,6 +246,7 @@ fn next_request(
         Option<Bound<'py, PyAny>>,
     );
     let (scope, command, session, batch_size, limit, extra): Opened<'_> = opened.extract()?;
+    let handle = scope.clone().unbind();
     let scope = scope.get();
     let mut elements = Vec::new();
     if let Some(extra) = extra {
@@ -256,8 +264,7 @@ fn next_request(
     let mut state = cursor.get().0.lock();
     state.started = true;
     state.origin = Some(Origin {
-        core: core.clone(),
-        codec: scope.codec.clone(),
+        scope: handle,
         terms: terms.clone(),
         batch_size,
         limit,

@@ -13,7 +13,7 @@ from pymongo.errors import AutoReconnect, InvalidOperation, OperationFailure
 from tests.drivers import AsyncDriver, both_drivers, eventually, ferromongo_only, package
 from tests.fault.balanced import balanced, commands, holder
 from tests.fault.peer import MORE_TO_COME, Peer, cut, delayed
-from tests.fault.peer_answers import load_balancer
+from tests.fault.peer_answers import load_balancer, standalone
 
 
 @both_drivers
@@ -259,19 +259,57 @@ async def test_two_callers_of_one_cursor():
         assert await holder(client) is None
 
 
+def in_child(work):
+    """Fork; true if `work` was done in the child."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def test_a_forked_child_leaves_the_parents_connection_alone():
     with Peer(load_balancer) as peer:
         peer.cursors.documents = [{"_id": n} for n in range(3)]
         with package.MongoClient(peer.uri(maxPoolSize=1)) as client:
+            cursors = [client.db.c.find(batch_size=2)]
+            next(cursors[0])
+
+            def drop():
+                cursors.clear()
+                gc.collect()
+
+            assert in_child(drop)
+            assert len(cursors[0].to_list()) == 2
+    assert commands(peer) == [["find", "getMore"]]
+
+
+@pytest.mark.filterwarnings("ignore:MongoClient opened before fork")
+@pytest.mark.parametrize(
+    "role",
+    [
+        standalone,
+        # PyMongo's child shares the pinned connection with its parent.
+        pytest.param(load_balancer, marks=ferromongo_only),
+    ],
+    ids=lambda role: role.__name__,
+)
+def test_a_forked_child_may_go_on_with_a_cursor_over_a_connection_of_its_own(role):
+    with Peer(role) as peer:
+        peer.cursors.documents = [{"_id": n} for n in range(3)]
+        with package.MongoClient(peer.uri(maxPoolSize=1)) as client:
             cursor = client.db.c.find(batch_size=2)
             next(cursor)
-            child = os.fork()
-            if child == 0:
-                try:
-                    del cursor
-                    gc.collect()
-                finally:
-                    os._exit(0)
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-            assert len(cursor.to_list()) == 2
-    assert commands(peer) == [["find", "getMore"]]
+
+            def go_on():
+                assert cursor.to_list() == [{"_id": 1}, {"_id": 2}]
+
+            assert in_child(go_on)
+            with pytest.raises(OperationFailure):  # the child has read it to its end
+                cursor.to_list()
+    find, get_more = peer.of("find", "getMore")[:2]
+    assert find.connection is not get_more.connection
