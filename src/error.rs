@@ -26,6 +26,8 @@ pub enum Kind {
     WaitQueueTimeout,
     /// The connection broke or could not be made.
     Network,
+    /// Nothing was sent: the server had failed others and the pool lends nothing until it is back.
+    PoolCleared,
     /// connectTimeoutMS or socketTimeoutMS passed.
     NetworkTimeout,
     /// The server answered `ok: 0`, or a write concern error that retries may cure.
@@ -139,6 +141,13 @@ impl Error {
         self
     }
 
+    /// The server may have been too busy to take the connection: no sign that it is gone.
+    pub fn overloaded(mut self) -> Error {
+        self.add_label(SYSTEM_OVERLOADED);
+        self.add_label(RETRYABLE);
+        self
+    }
+
     pub fn is_before_handshake(&self) -> bool {
         self.0.before_handshake
     }
@@ -151,7 +160,7 @@ impl Error {
     }
 
     pub fn is_network(&self) -> bool {
-        matches!(self.0.kind, Kind::Network | Kind::NetworkTimeout)
+        matches!(self.0.kind, Kind::Network | Kind::NetworkTimeout | Kind::PoolCleared)
     }
 
     /// The command itself worked.

@@ -37,14 +37,13 @@ pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Res
     let session = terms.session.clone();
     let mut state = session.state();
     let in_transaction = state.transaction.is_active();
-    let with_session = to.server.logical_session_timeout_minutes.is_some();
+    let with_session = to.server.supports_sessions();
     if !with_session && !session.implicit {
         let text = "Sessions are not supported by this MongoDB deployment";
         return Err(Error::new(ErrorKind::Configuration, text));
     }
     let own_concerns = !in_transaction && !matches!(terms.kind, Kind::EndTransaction { .. });
     if own_concerns {
-        state.transaction.forget_ended();
         if let Some(write_concern) = &terms.write_concern {
             append_write_concern(terms, write_concern, out);
         }
@@ -93,6 +92,9 @@ fn append_session(
             elements::boolean(out, "autocommit", false);
             if let Some(concern) = state.transaction.ending_write_concern(commit) {
                 append_write_concern(terms, &concern, out);
+            }
+            if let Some(token) = &state.transaction.recovery_token {
+                elements::document(out, "recoveryToken", token);
             }
         }
         _ if in_transaction => {

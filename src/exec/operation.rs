@@ -6,6 +6,7 @@ use bson::RawDocumentBuf;
 
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result};
+use crate::pool::pinned::Pinned;
 use crate::session::client::Session;
 use crate::topology::address::Address;
 use crate::topology::read_preference::ReadPreference;
@@ -30,6 +31,10 @@ pub struct Terms {
     pub write_concern: Option<Arc<RawDocumentBuf>>,
     /// It must run where an earlier one did (getMore).
     pub server: Option<Address>,
+    /// The connection that the cursor keeps.
+    pub pinned: Option<Arc<Pinned>>,
+    /// Its reply may leave a cursor open.
+    pub opens_cursor: bool,
     /// Lets the server recognise a retried write; drawn at the first attempt.
     pub transaction_number: Option<i64>,
     /// For all attempts together.
@@ -46,6 +51,8 @@ pub enum Kind {
     Read { retry: bool },
     /// Runs on the primary with a write concern; `retry` if the server can tell a retry.
     Write { retry: bool },
+    /// Runs like a command, and is no operation of its session: a commit may still be repeated.
+    KillCursors,
     /// commitTransaction and abortTransaction.
     EndTransaction { commit: bool },
 }
@@ -55,6 +62,8 @@ pub struct Outcome {
     pub reply: Option<Reply>,
     /// The server that answered, as it was when its connection was made.
     pub server: Arc<ServerDescription>,
+    /// The connection, if a cursor keeps it.
+    pub pinned: Option<Arc<Pinned>>,
 }
 
 impl Outcome {
@@ -73,6 +82,8 @@ impl Terms {
             read_concern: None,
             write_concern: None,
             server: None,
+            pinned: None,
+            opens_cursor: false,
             transaction_number: None,
             limit: TimeLimit::Unset,
         }

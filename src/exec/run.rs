@@ -7,24 +7,24 @@ use std::time::Instant;
 use super::client::ClientCore;
 use super::extras::{self, Destination};
 use super::operation::{Kind, Operation, Outcome, Terms};
+use super::pin;
 use super::retry::{self, Failures};
-use super::select::select;
+use super::select::{select, select_address};
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::net::wait;
-use crate::pool::checkout::Checkout;
+use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
 use crate::session::transaction;
 use crate::topology::address::Address;
-use crate::topology::error_rules::{ApplicationError, ErrorKind as Seen, When};
 use crate::topology::selection::Criteria;
 use crate::topology::snapshot::TopologyKind;
 use crate::wire::reply::Reply;
 
 pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outcome> {
     let cluster = client.cluster()?;
-    let in_transaction = operation.terms.session.in_transaction();
+    let in_transaction = begin(&operation.terms);
     let mut failed_at: Vec<Address> = Vec::new();
     let mut failures = Failures::default();
     if operation.terms.limit.is_finite() && operation.terms.kind != Kind::GetMore {
@@ -47,10 +47,11 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
         if in_transaction {
             transaction::label_statement_error(&mut error);
         }
-        let of_transaction = in_transaction || matches!(terms.kind, Kind::EndTransaction { .. });
-        if of_transaction && retry::was_refused(&error) {
+        let refused = retry::was_refused(&error);
+        if refused && (in_transaction || matches!(terms.kind, Kind::EndTransaction { .. })) {
             terms.session.state().transaction.note_refused();
         }
+        terms.session.unpin_after(&error, refused);
         let (now, jitter) = (Instant::now(), fastrand::f64());
         let again = failures.add(error, terms, settings, in_transaction, now, jitter)?;
         if let Some(pause) = again.pause {
@@ -61,6 +62,14 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
             }
             wait::sleep(Deadline::after(now, Some(pause))).await;
         }
+    }
+}
+
+/// Whether the operation is a statement of a transaction.
+fn begin(terms: &Terms) -> bool {
+    match terms.kind {
+        Kind::EndTransaction { .. } | Kind::KillCursors => terms.session.in_transaction(),
+        _ => terms.session.begin_operation(),
     }
 }
 
@@ -84,10 +93,8 @@ async fn choose_server(
     terms: &Terms,
     failed_at: &[Address],
 ) -> Result<Arc<Server>> {
-    if let Some(address) = &terms.server {
-        return cluster.server(address).ok_or_else(|| {
-            Error::new(ErrorKind::Network, format!("{address} is no longer part of the deployment"))
-        });
+    if let Some(address) = pin::address(terms) {
+        return select_address(cluster, &address, terms.limit.deadline()).await;
     }
     let criteria = if terms.is_write() {
         Criteria::Writable
@@ -107,32 +114,25 @@ async fn on_server(
     operation: &mut Operation,
     server: &Arc<Server>,
 ) -> Result<Outcome> {
-    let generation = server.generation();
-    let pool = server.pool(wait::current_lane().as_ref());
-    let mut lent = match pool.checkout(operation.terms.limit.deadline()).await {
-        Ok(lent) => lent,
-        Err(error) => {
-            report(cluster, server, generation, &error);
-            return Err(error);
-        }
-    };
+    let limit = operation.terms.limit.deadline();
+    let mut lent = pin::checkout(&operation.terms, server, limit).await?;
     let generation = lent.connection().generation;
     let result = exchange(client, cluster, operation, &mut lent).await;
     if let Err(error) = &result {
         if error.is_network() {
             operation.terms.session.mark_dirty();
         }
-        report(cluster, server, generation, error);
+        cluster.report(server, generation, error);
     }
     let server = lent.connection().description.clone();
-    Ok(Outcome { reply: result?, server })
+    Ok(Outcome { reply: result?, server, pinned: pin::keep(&operation.terms, lent) })
 }
 
 async fn exchange(
     client: &ClientCore,
     cluster: &Arc<Cluster>,
     operation: &mut Operation,
-    lent: &mut Checkout,
+    lent: &mut Loan,
 ) -> Result<Option<Reply>> {
     let (topology, min_round_trip) = {
         let snapshot = cluster.snapshot();
@@ -176,7 +176,7 @@ async fn exchange(
     checked.map(|()| Some(reply))
 }
 
-async fn reauthenticate(client: &ClientCore, lent: &mut Checkout, limit: Deadline) -> Result<()> {
+async fn reauthenticate(client: &ClientCore, lent: &mut Loan, limit: Deadline) -> Result<()> {
     let dialer = lent.server().dialer.clone();
     let Some(authenticator) = &dialer.authenticator else { return Ok(()) };
     let own = Deadline::after(Instant::now(), client.settings.connect_timeout);
@@ -191,6 +191,9 @@ fn hear(client: &ClientCore, terms: &Terms, reply: &Reply) {
             terms.session.advance_cluster_time(time);
         }
     }
+    if !terms.session.implicit {
+        terms.session.hear_recovery_token(reply.body());
+    }
     if let Some(time) = reply.operation_time
         && !terms.session.implicit
     {
@@ -199,36 +202,6 @@ fn hear(client: &ClientCore, terms: &Terms, reply: &Reply) {
             terms.session.state().note_snapshot_time(reply.body());
         }
     }
-}
-
-/// Tells the topology what the operation saw; its rules decide what that means.
-fn report(cluster: &Arc<Cluster>, server: &Arc<Server>, generation: u64, error: &Error) {
-    let kind = match error.kind() {
-        ErrorKind::Network | ErrorKind::Protocol => Seen::Network,
-        ErrorKind::NetworkTimeout => Seen::Timeout,
-        ErrorKind::Command { .. } => {
-            match error.reply().map(|reply| Seen::from_reply(reply)) {
-                Some(Some(seen)) => seen,
-                Some(None) => return,
-                // Not the server's words: its part of an authentication did not hold.
-                None => Seen::Command { code: None, topology_version: None },
-            }
-        }
-        _ => return,
-    };
-    let when = match error.is_before_handshake() {
-        true => When::BeforeHandshake,
-        false => When::AfterHandshake,
-    };
-    let error = ApplicationError {
-        when,
-        kind,
-        generation,
-        current_generation: server.generation(),
-        overloaded: error.has_label("SystemOverloadedError"),
-        message: error.message().to_owned(),
-    };
-    cluster.report(&server.address, &error);
 }
 
 /// Counts an operation for server selection.

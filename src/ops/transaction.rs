@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::control::driver;
 use crate::deadline::{Deadline, TimeLimit};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UNKNOWN_COMMIT_RESULT};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Terms};
 use crate::exec::run::run;
@@ -33,6 +33,9 @@ pub async fn commit(client: &ClientCore, session: &Arc<Session>, limit: TimeLimi
     let result = end(client, session, message, true, limit).await;
     result.map_err(|mut error| {
         label_commit_error(&mut error);
+        if error.has_label(UNKNOWN_COMMIT_RESULT) {
+            session.unpin(); // any mongos can tell by the recovery token
+        }
         error
     })
 }
@@ -56,6 +59,7 @@ pub async fn abort(
     if limit.is_finite() && told.as_ref().is_err_and(Error::is_timeout) {
         abort_later(client.clone(), session);
     }
+    session.unpin();
     Ok(())
 }
 

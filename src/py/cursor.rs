@@ -61,8 +61,7 @@ struct Unread {
 
 /// What the first command was sent with, and the later ones are.
 struct Origin {
-    core: Arc<ClientCore>,
-    codec: Arc<CodecSettings>,
+    scope: Py<PyScope>,
     terms: Terms,
     batch_size: i64,
     limit: i64,
@@ -71,6 +70,13 @@ struct Origin {
     /// An empty batch is a pause, not the end.
     tailable: bool,
     born_in: u64,
+}
+
+impl Origin {
+    /// That of this process: a child that goes on with its parent's cursor has connections of its own.
+    fn core(&self) -> Arc<ClientCore> {
+        self.scope.get().core()
+    }
 }
 
 impl CursorCore {
@@ -117,10 +123,10 @@ impl State {
     /// Takes in a reply; on an error the cursor is over.
     fn install(&mut self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
         let batch = outcome.and_then(|outcome| {
-            let address = outcome.server.address.clone();
-            Ok((Batch::of(outcome.into_reply()?)?, address))
+            let (address, pinned) = (outcome.server.address.clone(), outcome.pinned.clone());
+            Ok((Batch::of(outcome.into_reply()?)?, address, pinned))
         });
-        let (batch, address) = batch.inspect_err(|error| {
+        let (batch, address, pinned) = batch.inspect_err(|error| {
             let held = self.take_held().filter(|_| close::leaves_it_open(error));
             held.into_iter().for_each(|(core, held)| close::kill_later(core, held));
             self.end();
@@ -138,17 +144,19 @@ impl State {
                 collection: collection.to_owned(),
                 address: address.clone(),
                 session: origin.terms.session.clone(),
+                pinned,
             }
         });
         self.address = Some(address);
         if self.closed {
             // Closed before its answer came.
-            held.into_iter().for_each(|held| close::kill_later(origin.core.clone(), held));
+            held.into_iter().for_each(|held| close::kill_later(origin.core(), held));
             return Ok(());
         }
         self.held = held;
         self.left = batch.count;
-        self.batch = Some(Box::new(Unread { batch, codec: origin.codec.clone(), at: 0 }));
+        self.batch =
+            Some(Box::new(Unread { batch, codec: origin.scope.get().codec.clone(), at: 0 }));
         if self.held.is_none() {
             self.release_session();
         }
@@ -160,7 +168,7 @@ impl State {
         if let Some(origin) = &mut self.origin
             && origin.terms.session.implicit
         {
-            origin.terms.session = Session::implicit(origin.core.sessions.clone());
+            origin.terms.session = Session::implicit(origin.core().sessions.clone());
         }
     }
 
@@ -175,7 +183,7 @@ impl State {
     fn take_held(&mut self) -> Option<(Arc<ClientCore>, Held)> {
         let held = self.held.take()?;
         let origin = self.origin.as_ref().filter(|origin| origin.born_in == fork::generation())?;
-        Some((origin.core.clone(), held))
+        Some((origin.core(), held))
     }
 
     fn more_to_fetch(&self) -> bool {
@@ -192,9 +200,11 @@ impl State {
             limit,
             database: held.database.clone(),
             server: Some(held.address.clone()),
+            pinned: held.pinned.clone(),
+            opens_cursor: false,
             ..origin.terms.clone()
         };
-        Some((origin.core.clone(), Operation { message, terms }))
+        Some((origin.core(), Operation { message, terms }))
     }
 }
 
@@ -205,7 +215,7 @@ fn next_request(
     within: Option<TimeLimit>,
 ) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
     let py = cursor.py();
-    let core = cursor.get().0.lock().origin.as_ref().map(|origin| origin.core.clone());
+    let core = cursor.get().0.lock().origin.as_ref().map(Origin::core);
     let within = match (within, core) {
         (None, Some(core)) => Some(time_limit::current(py, &core.settings)?),
         (given, _) => given,
@@ -236,6 +246,7 @@ fn next_request(
         Option<Bound<'py, PyAny>>,
     );
     let (scope, command, session, batch_size, limit, extra): Opened<'_> = opened.extract()?;
+    let handle = scope.clone().unbind();
     let scope = scope.get();
     let mut elements = Vec::new();
     if let Some(extra) = extra {
@@ -249,11 +260,11 @@ fn next_request(
     let session = session.as_ref().map(|session| session.get());
     let mut terms = scope.terms(py, &core, Kind::Read { retry: true }, session, None)?;
     terms.limit = within.unwrap_or(terms.limit);
+    terms.opens_cursor = true;
     let mut state = cursor.get().0.lock();
     state.started = true;
     state.origin = Some(Origin {
-        core: core.clone(),
-        codec: scope.codec.clone(),
+        scope: handle,
         terms: terms.clone(),
         batch_size,
         limit,

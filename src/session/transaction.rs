@@ -35,6 +35,8 @@ pub struct Transaction {
     commits_sent: u32,
     /// The server has run a command of it.
     has_run: bool,
+    /// With it another mongos can find out how the transaction ended.
+    pub recovery_token: Option<RawDocumentBuf>,
 }
 
 /// What ending a transaction takes.
@@ -158,7 +160,8 @@ impl Transaction {
 
 /// Labels an error of a statement inside a transaction.
 pub fn label_statement_error(error: &mut Error) {
-    if error.is_network() || error.kind() == Kind::ServerSelection {
+    if error.is_network() || matches!(error.kind(), Kind::ServerSelection | Kind::WaitQueueTimeout)
+    {
         error.add_label(TRANSIENT_TRANSACTION);
     }
 }

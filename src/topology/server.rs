@@ -156,9 +156,25 @@ impl ServerDescription {
         }
     }
 
+    /// With what another description says of sizes; `None` if it says the same.
+    pub fn with_limits_of(&self, other: &ServerDescription) -> Option<ServerDescription> {
+        let mut new = self.clone();
+        new.max_bson_object_size = other.max_bson_object_size;
+        new.max_message_size_bytes = other.max_message_size_bytes;
+        new.max_write_batch_size = other.max_write_batch_size;
+        let limits = |it: &ServerDescription| {
+            (it.max_bson_object_size, it.max_message_size_bytes, it.max_write_batch_size)
+        };
+        (limits(self) != limits(&new)).then_some(new)
+    }
+
     /// Every member the server names: hosts, passives and arbiters.
     pub fn all_hosts(&self) -> impl Iterator<Item = &Address> {
         self.hosts.iter().chain(&self.passives).chain(&self.arbiters)
+    }
+
+    pub fn supports_sessions(&self) -> bool {
+        self.kind == ServerType::LoadBalancer || self.logical_session_timeout_minutes.is_some()
     }
 
     pub fn supports_retryable_writes(&self) -> bool {

@@ -201,7 +201,6 @@ _SECRETS = ("username", "password", "tlscertificatekeyfilepassword")
 _UNSUPPORTED = (
     "auto_encryption_opts",
     "event_listeners",
-    "loadbalanced",
     "server_api",
     "server_selector",
     "srv_host_validator",
