@@ -26,6 +26,8 @@ pub enum Kind {
     WaitQueueTimeout,
     /// The connection broke or could not be made.
     Network,
+    /// Nothing was sent: the server had failed others and the pool lends nothing until it is back.
+    PoolCleared,
     /// connectTimeoutMS or socketTimeoutMS passed.
     NetworkTimeout,
     /// The server answered `ok: 0`, or a write concern error that retries may cure.
@@ -46,6 +48,8 @@ pub enum Kind {
 pub const TRANSIENT_TRANSACTION: &str = "TransientTransactionError";
 pub const UNKNOWN_COMMIT_RESULT: &str = "UnknownTransactionCommitResult";
 pub const RETRYABLE_WRITE: &str = "RetryableWriteError";
+pub const SYSTEM_OVERLOADED: &str = "SystemOverloadedError";
+pub const RETRYABLE: &str = "RetryableError";
 pub const NO_WRITES_PERFORMED: &str = "NoWritesPerformed";
 
 impl Error {
@@ -82,6 +86,14 @@ impl Error {
         error.0.labels = labels;
         error.0.reply = Some(reply);
         error
+    }
+
+    /// A command that is not sent, as its answer could not come in time; looks like the server's own
+    /// MaxTimeMSExpired.
+    pub fn time_limit_exceeded(message: impl Into<String>) -> Error {
+        let message = message.into();
+        let reply = bson::rawdoc! { "ok": 0, "errmsg": message.as_str(), "code": MAX_TIME_EXPIRED };
+        Error::command(MAX_TIME_EXPIRED, message, Vec::new(), reply)
     }
 
     /// The server's part of an authentication did not hold.
@@ -131,6 +143,13 @@ impl Error {
         self
     }
 
+    /// The server may have been too busy to take the connection: no sign that it is gone.
+    pub fn overloaded(mut self) -> Error {
+        self.add_label(SYSTEM_OVERLOADED);
+        self.add_label(RETRYABLE);
+        self
+    }
+
     pub fn is_before_handshake(&self) -> bool {
         self.0.before_handshake
     }
@@ -143,13 +162,19 @@ impl Error {
     }
 
     pub fn is_network(&self) -> bool {
-        matches!(self.0.kind, Kind::Network | Kind::NetworkTimeout)
+        matches!(self.0.kind, Kind::Network | Kind::NetworkTimeout | Kind::PoolCleared)
     }
 
     /// The command itself worked.
     pub fn is_write_concern(&self) -> bool {
         let ok = self.reply().and_then(|reply| reply.get("ok").ok().flatten());
         ok.is_some_and(|ok| matches!(ok.as_f64().or(ok.as_i32().map(f64::from)), Some(1.0)))
+    }
+
+    pub fn is_timeout(&self) -> bool {
+        use Kind::*;
+        matches!(self.0.kind, ServerSelection | WaitQueueTimeout | NetworkTimeout)
+            || self.code() == Some(MAX_TIME_EXPIRED)
     }
 
     /// The server wants to know again who is on the other end of the connection.
@@ -169,11 +194,13 @@ impl Error {
             || matches!(self.code(), Some(89 | 7 | 6 | 9001 | 262 | 134))
     }
 
-    /// Commit and abort are retried on the errors of retryable writes.
-    pub fn is_retryable_write(&self) -> bool {
+    /// Of a commit or an abort, which the server knows by the transaction's number.
+    pub fn is_retryable_ending(&self) -> bool {
         self.is_network() || self.has_label(RETRYABLE_WRITE)
     }
 }
+
+const MAX_TIME_EXPIRED: i32 = 50;
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {

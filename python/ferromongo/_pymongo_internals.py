@@ -4,6 +4,11 @@ PyMongo's public modules are a dependency like any other; a name that starts wit
 move in any release. Listed here they are easy to check when a new PyMongo comes out.
 """
 
+# What `pymongo.timeout` has set for the running code: seconds (None outside of it, 0 for no limit),
+# and the earliest end of all such blocks around it, by `time.monotonic`.
+from pymongo._csot import DEADLINE as _DEADLINE
+from pymongo._csot import TIMEOUT as _TIMEOUT
+
 # Validation and merging of client options: their rules, defaults and texts are PyMongo's.
 from pymongo.common import _CaseInsensitiveDictionary as CaseInsensitiveDictionary
 
@@ -31,11 +36,16 @@ from pymongo.uri_parser_shared import _validate_uri as parse_uri
 # client_settings `PoolOptions._credentials`, what PyMongo's rules make of user and authSource, and
 # `PoolOptions._ssl_context`, whether the options, taken together, turn TLS on.
 
+current_timeout = _TIMEOUT.get
+current_deadline = _DEADLINE.get
+
 __all__ = [
     "CaseInsensitiveDictionary",
     "ServerMode",
     "SrvResolver",
     "check_option_conflicts",
+    "current_deadline",
+    "current_timeout",
     "index_name",
     "key_document",
     "key_list",

@@ -12,24 +12,30 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::application_error::application_error;
 use super::driver;
 use super::monitors::{self, DriverName, MonitorSettings, Monitors, Observation};
 use super::thread::ControlThread;
+use super::upkeep;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::net::buffers::Buffers;
+use crate::net::event_loop::Lane;
+use crate::net::wait;
 use crate::pool::authenticate::Authenticator;
+use crate::pool::generation::Generation;
 use crate::pool::handshake::Dialer;
 use crate::pool::metadata;
-use crate::pool::server::Server;
+use crate::pool::server::{Clear, Server};
 use crate::settings::Settings;
 use crate::topology::address::Address;
-use crate::topology::error_rules::{self, ApplicationError};
+use crate::topology::error_rules;
 use crate::topology::reduce;
 use crate::topology::server::ServerDescription;
-use crate::topology::snapshot::{Snapshot, TopologySettings};
+use crate::topology::snapshot::{Snapshot, TopologyKind, TopologySettings};
 
 pub struct Cluster {
     pub settings: Arc<Settings>,
@@ -46,6 +52,10 @@ pub struct Cluster {
     probed: Mutex<HashMap<Address, Probe>>,
     monitors: Mutex<Option<Monitors>>,
     upkeep: Mutex<Option<AbortHandle>>,
+    /// Rung when upkeep has work before its next round.
+    upkeep_now: Arc<Notify>,
+    /// Where the client was first used: whose pools hold minPoolSize before they are first asked.
+    first_lane: Option<Weak<Lane>>,
     closed: AtomicBool,
 }
 
@@ -69,7 +79,7 @@ impl Cluster {
         });
         let cluster = Arc::new_cyclic(|itself: &Weak<Cluster>| {
             let (lookup_thread, observer) = (Arc::downgrade(&thread), itself.clone());
-            let work_thread = lookup_thread.clone();
+            let (work_thread, reporter) = (lookup_thread.clone(), itself.clone());
             let authenticator = settings.credentials.clone().map(|credentials| {
                 let work_elsewhere = move |work| {
                     if let Some(thread) = work_thread.upgrade() {
@@ -92,6 +102,11 @@ impl Cluster {
                             cluster.observe_handshake(description);
                         }
                     }),
+                    failed: Box::new(move |server, failure| {
+                        if let Some(cluster) = reporter.upgrade() {
+                            cluster.report(server, failure.generation, &failure.error);
+                        }
+                    }),
                     load_balanced: settings.load_balanced,
                     authenticator,
                     tls: settings.tls.as_ref().map(|tls| tls.client_config()),
@@ -104,11 +119,14 @@ impl Cluster {
                 probed: Mutex::default(),
                 monitors: Mutex::default(),
                 upkeep: Mutex::default(),
+                upkeep_now: Arc::default(),
+                first_lane: wait::current_lane().as_ref().map(Arc::downgrade),
                 closed: AtomicBool::new(false),
                 settings,
             }
         });
         cluster.match_servers(&cluster.snapshot());
+        cluster.ready_pools(&cluster.snapshot());
         let seeds = cluster.settings.seeds.clone();
         let monitors = cluster.monitors_of(seeds)?;
         *cluster.monitors.lock() = monitors;
@@ -130,20 +148,22 @@ impl Cluster {
         self.changed.listen()
     }
 
-    /// Applies the error rules to what an operation ran into.
-    pub fn report(self: &Arc<Self>, address: &Address, error: &ApplicationError) {
-        let mut check_now = false;
-        self.update(|snapshot| {
-            let verdict = error_rules::after_error(snapshot, address, error, Instant::now());
-            check_now = verdict.check_now;
-            if verdict.clear_pool
-                && let Some(server) = self.server(address)
-            {
-                server.clear();
-            }
-            verdict.new
-        });
-        if check_now {
+    /// Applies the error rules to what an operation, or the making of a connection, ran into.
+    pub fn report(self: &Arc<Self>, server: &Server, generation: Generation, error: &Error) {
+        let Some(error) = application_error(server, generation, error) else { return };
+        let address = &server.address;
+        let updating = self.updating.lock();
+        if self.is_closed() {
+            return;
+        }
+        let verdict = error_rules::after_error(&self.snapshot(), address, &error, Instant::now());
+        verdict.new.into_iter().for_each(|next| self.install(next));
+        // Not before the server is Unknown: those who are refused would select it again.
+        if verdict.clear_pool {
+            server.clear(Clear { service_id: error.service_id, ..Clear::default() });
+        }
+        drop(updating);
+        if verdict.check_now {
             self.probe(address);
         }
     }
@@ -209,6 +229,10 @@ impl Cluster {
         let mut description = description.clone();
         self.update(|snapshot| {
             let known = snapshot.server(&description.address)?;
+            if self.settings.load_balanced {
+                // Each connection may lead to another server; how much one message holds is the same.
+                return known.with_limits_of(&description).map(|it| reduce::apply(snapshot, it));
+            }
             if known.round_trip_time.is_some() {
                 description.round_trip_time = None;
             }
@@ -217,15 +241,41 @@ impl Cluster {
     }
 
     fn update(&self, make: impl FnOnce(&Snapshot) -> Option<Snapshot>) {
-        let updating = self.updating.lock();
-        if self.is_closed() {
-            return;
+        let _updating = self.updating.lock();
+        if !self.is_closed()
+            && let Some(next) = make(&self.snapshot.load())
+        {
+            self.install(next);
         }
-        let Some(next) = make(&self.snapshot.load()) else { return };
+    }
+
+    /// A check failed: nothing is known of the server any more, and its connections are not trusted.
+    fn check_failed(&self, address: &Address, error: &str, timeout: bool) {
+        let _updating = self.updating.lock();
+        let Some(server) = self.server(address).filter(|_| !self.is_closed()) else { return };
+        let failed = ServerDescription::failed(address.clone(), error, Instant::now());
+        self.install(reduce::apply(&self.snapshot(), failed));
+        server.clear(Clear { interrupt: timeout, ..Clear::default() });
+    }
+
+    /// Makes a snapshot the current one, with `updating` held. A server's pool is ready before anyone
+    /// can select it.
+    fn install(&self, next: Snapshot) {
         self.match_servers(&next);
+        self.ready_pools(&next);
         self.snapshot.store(Arc::new(next));
-        drop(updating);
         self.changed.notify(usize::MAX);
+    }
+
+    fn ready_pools(&self, snapshot: &Snapshot) {
+        let single = snapshot.kind == TopologyKind::Single;
+        let servers = self.servers.read();
+        let known = snapshot.known_servers().filter(|it| single || it.kind.is_readable());
+        for server in known.filter_map(|known| servers.get(&known.address)) {
+            if server.ready() && self.settings.min_pool_size > 0 {
+                self.upkeep_now.notify_one();
+            }
+        }
     }
 
     /// Keeps exactly one `Server` for each address of the snapshot.
@@ -290,11 +340,8 @@ impl Cluster {
                 }
                 *server
             }
-            Observation::Failed { address, error, .. } => {
-                if let Some(server) = self.server(&address) {
-                    server.clear();
-                }
-                ServerDescription::failed(address, error, Instant::now())
+            Observation::Failed { address, error, timeout } => {
+                return self.check_failed(&address, &error, timeout);
             }
         };
         self.update(|snapshot| Some(reduce::apply(snapshot, description)));
@@ -302,6 +349,9 @@ impl Cluster {
 
     /// A handshake on the control thread, one at a time and not more often than every 500 ms.
     fn probe(self: &Arc<Self>, address: &Address) {
+        if self.settings.load_balanced {
+            return; // the next connection may lead to another server
+        }
         let now = Instant::now();
         let mut probed = self.probed.lock();
         let recent = probed.get(address).is_some_and(|probe| {
@@ -322,41 +372,21 @@ impl Cluster {
                 probe.running = false;
             }
             if let Some(error) = failure {
-                let failed =
-                    ServerDescription::failed(server.address.clone(), error.message(), now);
-                cluster.update(|snapshot| Some(reduce::apply(snapshot, failed)));
+                let timeout = error.kind() == Kind::NetworkTimeout;
+                cluster.check_failed(&server.address, error.message(), timeout);
             }
         });
     }
 
-    /// minPoolSize, maxIdleTimeMS and sockets that the server has closed.
     fn start_upkeep(self: &Arc<Self>) {
-        let cluster = Arc::downgrade(self);
-        let upkeep = self.spawn(async move {
-            loop {
-                let Some(servers) = cluster.upgrade().map(|cluster| cluster.pooled_servers())
-                else {
-                    return;
-                };
-                for server in servers {
-                    server.forget_retired();
-                    for pool in server.pools() {
-                        pool.prune();
-                        while driver::drive(pool.fill_by_one()).await.unwrap_or(false) {}
-                    }
-                }
-                tokio::time::sleep(UPKEEP_INTERVAL).await;
-            }
-        });
-        *self.upkeep.lock() = upkeep;
-    }
-
-    /// The servers worth keeping connections to; a minPoolSize opens the shared pool early.
-    fn pooled_servers(&self) -> Vec<Arc<Server>> {
-        let snapshot = self.snapshot();
-        let servers = self.servers.read();
-        let known = snapshot.known_servers().filter_map(|known| servers.get(&known.address));
-        known.cloned().collect()
+        let (cluster, now) = (Arc::downgrade(self), self.upkeep_now.clone());
+        let servers = move || {
+            let cluster = cluster.upgrade()?;
+            let lane = cluster.first_lane.as_ref().and_then(Weak::upgrade);
+            let servers = cluster.servers.read().values().cloned().collect();
+            Some((servers, lane))
+        };
+        *self.upkeep.lock() = self.spawn(upkeep::run(servers, now, UPKEEP_INTERVAL));
     }
 }
 

@@ -1,10 +1,12 @@
 //! The background thread: topology monitors, probes, name look-ups and pool upkeep. The one room
 //! that names `tokio` and the `mongodb` crate; it never takes the GIL.
 
+mod application_error;
 pub mod cluster;
 pub mod driver;
 pub mod monitors;
 pub mod thread;
+pub mod upkeep;
 
 /// Makes what a process has once, so that no fork finds another thread in the middle of making it.
 pub fn prepare() {

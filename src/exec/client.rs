@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 
 use super::seed_lookup::{SeedLookup, Start};
 use crate::control::cluster::Cluster;
-use crate::error::{Error, Result};
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+use crate::net::wait;
 use crate::session::cluster_time::ClusterTime;
 use crate::session::server::ServerSessions;
 use crate::settings::Settings;
@@ -39,8 +41,8 @@ impl ClientCore {
         })
     }
 
-    /// The living topology; whoever asks first starts it.
-    pub async fn cluster(&self) -> Result<&Arc<Cluster>> {
+    /// The living topology; whoever asks first starts it. `limit` is for the look-up of the servers.
+    pub async fn cluster(&self, limit: Deadline) -> Result<&Arc<Cluster>> {
         if self.is_closed() {
             return Err(Error::client_closed());
         }
@@ -49,7 +51,11 @@ impl ClientCore {
         }
         match &self.seed_lookup {
             None => self.open(&self.settings),
-            Some(lookup) => self.open(&Box::pin(lookup.settings()).await?),
+            Some(lookup) => {
+                let found = wait::until(limit, Box::pin(lookup.settings())).await;
+                let late = || Error::new(Kind::ServerSelection, "timed out looking up the servers");
+                self.open(&found.ok_or_else(late)??)
+            }
         }
     }
 

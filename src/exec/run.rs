@@ -1,4 +1,4 @@
-//! One operation from server selection to its reply, with one retry.
+//! One operation from server selection to its reply, with its retries.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,43 +7,69 @@ use std::time::Instant;
 use super::client::ClientCore;
 use super::extras::{self, Destination};
 use super::operation::{Kind, Operation, Outcome, Terms};
-use super::retry;
-use super::select::select;
+use super::pin;
+use super::retry::{self, Failures};
+use super::select::{select, select_address};
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::net::wait;
-use crate::pool::checkout::Checkout;
+use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
 use crate::session::transaction;
 use crate::topology::address::Address;
-use crate::topology::error_rules::{ApplicationError, ErrorKind as Seen, When};
 use crate::topology::selection::Criteria;
+use crate::topology::snapshot::TopologyKind;
 use crate::wire::reply::Reply;
 
 pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outcome> {
-    let cluster = client.cluster().await?;
-    let in_transaction = operation.terms.session.in_transaction();
+    let cluster = client.cluster(operation.terms.limit.deadline()).await?;
+    let in_transaction = begin(&operation.terms);
     let mut failed_at: Vec<Address> = Vec::new();
-    let mut first: Option<Error> = None;
+    let mut failures = Failures::default();
+    if operation.terms.limit.is_finite() && operation.terms.kind != Kind::GetMore {
+        operation.message.remove("maxTimeMS"); // what is left of the limit is sent instead
+    }
     loop {
+        let avoided = failed_at.len();
         let attempt = attempt(client, cluster, operation, &mut failed_at).await;
         let mut error = match attempt {
-            Ok(outcome) => return Ok(outcome),
+            Ok(outcome) => {
+                if in_transaction {
+                    operation.terms.session.state().transaction.note_run();
+                }
+                return Ok(outcome);
+            }
             Err(error) => error,
         };
-        let terms = &operation.terms;
-        retry::label(terms, &client.settings, in_transaction, &mut error);
+        let (terms, settings) = (&operation.terms, &client.settings);
+        retry::label(terms, settings, in_transaction, &mut error);
         if in_transaction {
             transaction::label_statement_error(&mut error);
         }
-        if let Some(first) = first {
-            return Err(retry::choose(first, error));
+        let refused = retry::was_refused(&error);
+        if refused && (in_transaction || matches!(terms.kind, Kind::EndTransaction { .. })) {
+            terms.session.state().transaction.note_refused();
         }
-        if !retry::may_retry(terms, &client.settings, in_transaction, &error) {
-            return Err(error);
+        terms.session.unpin_after(&error, refused);
+        let (now, jitter) = (Instant::now(), fastrand::f64());
+        let again = failures.add(error, terms, settings, in_transaction, now, jitter)?;
+        if let Some(pause) = again.pause {
+            // A busy server stays the first choice unless told otherwise, or one of many mongos.
+            let sharded = cluster.snapshot().kind == TopologyKind::Sharded;
+            if !sharded && !settings.overload_retargeting {
+                failed_at.truncate(avoided);
+            }
+            wait::sleep(Deadline::after(now, Some(pause))).await;
         }
-        first = Some(error);
+    }
+}
+
+/// Whether the operation is a statement of a transaction.
+fn begin(terms: &Terms) -> bool {
+    match terms.kind {
+        Kind::EndTransaction { .. } | Kind::KillCursors => terms.session.in_transaction(),
+        _ => terms.session.begin_operation(),
     }
 }
 
@@ -67,10 +93,8 @@ async fn choose_server(
     terms: &Terms,
     failed_at: &[Address],
 ) -> Result<Arc<Server>> {
-    if let Some(address) = &terms.server {
-        return cluster.server(address).ok_or_else(|| {
-            Error::new(ErrorKind::Network, format!("{address} is no longer part of the deployment"))
-        });
+    if let Some(address) = pin::address(terms) {
+        return select_address(cluster, &address, terms.limit.deadline()).await;
     }
     let criteria = if terms.is_write() {
         Criteria::Writable
@@ -81,7 +105,7 @@ async fn choose_server(
             false => Criteria::Read((*terms.read_preference).clone()),
         }
     };
-    select(cluster, &criteria, failed_at).await
+    select(cluster, &criteria, failed_at, terms.limit.deadline()).await
 }
 
 async fn on_server(
@@ -90,50 +114,59 @@ async fn on_server(
     operation: &mut Operation,
     server: &Arc<Server>,
 ) -> Result<Outcome> {
-    let generation = server.generation();
-    let pool = server.pool(wait::current_lane().as_ref());
-    let mut lent = match pool.checkout(Deadline::NEVER).await {
-        Ok(lent) => lent,
-        Err(error) => {
-            report(cluster, server, generation, &error);
-            return Err(error);
-        }
-    };
+    let limit = operation.terms.limit.deadline();
+    let mut lent = pin::checkout(&operation.terms, server, limit).await?;
     let generation = lent.connection().generation;
     let result = exchange(client, cluster, operation, &mut lent).await;
     if let Err(error) = &result {
         if error.is_network() {
             operation.terms.session.mark_dirty();
         }
-        report(cluster, server, generation, error);
+        cluster.report(server, generation, error);
     }
     let server = lent.connection().description.clone();
-    Ok(Outcome { reply: result?, server })
+    Ok(Outcome { reply: result?, server, pinned: pin::keep(&operation.terms, lent) })
 }
 
 async fn exchange(
     client: &ClientCore,
     cluster: &Arc<Cluster>,
     operation: &mut Operation,
-    lent: &mut Checkout,
+    lent: &mut Loan,
 ) -> Result<Option<Reply>> {
-    let topology = cluster.snapshot().kind;
+    let (topology, min_round_trip) = {
+        let snapshot = cluster.snapshot();
+        let server =
+            operation.terms.limit.is_finite().then(|| snapshot.server(&lent.server().address));
+        let known = server.flatten().map(|server| server.min_round_trip_time);
+        (snapshot.kind, known.unwrap_or_default())
+    };
     let timeout = client.settings.socket_timeout;
-    let deadline = timeout.map_or(Deadline::NEVER, |_| Deadline::after(Instant::now(), timeout));
+    let limit = operation.terms.limit;
+    let deadline = match (limit.is_finite(), timeout) {
+        (false, None) => Deadline::NEVER,
+        _ => limit.or_after(Instant::now(), timeout),
+    };
     let Operation { message, terms } = operation;
     let acknowledged = message.expects_reply();
     let connection = lent.connection_mut();
     let description = connection.description.clone();
     let reply = connection
         .exchange(message, deadline, |out| {
-            let to = Destination { client, topology, server: &description, acknowledged };
+            let to = Destination {
+                client,
+                topology,
+                server: &description,
+                min_round_trip,
+                acknowledged,
+            };
             extras::append(terms, &to, out)
         })
         .await?;
     let Some(mut reply) = reply else { return Ok(None) };
     let mut checked = reply.check();
     if checked.as_ref().is_err_and(Error::wants_reauthentication) {
-        reauthenticate(client, lent).await?;
+        reauthenticate(client, lent, limit.deadline()).await?;
         // The same bytes: a transaction that begins with them has not begun yet.
         let again = lent.connection_mut().exchange_sealed(message, deadline).await?;
         reply = again.ok_or_else(|| Error::protocol("an answer was expected"))?;
@@ -143,11 +176,11 @@ async fn exchange(
     checked.map(|()| Some(reply))
 }
 
-async fn reauthenticate(client: &ClientCore, lent: &mut Checkout) -> Result<()> {
+async fn reauthenticate(client: &ClientCore, lent: &mut Loan, limit: Deadline) -> Result<()> {
     let dialer = lent.server().dialer.clone();
     let Some(authenticator) = &dialer.authenticator else { return Ok(()) };
-    let deadline = Deadline::after(Instant::now(), client.settings.connect_timeout);
-    authenticator.repeat(lent.connection_mut(), deadline).await
+    let own = Deadline::after(Instant::now(), client.settings.connect_timeout);
+    authenticator.repeat(lent.connection_mut(), own.earlier(limit)).await
 }
 
 /// Times travel with every reply, failed ones included.
@@ -158,6 +191,9 @@ fn hear(client: &ClientCore, terms: &Terms, reply: &Reply) {
             terms.session.advance_cluster_time(time);
         }
     }
+    if !terms.session.implicit {
+        terms.session.hear_recovery_token(reply.body());
+    }
     if let Some(time) = reply.operation_time
         && !terms.session.implicit
     {
@@ -166,36 +202,6 @@ fn hear(client: &ClientCore, terms: &Terms, reply: &Reply) {
             terms.session.state().note_snapshot_time(reply.body());
         }
     }
-}
-
-/// Tells the topology what the operation saw; its rules decide what that means.
-fn report(cluster: &Arc<Cluster>, server: &Arc<Server>, generation: u64, error: &Error) {
-    let kind = match error.kind() {
-        ErrorKind::Network | ErrorKind::Protocol => Seen::Network,
-        ErrorKind::NetworkTimeout => Seen::Timeout,
-        ErrorKind::Command { .. } => {
-            match error.reply().map(|reply| Seen::from_reply(reply)) {
-                Some(Some(seen)) => seen,
-                Some(None) => return,
-                // Not the server's words: its part of an authentication did not hold.
-                None => Seen::Command { code: None, topology_version: None },
-            }
-        }
-        _ => return,
-    };
-    let when = match error.is_before_handshake() {
-        true => When::BeforeHandshake,
-        false => When::AfterHandshake,
-    };
-    let error = ApplicationError {
-        when,
-        kind,
-        generation,
-        current_generation: server.generation(),
-        overloaded: error.has_label("SystemOverloadedError"),
-        message: error.message().to_owned(),
-    };
-    cluster.report(&server.address, &error);
 }
 
 /// Counts an operation for server selection.

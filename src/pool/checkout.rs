@@ -3,118 +3,155 @@
 //! What is handed to a waiter is a guard (a lent connection, or the right to make one), so a
 //! waiter that was cancelled passes it on just by dropping it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use parking_lot::Mutex;
 
 use super::connection::Connection;
+use super::pinned::Holder;
 use super::server::Server;
-use super::state::{Answer, Grant, Limits, State};
+use super::state::{Answer, Grant, Limits, Phase, State};
+use super::telling::{Making, Request};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::net::{fork, wait};
+use crate::event::pool::{CloseReason, PoolChange};
+use crate::net::wait;
 
 pub struct Pool {
     server: Arc<Server>,
-    state: Mutex<State<Connection, oneshot::Sender<Handed>>>,
-    /// The fork generation it belongs to; a guard dropped in a forked child leaves the books alone,
-    /// which another thread may have locked at the fork.
-    born_in: u64,
+    state: Mutex<State<Connection, Mailbox>>,
+    /// How many connections cursors keep, and how many transactions.
+    kept: [AtomicUsize; 2],
 }
 
-/// A connection on loan; dropping it gives it back, or closes it if it is not fit for others.
+/// A connection on loan; dropping it gives it back, or closes it if it is not fit for others. Guards
+/// that are dropped in a forked child leave the books alone.
 pub struct Checkout {
     pool: Arc<Pool>,
     connection: Option<Connection>,
+    /// Who keeps it for more than one command.
+    holder: Option<Holder>,
 }
 
 /// The right to make one connection.
-struct Permit {
+pub(super) struct Permit {
     pool: Option<Arc<Pool>>,
 }
 
-enum Handed {
+pub(super) enum Handed {
     Connection(Checkout),
     Permit(Permit),
 }
 
+/// How a waiter is reached; dropped, it says that the pool was cleared or closed.
+pub(super) type Mailbox = oneshot::Sender<Handed>;
+
 impl Pool {
-    pub fn new(server: Arc<Server>) -> Arc<Pool> {
+    pub fn new(server: Arc<Server>, phase: Phase) -> Arc<Pool> {
         let settings = &server.settings;
         let limits =
             Limits { max_size: settings.max_pool_size, max_connecting: settings.max_connecting };
-        Arc::new(Pool {
-            state: Mutex::new(State::new(limits)),
-            born_in: fork::generation(),
-            server,
-        })
+        let state = Mutex::new(State::new(limits, phase));
+        Arc::new(Pool { state, kept: Default::default(), server })
     }
 
-    /// `limit` bounds the wait and the making of a connection, beside the client's own timeouts.
+    /// `limit` bounds the wait, in place of waitQueueTimeoutMS, and the making of a connection.
     pub async fn checkout(self: &Arc<Self>, limit: Deadline) -> Result<Checkout> {
-        let own = Deadline::after(Instant::now(), self.server.settings.wait_queue_timeout);
-        let deadline = own.earlier(limit);
+        let request = Request::begin(&self.server);
+        let obtained = self.obtain(limit).await;
+        request.end(obtained.as_ref().map(|lent| lent.connection().id));
+        obtained
+    }
+
+    async fn obtain(self: &Arc<Self>, limit: Deadline) -> Result<Checkout> {
+        let mut waiting = None;
         loop {
             let handed = match self.ask() {
                 Ok(handed) => handed,
-                Err(None) => return Err(Error::client_closed()),
-                Err(Some(mailbox)) => match wait::until(deadline, wait::gate(mailbox)).await {
-                    None => return Err(self.wait_queue_timeout()),
-                    Some(Err(oneshot::Canceled)) => return Err(Error::client_closed()),
-                    Some(Ok(handed)) => handed,
-                },
+                Err(None) => return Err(self.refusal()),
+                Err(Some(mailbox)) => {
+                    let (began, deadline) = *waiting.get_or_insert_with(|| self.patience(limit));
+                    match wait::until(deadline, wait::gate(mailbox)).await {
+                        None => return Err(self.wait_queue_timeout(deadline.remaining(began))),
+                        Some(Err(oneshot::Canceled)) => return Err(self.refusal()),
+                        Some(Ok(handed)) => handed,
+                    }
+                }
             };
             match handed {
-                Handed::Permit(permit) => return permit.use_up(limit).await,
+                Handed::Permit(permit) => return Ok(self.lend(permit.use_up(limit).await?)),
                 // An idle connection may have died: its guard takes it out of the books.
-                Handed::Connection(mut lent) => {
-                    if self.is_fit(lent.connection()) {
-                        return Ok(lent);
-                    }
-                    lent.discard();
-                }
+                Handed::Connection(mut lent) => match self.unfit(lent.connection()) {
+                    None => return Ok(lent),
+                    Some(reason) => lent.discard(reason),
+                },
             }
         }
     }
 
-    /// Makes one connection if the pool holds fewer than minPoolSize; true when it did.
-    pub async fn fill_by_one(self: &Arc<Self>) -> Result<bool> {
-        if !self.state.lock().reserve_for_upkeep(self.server.settings.min_pool_size) {
-            return Ok(false);
+    /// Makes the connections that lack to minPoolSize, one after the other.
+    pub async fn fill(self: Arc<Self>) -> Result<()> {
+        while self.state.lock().reserve_for_upkeep(self.server.settings.min_pool_size) {
+            let permit = Permit { pool: Some(self.clone()) };
+            let connection = permit.use_up(Deadline::NEVER).await?;
+            self.take_back(connection);
         }
-        Permit { pool: Some(self.clone()) }.use_up(Deadline::NEVER).await.map(|_| true)
+        Ok(())
     }
 
     /// Closes idle connections that nobody may use again.
     pub fn prune(self: &Arc<Self>) {
-        let gone = self.state.lock().prune(|connection| !self.is_fit(connection));
-        drop(gone);
+        let gone = self.state.lock().prune(|connection| self.unfit(connection));
+        for (connection, reason) in gone {
+            self.end(connection, reason);
+        }
         self.serve();
+    }
+
+    /// Lends nothing until `resume`. Those who wait learn it when their mailboxes are dropped.
+    pub(super) fn pause(&self) -> VecDeque<Mailbox> {
+        self.state.lock().pause()
+    }
+
+    pub(super) fn resume(&self) {
+        self.state.lock().resume();
     }
 
     pub fn close(&self) {
         let (idle, waiting) = self.state.lock().close();
-        drop(idle);
-        drop(waiting); // their receivers see the cancellation
+        for connection in idle {
+            self.end(connection, CloseReason::PoolClosed);
+        }
+        drop(waiting);
     }
 
     pub fn total(&self) -> usize {
         self.state.lock().total()
     }
 
+    /// What can be had at once, or a mailbox to wait at, or neither when the pool refuses.
     fn ask(self: &Arc<Self>) -> std::result::Result<Handed, Option<oneshot::Receiver<Handed>>> {
         let mut state = self.state.lock();
         match state.ask() {
             Answer::Take(connection) => Ok(Handed::Connection(self.lend(connection))),
             Answer::Create => Ok(Handed::Permit(Permit { pool: Some(self.clone()) })),
-            Answer::Closed => Err(None),
+            Answer::Refused => Err(None),
             Answer::Wait => {
                 let (sender, receiver) = oneshot::channel();
                 state.queue(sender);
                 Err(Some(receiver))
             }
+        }
+    }
+
+    fn refusal(&self) -> Error {
+        match self.state.lock().phase() {
+            Phase::Closed => Error::client_closed(),
+            Phase::Paused | Phase::Ready => self.server.pool_cleared(),
         }
     }
 
@@ -132,53 +169,115 @@ impl Pool {
         }
     }
 
-    fn is_inherited(&self) -> bool {
-        self.born_in != fork::generation()
-    }
-
     fn lend(self: &Arc<Self>, connection: Connection) -> Checkout {
-        Checkout { pool: self.clone(), connection: Some(connection) }
+        Checkout { pool: self.clone(), connection: Some(connection), holder: None }
     }
 
-    fn is_fit(&self, connection: &Connection) -> bool {
+    /// Why nobody may use an idle connection again.
+    fn unfit(&self, connection: &Connection) -> Option<CloseReason> {
         let now = Instant::now();
         let idle = now.saturating_duration_since(connection.idle_since);
-        connection.generation == self.server.generation()
-            && self.server.settings.max_idle_time.is_none_or(|limit| idle < limit)
-            && connection.is_open(now)
+        if !self.server.generations.is_current(connection.generation) {
+            Some(CloseReason::Stale)
+        } else if self.server.settings.max_idle_time.is_some_and(|limit| idle >= limit) {
+            Some(CloseReason::Idle)
+        } else if !connection.is_open(now) {
+            Some(CloseReason::Error)
+        } else {
+            None
+        }
     }
 
-    fn wait_queue_timeout(&self) -> Error {
+    /// A connection that nobody uses, out of an operation's hands or new.
+    fn take_back(self: &Arc<Self>, mut connection: Connection) {
+        let reason = if !connection.is_reusable() {
+            CloseReason::Error
+        } else if !self.server.generations.is_current(connection.generation) {
+            CloseReason::Stale
+        } else {
+            connection.idle_since = Instant::now();
+            let refused = self.state.lock().give_back(connection);
+            return match refused {
+                Some(connection) => self.end(connection, CloseReason::PoolClosed),
+                None => self.serve(),
+            };
+        };
+        self.state.lock().lost();
+        self.end(connection, reason);
+        self.serve();
+    }
+
+    /// Closes a connection that is out of the books.
+    fn end(&self, connection: Connection, reason: CloseReason) {
+        let id = connection.id;
+        drop(connection);
+        self.server.tell(|| PoolChange::ConnectionClosed { id, reason });
+    }
+
+    /// From now until when a caller waits.
+    fn patience(&self, limit: Deadline) -> (Instant, Deadline) {
+        let now = Instant::now();
+        let deadline = match limit {
+            Deadline::NEVER => Deadline::after(now, self.server.settings.wait_queue_timeout),
+            limit => limit,
+        };
+        (now, deadline)
+    }
+
+    fn wait_queue_timeout(&self, timeout: Option<Duration>) -> Error {
         let settings = &self.server.settings;
+        let timeout = timeout.unwrap_or_default().as_secs_f64();
+        if settings.load_balanced {
+            return Error::new(Kind::WaitQueueTimeout, self.counts_of_use(timeout));
+        }
         let text = format!(
-            "Timed out while checking out a connection from connection pool. maxPoolSize: {}, timeout: {:?}",
+            "Timed out while checking out a connection from connection pool. maxPoolSize: {}, timeout: {timeout:?}",
             settings.max_pool_size,
-            settings.wait_queue_timeout.unwrap_or_default(),
         );
         Error::new(Kind::WaitQueueTimeout, text)
+    }
+
+    /// Behind a load balancer cursors and transactions keep connections: who has them all?
+    fn counts_of_use(&self, timeout: f64) -> String {
+        let lent = self.state.lock().lent();
+        let kept = |holder| self.kept[holder as usize].load(Ordering::Relaxed);
+        let (cursors, transactions) = (kept(Holder::Cursor), kept(Holder::Transaction));
+        format!(
+            "Timeout waiting for connection from the connection pool. maxPoolSize: {}, connections in use by cursors: {cursors}, connections in use by transactions: {transactions}, connections in use by other operations: {}, timeout: {timeout:?}",
+            self.server.settings.max_pool_size,
+            lent.saturating_sub(cursors + transactions),
+        )
     }
 }
 
 impl Permit {
-    async fn use_up(mut self, limit: Deadline) -> Result<Checkout> {
+    async fn use_up(mut self, limit: Deadline) -> Result<Connection> {
         let pool = self.pool.clone().expect("a permit is used once");
         let server = &pool.server;
+        let making = Making::begin(server);
         let own = Deadline::after(Instant::now(), server.settings.connect_timeout);
-        let deadline = own.earlier(limit);
-        let generation = server.generation();
-        let connection = server.dialer.dial(&server.address, generation, deadline).await?;
-        self.pool = None;
-        pool.state.lock().made(true);
-        let lent = pool.lend(connection);
-        pool.serve(); // maxConnecting has room again
-        Ok(lent)
+        match server.dial(own.earlier(limit)).await {
+            Ok(mut connection) => {
+                connection.id = making.succeeded();
+                self.pool = None;
+                pool.state.lock().made(true);
+                pool.serve(); // maxConnecting has room again
+                Ok(connection)
+            }
+            Err(failure) => {
+                // First the pool is cleared, if it must be; then listeners hear of the connection's end.
+                (server.dialer.failed)(server, &failure);
+                drop(making);
+                Err(failure.error)
+            }
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.take()
-            && !pool.is_inherited()
+            && !pool.server.is_inherited()
         {
             pool.state.lock().made(false);
             pool.serve();
@@ -199,9 +298,21 @@ impl Checkout {
         &self.pool.server
     }
 
-    fn discard(&mut self) {
-        if self.connection.take().is_some() {
+    /// Its owner keeps it for more than one command.
+    pub fn count_as(&mut self, holder: Holder) {
+        self.holder = Some(holder);
+        self.pool.kept[holder as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lent before a fork, in the parent process.
+    pub fn is_inherited(&self) -> bool {
+        self.pool.server.is_inherited()
+    }
+
+    fn discard(&mut self, reason: CloseReason) {
+        if let Some(connection) = self.connection.take() {
             self.pool.state.lock().lost();
+            self.pool.end(connection, reason);
             self.pool.serve();
         }
     }
@@ -209,21 +320,15 @@ impl Checkout {
 
 impl Drop for Checkout {
     fn drop(&mut self) {
-        let Some(connection) = &mut self.connection else { return };
-        if self.pool.is_inherited() {
+        if let Some(holder) = self.holder {
+            self.pool.kept[holder as usize].fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.connection.is_none() || self.is_inherited() {
             return;
         }
-        if !connection.is_reusable() || connection.generation != self.pool.server.generation() {
-            return self.discard();
-        }
-        connection.idle_since = Instant::now();
-        let refused = {
-            let connection = self.connection.take().expect("seen above");
-            self.pool.state.lock().give_back(connection)
-        };
-        match refused {
-            Some(connection) => drop(connection),
-            None => self.pool.serve(),
+        if let Some(connection) = self.connection.take() {
+            self.pool.server.tell(|| PoolChange::CheckedIn { id: connection.id });
+            self.pool.take_back(connection);
         }
     }
 }

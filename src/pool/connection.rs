@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::generation::Generation;
 use crate::auth::credentials::Mechanism;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
@@ -17,11 +18,13 @@ use crate::wire::reply::Reply;
 
 pub struct Connection {
     stream: Arc<Stream>,
+    /// Counts from 1 at each server; 0 for one that no pool has taken in.
+    pub id: u64,
     /// The server as it described itself in this connection's handshake.
     pub description: Arc<ServerDescription>,
     pub compression: Agreement,
-    /// The pool's generation when this connection was made.
-    pub generation: u64,
+    /// The server's when this connection was made.
+    pub generation: Generation,
     pub idle_since: Instant,
     /// How it authenticated, if it did.
     pub mechanism: Option<Mechanism>,
@@ -31,10 +34,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(stream: Arc<Stream>, description: ServerDescription, generation: u64) -> Self {
+    pub fn new(
+        stream: Arc<Stream>,
+        description: ServerDescription,
+        generation: Generation,
+    ) -> Self {
         let (idle_since, description) = (Instant::now(), Arc::new(description));
         Connection {
             stream,
+            id: 0,
             description,
             compression: Agreement::default(),
             generation,
@@ -47,6 +55,10 @@ impl Connection {
 
     pub fn address(&self) -> &Address {
         &self.description.address
+    }
+
+    pub(super) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
     }
 
     /// Sends one message and reads its answer; `None` if it asked for none. Dropped midway, or

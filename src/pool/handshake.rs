@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bson::RawDocumentBuf;
@@ -13,6 +13,8 @@ use rustls::pki_types::ServerName;
 
 use super::authenticate::{Authenticator, entropy};
 use super::connection::Connection;
+use super::generation::{Generation, Generations};
+use super::server::Server;
 use crate::auth::opening::Opening;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
@@ -40,9 +42,17 @@ pub struct Dialer {
     pub lookup: Lookup,
     /// Told every server's answer to hello.
     pub observe: Box<dyn Fn(&ServerDescription) + Send + Sync>,
+    /// Told every failure to make a connection for a pool.
+    pub failed: Box<dyn Fn(&Server, &DialFailure) + Send + Sync>,
     pub load_balanced: bool,
     pub authenticator: Option<Authenticator>,
     pub tls: Option<Arc<ClientConfig>>,
+}
+
+pub struct DialFailure {
+    pub error: Error,
+    /// That of the connection it would have become.
+    pub generation: Generation,
 }
 
 impl Dialer {
@@ -50,85 +60,106 @@ impl Dialer {
     pub async fn dial(
         &self,
         address: &Address,
-        generation: u64,
+        generations: &Generations,
         deadline: Deadline,
-    ) -> Result<Connection> {
-        self.make(address, generation, deadline, self.authenticator.as_ref()).await
+    ) -> std::result::Result<Connection, DialFailure> {
+        self.make(address, generations, deadline, self.authenticator.as_ref()).await
     }
 
     /// Only asks how the server is, which needs no authentication.
     pub async fn probe(&self, address: &Address, deadline: Deadline) -> Result<()> {
-        self.make(address, 0, deadline, None).await.map(drop)
+        let made = self.make(address, &Generations::default(), deadline, None).await;
+        made.map(drop).map_err(|failure| failure.error)
     }
 
     async fn make(
         &self,
         address: &Address,
-        generation: u64,
+        generations: &Generations,
         deadline: Deadline,
         authenticator: Option<&Authenticator>,
-    ) -> Result<Connection> {
-        let made = wait::until(deadline, async {
-            let stream = self.connect(address).await.map_err(|error| error.at(address))?;
-            if let Some(config) = &self.tls {
-                secure(address, &stream, config.clone()).await?;
-            }
-            let unknown = ServerDescription::unknown(address.clone());
-            let mut connection = Connection::new(stream, unknown, generation);
-            let opening = authenticator.map(Authenticator::opening).transpose()?;
-            let answer = self.hello(&mut connection, opening.as_ref()).await?;
-            // Arbiters hold no users.
-            let knows_users = connection.description.kind != ServerType::RSArbiter;
-            if let (Some(authenticator), Some(opening), true) =
-                (authenticator, opening, knows_users)
-            {
-                let (conversation, next) = opening.answered(answer.body(), &entropy()?)?;
-                authenticator.converse(&mut connection, conversation, next).await?;
-            }
-            Ok(connection)
-        });
-        match made.await {
-            Some(made) => made,
-            None => {
-                let error = Error::new(Kind::NetworkTimeout, "timed out while connecting");
-                Err(error.at(address))
-            }
-        }
-        .map_err(Error::in_handshake)
+    ) -> std::result::Result<Connection, DialFailure> {
+        let began = generations.current(None);
+        let greeted = OnceLock::new();
+        let made = async {
+            // Of a name that is not found, or too slowly, the server knows nothing.
+            let found = in_time(address, deadline, self.resolve(address)).await?;
+            let open = self.open(address, &found, began, generations, authenticator, &greeted);
+            in_time(address, deadline, open).await.map_err(|error| {
+                let too_busy = error.kind() == Kind::NetworkTimeout && greeted.get().is_none();
+                if too_busy { error.overloaded() } else { error }
+            })
+        };
+        made.await.map_err(|error| {
+            let generation = greeted.get().copied().unwrap_or(began);
+            DialFailure { error: error.in_handshake(), generation }
+        })
     }
 
-    async fn connect(&self, address: &Address) -> Result<Arc<Stream>> {
-        let make = |endpoint| Stream::connect(endpoint, frame_length, self.buffers.clone());
-        if address.is_unix_socket() {
-            let path = Path::new(&address.host).to_owned();
-            return Ok(
-                Stream::connect(Endpoint::Unix(&path), frame_length, self.buffers.clone()).await?
-            );
+    /// `greeted` is set as soon as the server has answered hello.
+    async fn open(
+        &self,
+        address: &Address,
+        found: &[SocketAddr],
+        began: Generation,
+        generations: &Generations,
+        authenticator: Option<&Authenticator>,
+        greeted: &OnceLock<Generation>,
+    ) -> Result<Connection> {
+        let stream = self.connect(address, found).await?;
+        if let Some(config) = &self.tls {
+            secure(address, &stream, config.clone()).await?;
         }
-        let candidates = match address.host.parse::<IpAddr>() {
-            Ok(ip) => vec![SocketAddr::new(ip, address.port)],
-            Err(_) => (self.lookup)(&address.host, address.port).await?,
+        let unknown = ServerDescription::unknown(address.clone());
+        let mut connection = Connection::new(stream, unknown, began);
+        let opening = authenticator.map(Authenticator::opening).transpose()?;
+        let answer = self.hello(&mut connection, opening.as_ref()).await?;
+        if let Some(service_id) = connection.description.service_id {
+            connection.generation = generations.current(Some(service_id));
+        }
+        let _ = greeted.set(connection.generation);
+        // Arbiters hold no users.
+        let knows_users = connection.description.kind != ServerType::RSArbiter;
+        if let (Some(authenticator), Some(opening), true) = (authenticator, opening, knows_users) {
+            let (conversation, next) = opening.answered(answer.body(), &entropy()?)?;
+            authenticator.converse(&mut connection, conversation, next).await?;
+        }
+        Ok(connection)
+    }
+
+    /// Nothing for a Unix domain socket, whose address is its path.
+    async fn resolve(&self, address: &Address) -> Result<Vec<SocketAddr>> {
+        if address.is_unix_socket() {
+            return Ok(Vec::new());
+        }
+        if let Ok(ip) = address.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, address.port)]);
+        }
+        let found = (self.lookup)(&address.host, address.port).await;
+        found.map_err(|error| Error::from(error).at(address))
+    }
+
+    async fn connect(&self, address: &Address, found: &[SocketAddr]) -> Result<Arc<Stream>> {
+        let path = Path::new(&address.host);
+        let endpoints: Vec<_> = match address.is_unix_socket() {
+            true => vec![Endpoint::Unix(path)],
+            false => found.iter().copied().map(Endpoint::Ip).collect(),
         };
-        let mut failure = None;
-        for candidate in candidates {
-            match make(Endpoint::Ip(candidate)).await {
+        let mut failure = Error::new(Kind::Network, "the host name has no address");
+        for endpoint in endpoints {
+            match Stream::connect(endpoint, frame_length, self.buffers.clone()).await {
                 Ok(stream) => return Ok(stream),
-                Err(error) => failure = Some(error),
+                Err(error) => failure = Error::from(error).overloaded(),
             }
         }
-        Err(match failure {
-            Some(error) => error.into(),
-            None => Error::new(Kind::Network, "the host name has no address"),
-        })
+        Err(failure.at(address))
     }
 
     async fn hello(&self, connection: &mut Connection, opening: Option<&Opening>) -> Result<Reply> {
         let mut message = Message::from_elements(|out| {
             elements::int32(out, if self.load_balanced { "hello" } else { "ismaster" }, 1);
-            elements::boolean(out, "helloOk", true);
-            if self.load_balanced {
-                elements::boolean(out, "loadBalanced", true);
-            }
+            let mode = if self.load_balanced { "loadBalanced" } else { "helloOk" };
+            elements::boolean(out, mode, true);
             elements::document(out, "client", &self.client);
             self.compression.append(out);
             if let Some(opening) = opening {
@@ -136,10 +167,17 @@ impl Dialer {
             }
         });
         let start = Instant::now();
-        let reply = connection.command(&mut message, "admin").await?;
+        let reply = connection.command(&mut message, "admin").await;
+        let reply = reply.map_err(|error| match error.is_network() {
+            true => error.overloaded(),
+            false => error,
+        })?;
         let now = Instant::now();
         let address = connection.address().clone();
         let description = hello::parse(address, reply.body(), Some(now - start), now);
+        if self.load_balanced && description.service_id.is_none() {
+            return Err(Error::new(Kind::Configuration, NO_LOAD_BALANCER));
+        }
         connection.compression = self.compression.agree(reply.body());
         connection.description = Arc::new(description);
         connection.idle_since = now;
@@ -148,12 +186,31 @@ impl Dialer {
     }
 }
 
+async fn in_time<T>(
+    address: &Address,
+    deadline: Deadline,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    wait::until(deadline, work).await.unwrap_or_else(|| {
+        Err(Error::new(Kind::NetworkTimeout, "timed out while connecting").at(address))
+    })
+}
+
 async fn secure(address: &Address, stream: &Arc<Stream>, config: Arc<ClientConfig>) -> Result<()> {
     let failed = |error: std::io::Error| {
-        Error::new(Kind::Network, format!("SSL handshake failed: {address}: {error}"))
+        let text = format!("SSL handshake failed: {address}: {error}");
+        let failure = Error::new(Kind::Network, text);
+        // What TLS itself refuses (a certificate) no waiting will cure.
+        match error.kind() {
+            std::io::ErrorKind::Other => failure,
+            _ => failure.overloaded(),
+        }
     };
     // Of a name that is no name nothing can be verified.
     let name = ServerName::try_from(address.host.clone());
     let name = name.map_err(|error| failed(std::io::Error::other(error)))?;
     stream.secure(config, name).await.map_err(failed)
 }
+
+/// The words of the load balancers specification.
+const NO_LOAD_BALANCER: &str = "Driver attempted to initialize in load balancing mode, but the server does not support this mode";

@@ -3,7 +3,11 @@
 pub mod authenticate;
 pub mod checkout;
 pub mod connection;
+pub mod generation;
 pub mod handshake;
+mod interrupt;
 pub mod metadata;
+pub mod pinned;
 pub mod server;
 pub mod state;
+mod telling;

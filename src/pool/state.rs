@@ -1,6 +1,7 @@
 //! The pool's books: who may have a connection, who may make one, who waits. Decides, never acts.
 //!
-//! Callers are served in the order they came: while somebody waits, a newcomer queues behind.
+//! Callers are served in the order they came: while somebody waits, a newcomer queues behind. While
+//! the pool is paused nobody is served and nobody waits.
 
 use std::collections::VecDeque;
 
@@ -9,6 +10,15 @@ pub struct Limits {
     /// 0 is no limit.
     pub max_size: usize,
     pub max_connecting: usize,
+}
+
+/// Pools begin paused: nothing is known of their server yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    #[default]
+    Paused,
+    Ready,
+    Closed,
 }
 
 /// `C` is a connection, `W` a waiter's mailbox.
@@ -20,14 +30,15 @@ pub struct State<C, W> {
     total: usize,
     connecting: usize,
     waiting: VecDeque<W>,
-    closed: bool,
+    phase: Phase,
 }
 
 pub enum Answer<C> {
     Take(C),
     Create,
     Wait,
-    Closed,
+    /// Paused or closed.
+    Refused,
 }
 
 pub enum Grant<C> {
@@ -36,15 +47,15 @@ pub enum Grant<C> {
 }
 
 impl<C, W> State<C, W> {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, phase: Phase) -> Self {
         let (idle, waiting) = (Vec::new(), VecDeque::new());
-        State { limits, idle, total: 0, connecting: 0, waiting, closed: false }
+        State { limits, idle, total: 0, connecting: 0, waiting, phase }
     }
 
     /// A caller asks; after `Wait` it leaves its mailbox with `queue`.
     pub fn ask(&mut self) -> Answer<C> {
-        if self.closed {
-            Answer::Closed
+        if self.phase != Phase::Ready {
+            Answer::Refused
         } else if !self.waiting.is_empty() {
             Answer::Wait
         } else {
@@ -74,7 +85,7 @@ impl<C, W> State<C, W> {
 
     /// A connection comes back in good order; refused (and uncounted) once closed.
     pub fn give_back(&mut self, connection: C) -> Option<C> {
-        if self.closed {
+        if self.phase == Phase::Closed {
             self.total -= 1;
             return Some(connection);
         }
@@ -95,18 +106,22 @@ impl<C, W> State<C, W> {
         }
     }
 
-    /// Takes the idle connections that `unfit` names out of the books.
-    pub fn prune(&mut self, unfit: impl Fn(&C) -> bool) -> Vec<C> {
-        let (gone, kept) = std::mem::take(&mut self.idle).into_iter().partition(unfit);
-        self.idle = kept;
-        let gone: Vec<C> = gone;
+    /// Takes the idle connections for which `unfit` has a reason out of the books.
+    pub fn prune<R>(&mut self, unfit: impl Fn(&C) -> Option<R>) -> Vec<(C, R)> {
+        let mut gone = Vec::new();
+        for connection in std::mem::take(&mut self.idle) {
+            match unfit(&connection) {
+                Some(reason) => gone.push((connection, reason)),
+                None => self.idle.push(connection),
+            }
+        }
         self.total -= gone.len();
         gone
     }
 
     /// Upkeep may make one more connection for minPoolSize.
     pub fn reserve_for_upkeep(&mut self, min_size: usize) -> bool {
-        let wanted = !self.closed && self.total < min_size && self.can_create();
+        let wanted = self.phase == Phase::Ready && self.total < min_size && self.can_create();
         if wanted {
             self.total += 1;
             self.connecting += 1;
@@ -114,15 +129,38 @@ impl<C, W> State<C, W> {
         wanted
     }
 
+    /// Nothing is lent until `resume`; answers the waiters to be told.
+    pub fn pause(&mut self) -> VecDeque<W> {
+        if self.phase == Phase::Ready {
+            self.phase = Phase::Paused;
+        }
+        std::mem::take(&mut self.waiting)
+    }
+
+    pub fn resume(&mut self) {
+        if self.phase == Phase::Paused {
+            self.phase = Phase::Ready;
+        }
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
     /// Nothing is lent any more; answers what was idle, and the waiters to be told.
     pub fn close(&mut self) -> (Vec<C>, VecDeque<W>) {
-        self.closed = true;
+        self.phase = Phase::Closed;
         self.total -= self.idle.len();
         (std::mem::take(&mut self.idle), std::mem::take(&mut self.waiting))
     }
 
     pub fn total(&self) -> usize {
         self.total
+    }
+
+    /// Connections in use, and those being made.
+    pub fn lent(&self) -> usize {
+        self.total - self.idle.len()
     }
 
     fn can_create(&self) -> bool {
@@ -148,7 +186,7 @@ mod tests {
     use super::*;
 
     fn state(max_size: usize, max_connecting: usize) -> State<&'static str, u8> {
-        State::new(Limits { max_size, max_connecting })
+        State::new(Limits { max_size, max_connecting }, Phase::Ready)
     }
 
     #[test]
@@ -211,7 +249,7 @@ mod tests {
         state.queue(9);
         let (idle, waiting) = state.close();
         assert_eq!((idle, waiting.len()), (vec!["idle"], 1));
-        assert!(matches!(state.ask(), Answer::Closed));
+        assert!(matches!(state.ask(), Answer::Refused));
         assert_eq!(state.give_back("late"), Some("late"));
         assert_eq!(state.total(), 0);
     }
@@ -222,8 +260,29 @@ mod tests {
         assert!(state.reserve_for_upkeep(2));
         assert!(!state.reserve_for_upkeep(2)); // maxConnecting
         state.made(true);
+        assert!(state.reserve_for_upkeep(2));
+        state.made(true);
         state.give_back("stale");
-        assert_eq!(state.prune(|connection| *connection == "stale"), vec!["stale"]);
-        assert_eq!(state.total(), 0);
+        state.give_back("kept");
+        let unfit = |connection: &&str| (*connection == "stale").then_some(7);
+        assert_eq!(state.prune(unfit), vec![("stale", 7)]);
+        assert!(matches!(state.ask(), Answer::Take("kept")));
+    }
+
+    #[test]
+    fn while_paused_nobody_gets_anything() {
+        let mut state = state(1, 1);
+        assert!(matches!(state.ask(), Answer::Create));
+        state.made(true);
+        state.queue(9);
+        assert_eq!(state.pause(), [9]);
+        assert!(state.give_back("lent before").is_none());
+        assert!(matches!(state.ask(), Answer::Refused));
+        assert!(!state.reserve_for_upkeep(2));
+        state.resume();
+        assert!(matches!(state.ask(), Answer::Take("lent before")));
+        state.close();
+        state.resume();
+        assert_eq!(state.phase(), Phase::Closed);
     }
 }

@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyList};
 use super::pending::{PyPending, Step, task};
 use super::seed_lookup;
 use super::session::PySession;
-use super::{errors, options};
+use super::{errors, options, time_limit};
 use crate::error::Result as CoreResult;
 use crate::event::Publisher;
 use crate::exec::client::ClientCore;
@@ -65,13 +65,14 @@ impl PyClient {
         Ok(PyClient { settings, look_up, core: Mutex::new((fork::generation(), core)) })
     }
 
-    fn open(&self) -> PyPending {
+    fn open(&self, py: Python<'_>) -> PyResult<PyPending> {
         let core = self.core();
-        let work = async move { core.cluster().await.map(|_| ()) };
-        PyPending::new(task(work, |py, opened: CoreResult<()>| {
+        let limit = time_limit::current(py, &core.settings)?.deadline();
+        let work = async move { core.cluster(limit).await.map(|_| ()) };
+        Ok(PyPending::new(task(work, |py, opened: CoreResult<()>| {
             opened.map_err(|error| errors::to_python(py, &error))?;
             Ok(Step::Done(py.None()))
-        }))
+        })))
     }
 
     fn replace_hosts(&self, py: Python<'_>, hosts: Vec<(String, u16)>) -> PyResult<()> {
@@ -84,15 +85,16 @@ impl PyClient {
         replaced.map_err(|error| errors::to_python(py, &error))
     }
 
-    fn close(&self) -> PyPending {
+    fn close(&self, py: Python<'_>) -> PyResult<PyPending> {
         let core = self.core();
+        let limit = time_limit::current(py, &core.settings)?;
         let work = async move {
             if !core.is_closed() {
-                end_sessions(&core).await;
+                end_sessions(&core, limit).await;
             }
             core.close();
         };
-        PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None()))))
+        Ok(PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None())))))
     }
 
     #[getter]
@@ -128,9 +130,10 @@ impl PyClient {
     fn select(&self, read_preference: &Bound<'_, PyAny>) -> PyResult<PyPending> {
         let criteria = Criteria::Read(options::read_preference(read_preference)?);
         let core = self.core();
+        let limit = time_limit::current(read_preference.py(), &core.settings)?.deadline();
         let work = async move {
-            let cluster = core.cluster().await?;
-            let server = select(cluster, &criteria, &[]).await?;
+            let cluster = core.cluster(limit).await?;
+            let server = select(cluster, &criteria, &[], limit).await?;
             let known = cluster.snapshot().server(&server.address).cloned();
             Ok(known.unwrap_or_else(|| ServerDescription::unknown(server.address.clone())))
         };

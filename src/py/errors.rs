@@ -35,7 +35,7 @@ fn class_of(kind: Kind) -> &'static Import {
     match kind {
         Kind::ServerSelection => &imports::SERVER_SELECTION_TIMEOUT,
         Kind::WaitQueueTimeout => &imports::WAIT_QUEUE_TIMEOUT,
-        Kind::Network => &imports::AUTO_RECONNECT,
+        Kind::Network | Kind::PoolCleared => &imports::AUTO_RECONNECT,
         Kind::NetworkTimeout => &imports::NETWORK_TIMEOUT,
         Kind::Protocol => &imports::PROTOCOL_ERROR,
         Kind::InvalidOperation => &imports::INVALID_OPERATION,

@@ -80,6 +80,10 @@ imports! {
     WRITE_CONCERN_ERROR = "pymongo.errors" "WriteConcernError";
     WTIMEOUT_ERROR = "pymongo.errors" "WTimeoutError";
 
+    CURRENT_TIMEOUT = "ferromongo._pymongo_internals" "current_timeout";
+    CURRENT_DEADLINE = "ferromongo._pymongo_internals" "current_deadline";
+    MONOTONIC = "time" "monotonic";
+
     CONTEXT = "contextvars" "Context";
 
     GET_RUNNING_LOOP = "asyncio" "get_running_loop";

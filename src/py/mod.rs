@@ -17,6 +17,7 @@ mod pending;
 mod scope;
 mod seed_lookup;
 mod session;
+mod time_limit;
 
 /// The extension module `ferromongo._core`.
 #[pymodule(gil_used = true)]

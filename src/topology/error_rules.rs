@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use bson::oid::ObjectId;
 use bson::raw::RawDocument;
 
 use super::address::Address;
@@ -17,6 +18,8 @@ pub struct ApplicationError {
     /// The pool generation of the connection that failed, and the pool's own now.
     pub generation: u64,
     pub current_generation: u64,
+    /// The service behind a load balancer that has failed, once a connection knows it.
+    pub service_id: Option<ObjectId>,
     /// The error carries the label SystemOverloadedError: the server is busy, not gone.
     pub overloaded: bool,
     /// For people to read; becomes the Unknown server's error.
@@ -46,7 +49,7 @@ pub enum ErrorKind {
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
     pub new: Option<Snapshot>,
-    /// Behind a load balancer this means the connections of the failed one's service only.
+    /// Behind a load balancer this means the connections of the error's service only.
     pub clear_pool: bool,
     /// The server still answers and may have a new role: ask it at once.
     pub check_now: bool,
@@ -59,8 +62,10 @@ pub fn after_error(
     now: Instant,
 ) -> Verdict {
     let load_balanced = snapshot.kind == TopologyKind::LoadBalanced;
-    // Before the handshake nobody knows which service behind the balancer has failed.
-    if is_stale(snapshot, address, error) || load_balanced && error.when == When::BeforeHandshake {
+    // Before the answer to hello nobody knows which service behind the balancer has failed.
+    let nobody_s =
+        load_balanced && error.when == When::BeforeHandshake && error.service_id.is_none();
+    if nobody_s || is_stale(snapshot, address, error) {
         return Verdict::default();
     }
     let unknown = |topology_version| {
@@ -160,7 +165,6 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use bson::oid::ObjectId;
     use bson::rawdoc;
 
     use super::*;
@@ -186,6 +190,7 @@ mod tests {
             kind,
             generation: 0,
             current_generation: 0,
+            service_id: None,
             overloaded,
             message: "it broke".to_owned(),
         };

@@ -203,7 +203,7 @@ class Line:
     def _answer(self, request, answer):
         while callable(answer):
             answer = answer(request)
-        if answer is not None:
+        if answer is not None and not request.flags & MORE_TO_COME:
             self.send(answer if isinstance(answer, bytes) else request.message(answer))
         while request.exhaust and isinstance(answer, dict) and "topologyVersion" in answer:
             request.document["topologyVersion"] = answer["topologyVersion"]

@@ -108,6 +108,7 @@ impl Client {
             kind,
             generation: error["generation"].as_u64().unwrap_or(*generation),
             current_generation: *generation,
+            service_id: None,
             // The pool labels what goes wrong on the line before the handshake is done.
             overloaded: when == When::BeforeHandshake && !matches!(kind, ErrorKind::Command { .. }),
             message: "scripted".to_owned(),

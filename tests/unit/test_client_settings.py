@@ -85,6 +85,13 @@ def made(kind: Any, arguments: dict[str, Any]) -> tuple[Any, ...]:
         {"host": "mongodb://u:p@a/?authSource="},
         {"host": "mongodb://:p@a/"},
         {"host": "mongodb://u:p@@a/"},
+        {"host": "mongodb://a/?loadBalanced=true"},
+        {"loadBalanced": False, "replicaSet": "rs"},
+        {"host": "mongodb://a,b/?loadBalanced=true"},
+        {"host": "mongodb://a,b/", "loadBalanced": True},
+        {"host": "mongodb://a/?loadBalanced=true&replicaSet=rs"},
+        {"host": "mongodb://a/?loadBalanced=true&directConnection=true"},
+        {"loadBalanced": "perhaps"},
         {"tls": True},
         {"tls": False, "tlsCAFile": __file__},
         {"tlsCAFile": "missing.pem"},
@@ -146,7 +153,6 @@ def test_where_a_host_validator_does_not_go(kind: Any, arguments: dict[str, Any]
             },
             "authMechanism=MONGODB-OIDC",
         ),
-        ({"timeoutMS": 100}, "timeoutMS"),
         ({"serverMonitoringMode": "poll"}, "serverMonitoringMode"),
         ({"server_selector": lambda servers: servers}, "server_selector"),
         ({"host": "mongodb://%2Ftmp%2Fmongodb.sock"}, "unix domain sockets"),
@@ -189,3 +195,18 @@ def test_unknown_compressors_are_warned_of(kind: Any, arguments: dict[str, Any])
         client = kind(connect=False, **arguments)
     with client:
         assert "compressors=['zlib']" in repr(client)
+
+
+def test_timeout_is_pymongos() -> None:
+    assert ferromongo.timeout is pymongo.timeout
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, None), ({"timeoutMS": 0}, 0.0), ({"timeoutMS": 1500}, 1.5), ({"timeoutMS": None}, None)],
+    ids=str,
+)
+def test_the_limit_zero_is_not_the_same_as_none(
+    given: dict[str, Any], expected: float | None
+) -> None:
+    assert settings(**given).engine["timeout"] == expected

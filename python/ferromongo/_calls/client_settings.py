@@ -174,8 +174,6 @@ def _refuse_unsupported(options: Any, seeds: Sequence[Address]) -> None:
     for name in _UNSUPPORTED:
         if options.get(name):
             raise _unsupported(f"the option {options.cased_key(name)}")
-    if options.get("timeoutms") is not None:
-        raise _unsupported("the option timeoutMS")
     if options.get("servermonitoringmode", "auto") == "poll":
         raise _unsupported("serverMonitoringMode=poll")
     if any(host.endswith(".sock") for host, _ in seeds):
@@ -274,11 +272,7 @@ _SECRETS = ("username", "password", "tlscertificatekeyfilepassword")
 
 _UNSUPPORTED = (
     "auto_encryption_opts",
-    "enable_overload_retargeting",
-    "enableoverloadretargeting",
     "event_listeners",
-    "max_adaptive_retries",
-    "maxadaptiveretries",
     "server_api",
     "server_selector",
 )

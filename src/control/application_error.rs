@@ -1,0 +1,37 @@
+//! What the lane ran into, in the words of the discovery rules.
+
+use crate::error::{Error, Kind, SYSTEM_OVERLOADED};
+use crate::pool::generation::Generation;
+use crate::pool::server::Server;
+use crate::topology::error_rules::{ApplicationError, ErrorKind, When};
+
+/// `None` for an error that says nothing about the server.
+pub fn application_error(
+    server: &Server,
+    generation: Generation,
+    error: &Error,
+) -> Option<ApplicationError> {
+    let kind = match error.kind() {
+        Kind::Network | Kind::Protocol => ErrorKind::Network,
+        Kind::NetworkTimeout => ErrorKind::Timeout,
+        Kind::Command { .. } => match error.reply() {
+            Some(reply) => ErrorKind::from_reply(reply)?,
+            // Not the server's words: its part of an authentication did not hold.
+            None => ErrorKind::Command { code: None, topology_version: None },
+        },
+        _ => return None,
+    };
+    let when = match error.is_before_handshake() {
+        true => When::BeforeHandshake,
+        false => When::AfterHandshake,
+    };
+    Some(ApplicationError {
+        when,
+        kind,
+        generation: generation.number,
+        current_generation: server.generations.current(generation.service_id).number,
+        service_id: generation.service_id,
+        overloaded: error.has_label(SYSTEM_OVERLOADED),
+        message: error.message().to_owned(),
+    })
+}
