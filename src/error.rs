@@ -39,6 +39,8 @@ pub enum Kind {
     /// The caller asked for what cannot be: ended session, closed client, wrong order of calls.
     InvalidOperation,
     Configuration,
+    /// The connection string and what was looked up for it do not go together.
+    InvalidUri,
     /// An argument that no server could accept: Python's ValueError.
     InvalidValue,
 }
@@ -84,6 +86,14 @@ impl Error {
         error.0.labels = labels;
         error.0.reply = Some(reply);
         error
+    }
+
+    /// A command that is not sent, as its answer could not come in time; looks like the server's own
+    /// MaxTimeMSExpired.
+    pub fn time_limit_exceeded(message: impl Into<String>) -> Error {
+        let message = message.into();
+        let reply = bson::rawdoc! { "ok": 0, "errmsg": message.as_str(), "code": MAX_TIME_EXPIRED };
+        Error::command(MAX_TIME_EXPIRED, message, Vec::new(), reply)
     }
 
     /// The server's part of an authentication did not hold.
@@ -161,6 +171,12 @@ impl Error {
         ok.is_some_and(|ok| matches!(ok.as_f64().or(ok.as_i32().map(f64::from)), Some(1.0)))
     }
 
+    pub fn is_timeout(&self) -> bool {
+        use Kind::*;
+        matches!(self.0.kind, ServerSelection | WaitQueueTimeout | NetworkTimeout)
+            || self.code() == Some(MAX_TIME_EXPIRED)
+    }
+
     /// The server wants to know again who is on the other end of the connection.
     pub fn wants_reauthentication(&self) -> bool {
         self.code() == Some(391)
@@ -178,11 +194,13 @@ impl Error {
             || matches!(self.code(), Some(89 | 7 | 6 | 9001 | 262 | 134))
     }
 
-    /// Commit and abort are retried on the errors of retryable writes.
-    pub fn is_retryable_write(&self) -> bool {
+    /// Of a commit or an abort, which the server knows by the transaction's number.
+    pub fn is_retryable_ending(&self) -> bool {
         self.is_network() || self.has_label(RETRYABLE_WRITE)
     }
 }
+
+const MAX_TIME_EXPIRED: i32 = 50;
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {

@@ -66,4 +66,16 @@ impl Settings {
             heartbeat_frequency: self.heartbeat_frequency,
         }
     }
+
+    /// The same with what a name server may add. All else is kept: parts of it are shared handles.
+    pub fn looked_up(&self, found: Settings) -> Settings {
+        Settings {
+            seeds: found.seeds,
+            replica_set: found.replica_set,
+            load_balanced: found.load_balanced,
+            credentials: found.credentials,
+            tls: found.tls,
+            ..self.clone()
+        }
+    }
 }

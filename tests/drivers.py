@@ -144,6 +144,9 @@ class _Awaitable:
     def __getitem__(self, key):
         return _Awaitable(self._target[key])
 
+    def __repr__(self):
+        return repr(self._target)
+
     def __await__(self):
         return self
         yield  # as above: `await collection.aggregate(...)` gives the cursor

@@ -34,6 +34,7 @@ from pymongo import (
     WriteConcern,
     get_version_string,
     has_c,
+    timeout,
     version,
     version_tuple,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "read_concern",
     "read_preferences",
     "results",
+    "timeout",
     "version",
     "version_tuple",
     "write_concern",

@@ -35,12 +35,21 @@ class Client:
     zlib_level (int), credentials (mechanism or "DEFAULT", source, user, password; or None),
     tls (None or a mapping: ca_file, certificate_key_file, certificate_key_password, crl_file (all
     str | None), allow_invalid_certificates, allow_invalid_hostnames (bool)). The files are read at
-    once; ConfigurationError for one that is no good. events (EventQueue | None).
+    once; ConfigurationError for one that is no good. timeout (0 is a limit that never ends, and not
+    None), max_adaptive_retries (int), overload_retargeting (bool),
+    events (EventQueue | None).
     """
 
-    def __new__(cls, settings: Mapping[str, Any]) -> Client: ...
-    def open(self) -> None:
-        """Start monitoring now; any operation does so too. Raises InvalidOperation after close."""
+    def __new__(
+        cls, settings: Mapping[str, Any], look_up: Callable[[SeedLookup], None] | None = None
+    ) -> Client:
+        """With `look_up` the settings are not complete: the first operation calls it, and all wait
+        until the lookup it was given is answered. It is called anew after a failure, and in a
+        forked child. It must not block."""
+    def open(self) -> Pending[None]:
+        """Start monitoring; any operation does so too. Raises InvalidOperation after close."""
+    def replace_hosts(self, hosts: Sequence[tuple[str, int]]) -> None:
+        """What the SRV records of a sharded deployment say now; no others are changed."""
     def close(self) -> Pending[None]:
         """End server sessions and close every socket. May be called twice."""
     @property
@@ -89,6 +98,15 @@ def wait_for_events() -> bool:
 
 def stop_waiting_for_events() -> None: ...
 def wake_dispatcher() -> None: ...
+
+@final
+class SeedLookup:
+    """A look-up that operations wait for. Dropped unanswered, it has failed."""
+
+    def found(self, settings: Mapping[str, Any]) -> None:
+        """The client's complete settings."""
+    def failed(self, error: Exception) -> None:
+        """The operations raise ConfigurationError (or InvalidURI) with its text."""
 
 @final
 class Session:

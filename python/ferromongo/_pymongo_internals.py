@@ -4,6 +4,11 @@ PyMongo's public modules are a dependency like any other; a name that starts wit
 move in any release. Listed here they are easy to check when a new PyMongo comes out.
 """
 
+# What `pymongo.timeout` has set for the running code: seconds (None outside of it, 0 for no limit),
+# and the earliest end of all such blocks around it, by `time.monotonic`.
+from pymongo._csot import DEADLINE as _DEADLINE
+from pymongo._csot import TIMEOUT as _TIMEOUT
+
 # Validation and merging of client options: their rules, defaults and texts are PyMongo's.
 from pymongo.common import _CaseInsensitiveDictionary as CaseInsensitiveDictionary
 
@@ -15,6 +20,10 @@ from pymongo.helpers_shared import _index_list as key_list
 
 # Type of every read preference: the public `ReadPreference` is only a list of instances.
 from pymongo.read_preferences import _ServerMode as ServerMode
+
+# Hosts and options of mongodb+srv://, the rules for what a name server may answer included.
+from pymongo.synchronous.srv_resolver import _SrvResolver as SrvResolver
+from pymongo.synchronous.uri_parser import _parse_srv as parse_srv
 
 # See the first. Of parse_uri there is a public form, but it parses twice and so warns twice.
 from pymongo.uri_parser_shared import _check_options as check_option_conflicts
@@ -29,15 +38,22 @@ from pymongo.uri_parser_shared import _validate_uri as parse_uri
 # `PoolOptions._event_listeners`, the object that makes events of what the engine tells and hands
 # them to the listeners, given and global ones.
 
+current_timeout = _TIMEOUT.get
+current_deadline = _DEADLINE.get
+
 __all__ = [
     "CaseInsensitiveDictionary",
     "ServerMode",
+    "SrvResolver",
     "check_option_conflicts",
+    "current_deadline",
+    "current_timeout",
     "index_name",
     "key_document",
     "key_list",
     "normalize_option_names",
     "normalize_security_options",
+    "parse_srv",
     "parse_uri",
     "projection_document",
     "warn_of_deprecated_options",

@@ -3,7 +3,7 @@
 //! Every hello reply (a monitor's, a probe's, a new connection's) and every error an operation saw
 //! ends in `update`, where the pure rules of `topology` make the next snapshot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -123,7 +123,9 @@ impl Cluster {
         cluster.settings.events.topology(first.settings.id, || event::topology::opened(&first));
         cluster.match_servers(&first);
         cluster.ready_pools(&first);
-        cluster.start_monitors()?;
+        let seeds = cluster.settings.seeds.clone();
+        let monitors = cluster.monitors_of(seeds)?;
+        *cluster.monitors.lock() = monitors;
         cluster.start_upkeep();
         Ok(cluster)
     }
@@ -170,6 +172,24 @@ impl Cluster {
         }
     }
 
+    /// What the SRV records of a sharded (or unknown) deployment say now. Servers that stay keep
+    /// their pools; all are watched anew, as the crate takes no new hosts.
+    pub fn replace_hosts(self: &Arc<Self>, hosts: &BTreeSet<Address>) -> Result<()> {
+        let mut changed = false;
+        self.update(|snapshot| {
+            let next = reduce::replace_hosts(snapshot, hosts);
+            changed = next.servers.keys().ne(snapshot.servers.keys());
+            changed.then_some(next)
+        });
+        let Some(thread) = self.thread.lock().clone().filter(|_| changed) else { return Ok(()) };
+        let mut monitors = self.monitors.lock();
+        let watching = self.monitors_of(hosts.iter().cloned().collect())?;
+        if let Some(old) = std::mem::replace(&mut *monitors, watching) {
+            thread.spawn(old.stop());
+        }
+        Ok(())
+    }
+
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
@@ -207,6 +227,10 @@ impl Cluster {
         let mut description = description.clone();
         self.update(|snapshot| {
             let known = snapshot.server(&description.address)?;
+            if self.settings.load_balanced {
+                // Each connection may lead to another server; how much one message holds is the same.
+                return known.with_limits_of(&description).map(|it| reduce::apply(snapshot, it));
+            }
             if known.round_trip_time.is_some() {
                 description.round_trip_time = None;
             }
@@ -273,9 +297,10 @@ impl Cluster {
         }
     }
 
-    fn start_monitors(self: &Arc<Self>) -> Result<()> {
+    /// `None` where nobody watches: behind a load balancer, and once closed.
+    fn monitors_of(self: &Arc<Self>, seeds: Vec<Address>) -> Result<Option<Monitors>> {
         if self.settings.load_balanced {
-            return Ok(()); // nobody watches a load balancer
+            return Ok(None);
         }
         let watched = Arc::downgrade(self);
         let sink = Arc::new(move |observation| {
@@ -288,7 +313,7 @@ impl Cluster {
             DriverName { name: name.clone(), version: version.clone(), platform: platform.clone() }
         };
         let settings = MonitorSettings {
-            seeds: settings.seeds.clone(),
+            seeds,
             replica_set: settings.replica_set.clone(),
             direct_connection: settings.direct_connection,
             load_balanced: settings.load_balanced,
@@ -299,12 +324,9 @@ impl Cluster {
             tls: settings.tls.clone(),
             events: settings.events.clone(),
         };
-        let Some(thread) = self.thread.lock().clone() else { return Ok(()) };
-        let monitors = thread
-            .enter(|| Monitors::start(settings, sink))
-            .map_err(|reason| Error::new(Kind::Configuration, reason))?;
-        *self.monitors.lock() = Some(monitors);
-        Ok(())
+        let Some(thread) = self.thread.lock().clone() else { return Ok(None) };
+        let started = thread.enter(|| Monitors::start(settings, sink));
+        started.map(Some).map_err(|reason| Error::new(Kind::Configuration, reason))
     }
 
     fn observe(self: &Arc<Self>, observation: Observation) {
@@ -328,6 +350,9 @@ impl Cluster {
 
     /// A handshake on the control thread, one at a time and not more often than every 500 ms.
     fn probe(self: &Arc<Self>, address: &Address) {
+        if self.settings.load_balanced {
+            return; // the next connection may lead to another server
+        }
         let now = Instant::now();
         let mut probed = self.probed.lock();
         let recent = probed.get(address).is_some_and(|probe| {

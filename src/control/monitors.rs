@@ -30,7 +30,8 @@ use crate::net::tls;
 use crate::net::tls::settings::TlsSettings;
 use crate::topology::address::{Address, DEFAULT_PORT};
 use crate::topology::hello;
-use crate::topology::server::{ServerDescription, average_round_trip};
+use crate::topology::round_trips::RoundTrips;
+use crate::topology::server::ServerDescription;
 
 #[derive(Clone, Debug)]
 pub struct MonitorSettings {
@@ -205,8 +206,8 @@ struct Listener {
     sink: Sink,
     events: Publisher,
     stopped: Arc<AtomicBool>,
-    /// Averages of the servers that answer.
-    round_trips: BTreeMap<Address, Duration>,
+    /// Of the servers that answer.
+    round_trips: BTreeMap<Address, RoundTrips>,
 }
 
 impl Listener {
@@ -234,20 +235,22 @@ impl Listener {
         let address = address(&event.server_address);
         if event.awaited {
             // The time of an awaited reply is the server's idle time; the driver measures elsewhere.
-            self.round_trips.extend(measured_round_trips(&self.client));
+            for (address, average) in measured_round_trips(&self.client) {
+                self.round_trips.entry(address).or_default().hear_average(average);
+            }
         } else {
-            let average = self.round_trips.get(&address).copied();
-            self.round_trips.insert(address.clone(), average_round_trip(average, event.duration));
+            self.round_trips.entry(address.clone()).or_default().add(event.duration);
         }
-        let round_trip = self.round_trips.get(&address).copied();
+        let round_trips = self.round_trips.get(&address).cloned().unwrap_or_default();
         let now = Instant::now();
         match RawDocumentBuf::try_from(&event.reply) {
             Ok(reply) => {
                 let duration = event.duration;
                 let change = || HeartbeatChange::Succeeded { duration, reply: reply.clone() };
                 self.tell(&event.server_address, event.awaited, change);
-                let server = Box::new(hello::parse(address, &reply, round_trip, now));
-                Some(Observation::Hello { server, reply })
+                let mut server = hello::parse(address, &reply, round_trips.average(), now);
+                server.min_round_trip_time = round_trips.minimum();
+                Some(Observation::Hello { server: Box::new(server), reply })
             }
             Err(error) => {
                 Some(Observation::Failed { address, error: error.to_string(), timeout: false })

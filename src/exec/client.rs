@@ -6,14 +6,19 @@ use std::sync::{Arc, OnceLock};
 use bson::{RawDocument, RawDocumentBuf};
 use parking_lot::Mutex;
 
+use super::seed_lookup::{SeedLookup, Start};
 use crate::control::cluster::Cluster;
-use crate::error::{Error, Result};
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result};
+use crate::net::wait;
 use crate::session::cluster_time::ClusterTime;
 use crate::session::server::ServerSessions;
 use crate::settings::Settings;
 
 pub struct ClientCore {
+    /// Of a client that looks up its servers, these are the settings before; see the cluster's.
     pub settings: Arc<Settings>,
+    seed_lookup: Option<Arc<SeedLookup>>,
     pub sessions: Arc<ServerSessions>,
     cluster: OnceLock<Arc<Cluster>>,
     /// Held while the cluster is being opened or closed.
@@ -23,8 +28,10 @@ pub struct ClientCore {
 }
 
 impl ClientCore {
-    pub fn new(settings: Arc<Settings>) -> Arc<ClientCore> {
+    /// `look_up`: how the servers are found if the settings do not name them.
+    pub fn new(settings: Arc<Settings>, look_up: Option<Start>) -> Arc<ClientCore> {
         Arc::new(ClientCore {
+            seed_lookup: look_up.map(|start| SeedLookup::new(settings.clone(), start)),
             settings,
             sessions: Arc::default(),
             cluster: OnceLock::new(),
@@ -34,19 +41,31 @@ impl ClientCore {
         })
     }
 
-    pub fn cluster(&self) -> Result<&Arc<Cluster>> {
+    /// The living topology; whoever asks first starts it. `limit` is for the look-up of the servers.
+    pub async fn cluster(&self, limit: Deadline) -> Result<&Arc<Cluster>> {
         if self.is_closed() {
             return Err(Error::client_closed());
         }
         if let Some(cluster) = self.cluster.get() {
             return Ok(cluster);
         }
+        match &self.seed_lookup {
+            None => self.open(&self.settings),
+            Some(lookup) => {
+                let found = wait::until(limit, Box::pin(lookup.settings())).await;
+                let late = || Error::new(Kind::ServerSelection, "timed out looking up the servers");
+                self.open(&found.ok_or_else(late)??)
+            }
+        }
+    }
+
+    fn open(&self, settings: &Arc<Settings>) -> Result<&Arc<Cluster>> {
         let _opening = self.opening.lock();
         if self.is_closed() {
             return Err(Error::client_closed());
         }
         if self.cluster.get().is_none() {
-            let _ = self.cluster.set(Cluster::open(self.settings.clone())?);
+            let _ = self.cluster.set(Cluster::open(settings.clone())?);
         }
         Ok(self.cluster.get().expect("opened above"))
     }
@@ -66,6 +85,9 @@ impl ClientCore {
         self.closed.store(true, Ordering::SeqCst);
         if let Some(cluster) = self.cluster.get() {
             cluster.close();
+        }
+        if let Some(lookup) = &self.seed_lookup {
+            lookup.abandon();
         }
     }
 

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bson::RawDocumentBuf;
+use bson::{RawDocument, RawDocumentBuf};
 
 use super::client::ClientCore;
 use super::operation::{Kind, Terms};
+use crate::deadline::max_time_ms;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::session::client::{Session, State};
 use crate::topology::read_preference::ReadPreference;
@@ -20,6 +21,8 @@ pub struct Destination<'a> {
     pub client: &'a ClientCore,
     pub topology: TopologyKind,
     pub server: &'a ServerDescription,
+    /// Of that server, if the operation has a time limit.
+    pub min_round_trip: Duration,
     /// Unacknowledged writes carry no implicit session: the server may still run them later.
     pub acknowledged: bool,
 }
@@ -27,19 +30,22 @@ pub struct Destination<'a> {
 /// Called at the moment of sending: it draws the transaction number of a retryable write, and a
 /// transaction counts as started on the server from here on.
 pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Result<()> {
+    if let Some(at) = terms.limit.deadline().instant() {
+        let remaining = at.saturating_duration_since(Instant::now());
+        append_max_time(terms.kind, remaining, to.min_round_trip, out)?;
+    }
     let session = terms.session.clone();
     let mut state = session.state();
     let in_transaction = state.transaction.is_active();
-    let with_session = to.server.logical_session_timeout_minutes.is_some();
+    let with_session = to.server.supports_sessions();
     if !with_session && !session.implicit {
         let text = "Sessions are not supported by this MongoDB deployment";
         return Err(Error::new(ErrorKind::Configuration, text));
     }
     let own_concerns = !in_transaction && !matches!(terms.kind, Kind::EndTransaction { .. });
     if own_concerns {
-        state.transaction.forget_ended();
         if let Some(write_concern) = &terms.write_concern {
-            elements::document(out, "writeConcern", write_concern);
+            append_write_concern(terms, write_concern, out);
         }
         if matches!(terms.kind, Kind::Read { .. }) {
             append_read_concern(&session, &state, terms.read_concern.as_ref(), out);
@@ -85,7 +91,10 @@ fn append_session(
             elements::int64(out, "txnNumber", of_transaction);
             elements::boolean(out, "autocommit", false);
             if let Some(concern) = state.transaction.ending_write_concern(commit) {
-                elements::document(out, "writeConcern", &concern);
+                append_write_concern(terms, &concern, out);
+            }
+            if let Some(token) = &state.transaction.recovery_token {
+                elements::document(out, "recoveryToken", token);
             }
         }
         _ if in_transaction => {
@@ -113,6 +122,41 @@ fn append_session(
         _ => {}
     }
     Ok(())
+}
+
+/// First of all, so that nothing has changed if the command is not sent. A getMore works on the time
+/// that its cursor was opened with, or says itself how long it awaits data.
+fn append_max_time(
+    kind: Kind,
+    remaining: Duration,
+    round_trip: Duration,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let Some(limit) = max_time_ms(remaining, round_trip) else {
+        return Err(Error::time_limit_exceeded(format!(
+            "operation would exceed time limit, remaining timeout:{:.5} <= network round trip time:{:.5}",
+            remaining.as_secs_f64(),
+            round_trip.as_secs_f64(),
+        )));
+    };
+    if kind != Kind::GetMore {
+        elements::int64(out, "maxTimeMS", limit);
+    }
+    Ok(())
+}
+
+/// A time limit takes the place of `wtimeout`.
+fn append_write_concern(terms: &Terms, concern: &RawDocument, out: &mut Vec<u8>) {
+    if !terms.limit.is_set() {
+        return elements::document(out, "writeConcern", concern);
+    }
+    let mut kept = RawDocumentBuf::new();
+    for (key, value) in concern.iter().flatten().filter(|(key, _)| key.as_str() != "wtimeout") {
+        kept.append(key, value);
+    }
+    if !kept.is_empty() {
+        elements::document(out, "writeConcern", &kept);
+    }
 }
 
 /// The concern itself, and what the session adds: `afterClusterTime` or `atClusterTime`.

@@ -3,6 +3,8 @@
 pub mod client;
 pub mod extras;
 pub mod operation;
+pub mod pin;
 pub mod retry;
 pub mod run;
+pub mod seed_lookup;
 pub mod select;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use bson::RawDocumentBuf;
 
+use crate::deadline::TimeLimit;
 use crate::error::{Error, Result};
 use crate::event::Publisher;
+use crate::pool::pinned::Pinned;
 use crate::session::client::Session;
 use crate::topology::address::Address;
 use crate::topology::read_preference::ReadPreference;
@@ -32,20 +34,30 @@ pub struct Terms {
     pub write_concern: Option<Arc<RawDocumentBuf>>,
     /// It must run where an earlier one did (getMore).
     pub server: Option<Address>,
+    /// The connection that the cursor keeps.
+    pub pinned: Option<Arc<Pinned>>,
+    /// Its reply may leave a cursor open.
+    pub opens_cursor: bool,
     /// Lets the server recognise a retried write; drawn at the first attempt.
     pub transaction_number: Option<i64>,
     /// Drawn once if listeners hear of commands: they see what belongs together.
     pub operation_id: Option<i32>,
+    /// For all attempts together.
+    pub limit: TimeLimit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Runs once, by read preference, with no concern added.
     Command,
+    /// Reads on from a server's cursor: whether a lost one has moved it on, nobody knows.
+    GetMore,
     /// Runs by read preference with a read concern; `retry` if running it twice is harmless.
     Read { retry: bool },
     /// Runs on the primary with a write concern; `retry` if the server can tell a retry.
     Write { retry: bool },
+    /// Runs like a command, and is no operation of its session: a commit may still be repeated.
+    KillCursors,
     /// commitTransaction and abortTransaction.
     EndTransaction { commit: bool },
 }
@@ -55,6 +67,8 @@ pub struct Outcome {
     pub reply: Option<Reply>,
     /// The server that answered, as it was when its connection was made.
     pub server: Arc<ServerDescription>,
+    /// The connection, if a cursor keeps it.
+    pub pinned: Option<Arc<Pinned>>,
 }
 
 impl Outcome {
@@ -74,7 +88,10 @@ impl Terms {
             read_concern: None,
             write_concern: None,
             server: None,
+            pinned: None,
+            opens_cursor: false,
             transaction_number: None,
+            limit: TimeLimit::Unset,
             operation_id: None,
         }
     }

@@ -1,4 +1,4 @@
-//! One operation from server selection to its reply, with one retry.
+//! One operation from server selection to its reply, with its retries.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,44 +7,71 @@ use std::time::Instant;
 use super::client::ClientCore;
 use super::extras::{self, Destination};
 use super::operation::{Kind, Operation, Outcome, Terms};
-use super::retry;
+use super::pin;
+use super::retry::{self, Failures};
 use super::select::{select, select_address};
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::net::wait;
-use crate::pool::checkout::Checkout;
 use crate::pool::connection::next_request_id;
+use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
 use crate::session::transaction;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
+use crate::topology::snapshot::TopologyKind;
 use crate::wire::reply::Reply;
 
 pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outcome> {
-    let cluster = client.cluster()?;
-    let in_transaction = operation.terms.session.in_transaction();
+    let cluster = client.cluster(operation.terms.limit.deadline()).await?;
+    let in_transaction = begin(&operation.terms);
     operation.terms.number_for(&client.settings.events);
     let mut failed_at: Vec<Address> = Vec::new();
-    let mut first: Option<Error> = None;
+    let mut failures = Failures::default();
+    if operation.terms.limit.is_finite() && operation.terms.kind != Kind::GetMore {
+        operation.message.remove("maxTimeMS"); // what is left of the limit is sent instead
+    }
     loop {
+        let avoided = failed_at.len();
         let attempt = attempt(client, cluster, operation, &mut failed_at).await;
         let mut error = match attempt {
-            Ok(outcome) => return Ok(outcome),
+            Ok(outcome) => {
+                if in_transaction {
+                    operation.terms.session.state().transaction.note_run();
+                }
+                return Ok(outcome);
+            }
             Err(error) => error,
         };
-        let terms = &operation.terms;
-        retry::label(terms, &client.settings, in_transaction, &mut error);
+        let (terms, settings) = (&operation.terms, &client.settings);
+        retry::label(terms, settings, in_transaction, &mut error);
         if in_transaction {
             transaction::label_statement_error(&mut error);
         }
-        if let Some(first) = first {
-            return Err(retry::choose(first, error));
+        let refused = retry::was_refused(&error);
+        if refused && (in_transaction || matches!(terms.kind, Kind::EndTransaction { .. })) {
+            terms.session.state().transaction.note_refused();
         }
-        if !retry::may_retry(terms, &client.settings, in_transaction, &error) {
-            return Err(error);
+        terms.session.unpin_after(&error, refused);
+        let (now, jitter) = (Instant::now(), fastrand::f64());
+        let again = failures.add(error, terms, settings, in_transaction, now, jitter)?;
+        if let Some(pause) = again.pause {
+            // A busy server stays the first choice unless told otherwise, or one of many mongos.
+            let sharded = cluster.snapshot().kind == TopologyKind::Sharded;
+            if !sharded && !settings.overload_retargeting {
+                failed_at.truncate(avoided);
+            }
+            wait::sleep(Deadline::after(now, Some(pause))).await;
         }
-        first = Some(error);
+    }
+}
+
+/// Whether the operation is a statement of a transaction.
+fn begin(terms: &Terms) -> bool {
+    match terms.kind {
+        Kind::EndTransaction { .. } | Kind::KillCursors => terms.session.in_transaction(),
+        _ => terms.session.begin_operation(),
     }
 }
 
@@ -68,8 +95,8 @@ async fn choose_server(
     terms: &Terms,
     failed_at: &[Address],
 ) -> Result<Arc<Server>> {
-    if let Some(address) = &terms.server {
-        return select_address(cluster, address).await;
+    if let Some(address) = pin::address(terms) {
+        return select_address(cluster, &address, terms.limit.deadline()).await;
     }
     let criteria = if terms.is_write() {
         Criteria::Writable
@@ -80,7 +107,7 @@ async fn choose_server(
             false => Criteria::Read((*terms.read_preference).clone()),
         }
     };
-    select(cluster, &criteria, failed_at).await
+    select(cluster, &criteria, failed_at, terms.limit.deadline()).await
 }
 
 async fn on_server(
@@ -89,8 +116,8 @@ async fn on_server(
     operation: &mut Operation,
     server: &Arc<Server>,
 ) -> Result<Outcome> {
-    let pool = server.pool(wait::current_lane().as_ref());
-    let mut lent = pool.checkout(Deadline::NEVER).await?;
+    let limit = operation.terms.limit.deadline();
+    let mut lent = pin::checkout(&operation.terms, server, limit).await?;
     let generation = lent.connection().generation;
     let result = exchange(client, cluster, operation, &mut lent).await;
     if let Err(error) = &result {
@@ -100,24 +127,35 @@ async fn on_server(
         cluster.report(server, generation, error);
     }
     let server = lent.connection().description.clone();
-    Ok(Outcome { reply: result?, server })
+    Ok(Outcome { reply: result?, server, pinned: pin::keep(&operation.terms, lent) })
 }
 
 async fn exchange(
     client: &ClientCore,
     cluster: &Arc<Cluster>,
     operation: &mut Operation,
-    lent: &mut Checkout,
+    lent: &mut Loan,
 ) -> Result<Option<Reply>> {
-    let topology = cluster.snapshot().kind;
+    let (topology, min_round_trip) = {
+        let snapshot = cluster.snapshot();
+        let server =
+            operation.terms.limit.is_finite().then(|| snapshot.server(&lent.server().address));
+        let known = server.flatten().map(|server| server.min_round_trip_time);
+        (snapshot.kind, known.unwrap_or_default())
+    };
     let timeout = client.settings.socket_timeout;
-    let deadline = timeout.map_or(Deadline::NEVER, |_| Deadline::after(Instant::now(), timeout));
+    let limit = operation.terms.limit;
+    let deadline = match (limit.is_finite(), timeout) {
+        (false, None) => Deadline::NEVER,
+        _ => limit.or_after(Instant::now(), timeout),
+    };
     let Operation { message, terms } = operation;
     let acknowledged = message.expects_reply();
     let connection = lent.connection_mut();
     let description = connection.description.clone();
     message.seal(next_request_id(), |out| {
-        let to = Destination { client, topology, server: &description, acknowledged };
+        let to =
+            Destination { client, topology, server: &description, min_round_trip, acknowledged };
         extras::append(terms, &to, out)
     })?;
     let events = &client.settings.events;
@@ -125,7 +163,7 @@ async fn exchange(
     let answer = connection.ask(message, deadline, watch).await?;
     let Some((mut reply, mut checked)) = answer else { return Ok(None) };
     if checked.as_ref().is_err_and(Error::wants_reauthentication) {
-        reauthenticate(client, lent).await?;
+        reauthenticate(client, lent, limit.deadline()).await?;
         // The same bytes: a transaction that begins with them has not begun yet.
         let connection = lent.connection_mut();
         let watch = connection.watch(events, message, &terms.database, terms.operation_id);
@@ -136,11 +174,11 @@ async fn exchange(
     checked.map(|()| Some(reply))
 }
 
-async fn reauthenticate(client: &ClientCore, lent: &mut Checkout) -> Result<()> {
+async fn reauthenticate(client: &ClientCore, lent: &mut Loan, limit: Deadline) -> Result<()> {
     let dialer = lent.server().dialer.clone();
     let Some(authenticator) = &dialer.authenticator else { return Ok(()) };
-    let deadline = Deadline::after(Instant::now(), client.settings.connect_timeout);
-    authenticator.repeat(lent.connection_mut(), deadline).await
+    let own = Deadline::after(Instant::now(), client.settings.connect_timeout);
+    authenticator.repeat(lent.connection_mut(), own.earlier(limit)).await
 }
 
 /// Times travel with every reply, failed ones included.
@@ -150,6 +188,9 @@ fn hear(client: &ClientCore, terms: &Terms, reply: &Reply) {
         if !terms.session.implicit {
             terms.session.advance_cluster_time(time);
         }
+    }
+    if !terms.session.implicit {
+        terms.session.hear_recovery_token(reply.body());
     }
     if let Some(time) = reply.operation_time
         && !terms.session.implicit

@@ -18,12 +18,17 @@ pub async fn select(
     cluster: &Arc<Cluster>,
     criteria: &Criteria,
     deprioritized: &[Address],
+    limit: Deadline,
 ) -> Result<Arc<Server>> {
-    wait_for(cluster, criteria, || now(cluster, criteria, deprioritized)).await
+    wait_for(cluster, criteria, limit, || now(cluster, criteria, deprioritized)).await
 }
 
 /// The server at `address`, as soon as something is known of it.
-pub async fn select_address(cluster: &Arc<Cluster>, address: &Address) -> Result<Arc<Server>> {
+pub async fn select_address(
+    cluster: &Arc<Cluster>,
+    address: &Address,
+    limit: Deadline,
+) -> Result<Arc<Server>> {
     let any = Criteria::Read(ReadPreference::new(ReadMode::Nearest));
     let look = || match cluster.snapshot().server(address) {
         Some(server) if server.kind.is_known() => Ok(cluster.server(address)),
@@ -33,20 +38,22 @@ pub async fn select_address(cluster: &Arc<Cluster>, address: &Address) -> Result
             Err(Error::new(Kind::Network, text))
         }
     };
-    wait_for(cluster, &any, look).await
+    wait_for(cluster, &any, limit, look).await
 }
 
 /// Waits until `look` finds a server, or the time of server selection is up.
 async fn wait_for(
     cluster: &Arc<Cluster>,
     criteria: &Criteria,
+    limit: Deadline,
     look: impl Fn() -> Result<Option<Arc<Server>>>,
 ) -> Result<Arc<Server>> {
     if let Some(server) = look()? {
         return Ok(server);
     }
-    let timeout = cluster.settings.server_selection_timeout;
-    let deadline = Deadline::after(Instant::now(), timeout);
+    let began = Instant::now();
+    let own = Deadline::after(began, cluster.settings.server_selection_timeout);
+    let deadline = own.earlier(limit);
     loop {
         let change = cluster.listen();
         if cluster.is_closed() {
@@ -57,7 +64,8 @@ async fn wait_for(
         }
         let started = Instant::now();
         if deadline.passed(started) {
-            return Err(timed_out(cluster, criteria, timeout.unwrap_or_default()));
+            let timeout = deadline.remaining(began).unwrap_or_default();
+            return Err(timed_out(cluster, criteria, timeout));
         }
         cluster.probe_unknown();
         let pause = Deadline::after(started, Some(PROBE_AGAIN)).earlier(deadline);

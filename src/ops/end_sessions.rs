@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::deadline::TimeLimit;
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Terms};
 use crate::exec::run::run;
@@ -10,7 +11,7 @@ use crate::session::server::append_end_sessions;
 use crate::topology::read_preference::{ReadMode, ReadPreference};
 use crate::wire::message::Message;
 
-pub async fn end_sessions(client: &ClientCore) {
+pub async fn end_sessions(client: &ClientCore, limit: TimeLimit) {
     // Never waits for a server: where none is known there is nobody to tell.
     let reachable = client.opened().is_some_and(|cluster| cluster.snapshot().has_readable());
     if !reachable {
@@ -21,6 +22,7 @@ pub async fn end_sessions(client: &ClientCore) {
         let session = Session::implicit(Arc::default());
         let mut terms = Terms::new("admin".into(), Kind::Command, session);
         terms.sessionless = true;
+        terms.limit = limit;
         terms.read_preference = Arc::new(ReadPreference::new(ReadMode::PrimaryPreferred));
         let _ = run(client, &mut Operation { message, terms }).await;
     }

@@ -1,8 +1,11 @@
 //! commitTransaction and abortTransaction.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::control::driver;
+use crate::deadline::{Deadline, TimeLimit};
+use crate::error::{Error, Result, UNKNOWN_COMMIT_RESULT};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Terms};
 use crate::exec::run::run;
@@ -12,14 +15,14 @@ use crate::wire::elements;
 use crate::wire::message::Message;
 
 /// May be called again after an answer was lost: the server knows the transaction by its number.
-pub async fn commit(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
+pub async fn commit(client: &ClientCore, session: &Arc<Session>, limit: TimeLimit) -> Result<()> {
     let max_time = {
         let mut state = session.state();
         session.check_open(&state)?;
         if state.transaction.begin_commit()? == Ending::Nothing {
             return Ok(());
         }
-        state.transaction.options.max_commit_time_ms
+        state.transaction.options.max_commit_time_ms.filter(|_| !limit.is_set())
     };
     let message = Message::from_elements(|out| {
         elements::int32(out, "commitTransaction", 1);
@@ -27,15 +30,24 @@ pub async fn commit(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
             elements::int64(out, "maxTimeMS", limit);
         }
     });
-    let result = end(client, session, message, true).await;
+    let result = end(client, session, message, true, limit).await;
     result.map_err(|mut error| {
         label_commit_error(&mut error);
+        if error.has_label(UNKNOWN_COMMIT_RESULT) {
+            session.unpin(); // any mongos can tell by the recovery token
+        }
         error
     })
 }
 
-/// Errors of the server or the network are not told: the server aborts what it no longer hears of.
-pub async fn abort(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
+/// Errors of the server or the network are not told: the server aborts what it no longer hears of. That
+/// takes it a minute, in which the transaction's locks are held: when the user's time is up, the control
+/// thread tells it.
+pub async fn abort(
+    client: &Arc<ClientCore>,
+    session: &Arc<Session>,
+    limit: TimeLimit,
+) -> Result<()> {
     {
         let mut state = session.state();
         session.check_open(&state)?;
@@ -43,9 +55,27 @@ pub async fn abort(client: &ClientCore, session: &Arc<Session>) -> Result<()> {
             return Ok(());
         }
     }
-    let message = Message::from_elements(|out| elements::int32(out, "abortTransaction", 1));
-    let _ = end(client, session, message, false).await;
+    let told = end(client, session, abort_message(), false, limit).await;
+    if limit.is_finite() && told.as_ref().is_err_and(Error::is_timeout) {
+        abort_later(client.clone(), session);
+    }
+    session.unpin();
     Ok(())
+}
+
+fn abort_later(client: Arc<ClientCore>, session: &Session) {
+    let (Some(session), Some(cluster)) = (session.for_late_abort(), client.opened().cloned())
+    else {
+        return;
+    };
+    cluster.spawn(async move {
+        let limit = TimeLimit::Until(Deadline::after(Instant::now(), Some(LATE_ABORT)));
+        let _ = driver::drive(end(&client, &session, abort_message(), false, limit)).await;
+    });
+}
+
+fn abort_message() -> Message {
+    Message::from_elements(|out| elements::int32(out, "abortTransaction", 1))
 }
 
 async fn end(
@@ -53,12 +83,16 @@ async fn end(
     session: &Arc<Session>,
     message: Message,
     commit: bool,
+    limit: TimeLimit,
 ) -> Result<()> {
     let kind = Kind::EndTransaction { commit };
-    let terms = Terms::new("admin".into(), kind, session.clone());
+    let mut terms = Terms::new("admin".into(), kind, session.clone());
+    terms.limit = limit;
     let outcome = run(client, &mut Operation { message, terms }).await?;
     match outcome.reply {
         Some(reply) => reply.check_write_concern(),
         None => Ok(()),
     }
 }
+
+const LATE_ABORT: Duration = Duration::from_secs(10);

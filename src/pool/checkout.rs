@@ -5,12 +5,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use parking_lot::Mutex;
 
 use super::connection::Connection;
+use super::pinned::Holder;
 use super::server::Server;
 use super::state::{Answer, Grant, Limits, Phase, State};
 use super::telling::{Making, Request};
@@ -22,6 +24,8 @@ use crate::net::wait;
 pub struct Pool {
     server: Arc<Server>,
     state: Mutex<State<Connection, Mailbox>>,
+    /// How many connections cursors keep, and how many transactions.
+    kept: [AtomicUsize; 2],
 }
 
 /// A connection on loan; dropping it gives it back, or closes it if it is not fit for others. Guards
@@ -29,6 +33,8 @@ pub struct Pool {
 pub struct Checkout {
     pool: Arc<Pool>,
     connection: Option<Connection>,
+    /// Who keeps it for more than one command.
+    holder: Option<Holder>,
 }
 
 /// The right to make one connection.
@@ -49,10 +55,11 @@ impl Pool {
         let settings = &server.settings;
         let limits =
             Limits { max_size: settings.max_pool_size, max_connecting: settings.max_connecting };
-        Arc::new(Pool { state: Mutex::new(State::new(limits, phase)), server })
+        let state = Mutex::new(State::new(limits, phase));
+        Arc::new(Pool { state, kept: Default::default(), server })
     }
 
-    /// `limit` bounds the wait and the making of a connection, beside the client's own timeouts.
+    /// `limit` bounds the wait, in place of waitQueueTimeoutMS, and the making of a connection.
     pub async fn checkout(self: &Arc<Self>, limit: Deadline) -> Result<Checkout> {
         let request = Request::begin(&self.server);
         let obtained = self.obtain(limit).await;
@@ -61,25 +68,26 @@ impl Pool {
     }
 
     async fn obtain(self: &Arc<Self>, limit: Deadline) -> Result<Checkout> {
-        let mut deadline = None;
+        let mut waiting = None;
         loop {
             let handed = match self.ask() {
                 Ok(handed) => handed,
                 Err(None) => return Err(self.refusal()),
                 Err(Some(mailbox)) => {
-                    let deadline = *deadline.get_or_insert_with(|| {
-                        let timeout = self.server.settings.wait_queue_timeout;
-                        Deadline::after(Instant::now(), timeout).earlier(limit)
-                    });
+                    let (began, deadline) = *waiting.get_or_insert_with(|| self.patience(limit));
                     match wait::until(deadline, wait::gate(mailbox)).await {
-                        None => return Err(self.wait_queue_timeout()),
+                        None => return Err(self.wait_queue_timeout(deadline.remaining(began))),
                         Some(Err(oneshot::Canceled)) => return Err(self.refusal()),
                         Some(Ok(handed)) => handed,
                     }
                 }
             };
             match handed {
-                Handed::Permit(permit) => return Ok(self.lend(permit.use_up(limit).await?)),
+                Handed::Permit(permit) => {
+                    let lent = self.lend(permit.use_up(limit).await?);
+                    self.serve(); // maxConnecting has room again
+                    return Ok(lent);
+                }
                 // An idle connection may have died: its guard takes it out of the books.
                 Handed::Connection(mut lent) => match self.unfit(lent.connection()) {
                     None => return Ok(lent),
@@ -94,7 +102,7 @@ impl Pool {
         while self.state.lock().reserve_for_upkeep(self.server.settings.min_pool_size) {
             let permit = Permit { pool: Some(self.clone()) };
             let connection = permit.use_up(Deadline::NEVER).await?;
-            self.take_back(connection);
+            self.take_back(connection); // whoever waits takes this one rather than make another
         }
         Ok(())
     }
@@ -166,7 +174,7 @@ impl Pool {
     }
 
     fn lend(self: &Arc<Self>, connection: Connection) -> Checkout {
-        Checkout { pool: self.clone(), connection: Some(connection) }
+        Checkout { pool: self.clone(), connection: Some(connection), holder: None }
     }
 
     /// Why nobody may use an idle connection again.
@@ -210,14 +218,39 @@ impl Pool {
         self.server.tell(|| PoolChange::ConnectionClosed { id, reason });
     }
 
-    fn wait_queue_timeout(&self) -> Error {
+    /// From now until when a caller waits.
+    fn patience(&self, limit: Deadline) -> (Instant, Deadline) {
+        let now = Instant::now();
+        let deadline = match limit {
+            Deadline::NEVER => Deadline::after(now, self.server.settings.wait_queue_timeout),
+            limit => limit,
+        };
+        (now, deadline)
+    }
+
+    fn wait_queue_timeout(&self, timeout: Option<Duration>) -> Error {
         let settings = &self.server.settings;
+        let timeout = timeout.unwrap_or_default().as_secs_f64();
+        if settings.load_balanced {
+            return Error::new(Kind::WaitQueueTimeout, self.counts_of_use(timeout));
+        }
         let text = format!(
-            "Timed out while checking out a connection from connection pool. maxPoolSize: {}, timeout: {:?}",
+            "Timed out while checking out a connection from connection pool. maxPoolSize: {}, timeout: {timeout:?}",
             settings.max_pool_size,
-            settings.wait_queue_timeout.unwrap_or_default().as_secs_f64(),
         );
         Error::new(Kind::WaitQueueTimeout, text)
+    }
+
+    /// Behind a load balancer cursors and transactions keep connections: who has them all?
+    fn counts_of_use(&self, timeout: f64) -> String {
+        let lent = self.state.lock().lent();
+        let kept = |holder| self.kept[holder as usize].load(Ordering::Relaxed);
+        let (cursors, transactions) = (kept(Holder::Cursor), kept(Holder::Transaction));
+        format!(
+            "Timeout waiting for connection from the connection pool. maxPoolSize: {}, connections in use by cursors: {cursors}, connections in use by transactions: {transactions}, connections in use by other operations: {}, timeout: {timeout:?}",
+            self.server.settings.max_pool_size,
+            lent.saturating_sub(cursors + transactions),
+        )
     }
 }
 
@@ -232,7 +265,6 @@ impl Permit {
                 connection.id = making.succeeded();
                 self.pool = None;
                 pool.state.lock().made(true);
-                pool.serve(); // maxConnecting has room again
                 Ok(connection)
             }
             Err(failure) => {
@@ -269,6 +301,17 @@ impl Checkout {
         &self.pool.server
     }
 
+    /// Its owner keeps it for more than one command.
+    pub fn count_as(&mut self, holder: Holder) {
+        self.holder = Some(holder);
+        self.pool.kept[holder as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lent before a fork, in the parent process.
+    pub fn is_inherited(&self) -> bool {
+        self.pool.server.is_inherited()
+    }
+
     fn discard(&mut self, reason: CloseReason) {
         if let Some(connection) = self.connection.take() {
             self.pool.state.lock().lost();
@@ -280,7 +323,10 @@ impl Checkout {
 
 impl Drop for Checkout {
     fn drop(&mut self) {
-        if self.connection.is_none() || self.pool.server.is_inherited() {
+        if let Some(holder) = self.holder {
+            self.pool.kept[holder as usize].fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.connection.is_none() || self.is_inherited() {
             return;
         }
         if let Some(connection) = self.connection.take() {

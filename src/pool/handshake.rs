@@ -159,10 +159,8 @@ impl Dialer {
     async fn hello(&self, connection: &mut Connection, opening: Option<&Opening>) -> Result<Reply> {
         let mut message = Message::from_elements(|out| {
             elements::int32(out, if self.load_balanced { "hello" } else { "ismaster" }, 1);
-            elements::boolean(out, "helloOk", true);
-            if self.load_balanced {
-                elements::boolean(out, "loadBalanced", true);
-            }
+            let mode = if self.load_balanced { "loadBalanced" } else { "helloOk" };
+            elements::boolean(out, mode, true);
             elements::document(out, "client", &self.client);
             self.compression.append(out);
             if let Some(opening) = opening {
@@ -180,6 +178,9 @@ impl Dialer {
         let now = Instant::now();
         let address = connection.address().clone();
         let description = hello::parse(address, reply.body(), Some(now - start), now);
+        if self.load_balanced && description.service_id.is_none() {
+            return Err(Error::new(Kind::Configuration, NO_LOAD_BALANCER));
+        }
         connection.compression = self.compression.agree(reply.body());
         connection.description = Arc::new(description);
         connection.server_connection_id = hello::connection_id(reply.body());
@@ -214,3 +215,6 @@ async fn secure(address: &Address, stream: &Arc<Stream>, config: Arc<ClientConfi
     let name = name.map_err(|error| failed(std::io::Error::other(error)))?;
     stream.secure(config, name).await.map_err(failed)
 }
+
+/// The words of the load balancers specification.
+const NO_LOAD_BALANCER: &str = "Driver attempted to initialize in load balancing mode, but the server does not support this mode";

@@ -7,6 +7,7 @@ pub mod generation;
 pub mod handshake;
 mod interrupt;
 pub mod metadata;
+pub mod pinned;
 pub mod server;
 pub mod state;
 mod telling;

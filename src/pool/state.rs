@@ -158,6 +158,11 @@ impl<C, W> State<C, W> {
         self.total
     }
 
+    /// Connections in use, and those being made.
+    pub fn lent(&self) -> usize {
+        self.total - self.idle.len()
+    }
+
     fn can_create(&self) -> bool {
         let room = self.limits.max_size == 0 || self.total < self.limits.max_size;
         room && self.connecting < self.limits.max_connecting

@@ -11,11 +11,13 @@ use pyo3::types::{PyDict, PyList};
 use super::descriptions::{self, place};
 use super::listeners::{self, EventQueue};
 use super::pending::{PyPending, Step, task};
+use super::seed_lookup;
 use super::session::PySession;
-use super::{errors, options};
+use super::{errors, options, time_limit};
 use crate::error::Result as CoreResult;
 use crate::event::Publisher;
 use crate::exec::client::ClientCore;
+use crate::exec::seed_lookup::Start;
 use crate::exec::select::select;
 use crate::net::fork;
 use crate::ops::end_sessions::end_sessions;
@@ -29,6 +31,7 @@ use crate::wire::compression::{Compressor, Offer};
 #[pyclass(name = "Client", module = "ferromongo._core", frozen, weakref)]
 pub struct PyClient {
     settings: Arc<Settings>,
+    look_up: Option<Start>,
     /// With the fork generation it belongs to. Locked only with the GIL held, so that no fork (which
     /// needs the GIL too) ever finds it locked by another thread.
     core: Mutex<(u64, Arc<ClientCore>)>,
@@ -41,7 +44,7 @@ impl PyClient {
         let forked = held.0 != fork::generation();
         if forked {
             let closed = held.1.is_closed();
-            let fresh = ClientCore::new(self.settings.clone());
+            let fresh = ClientCore::new(self.settings.clone(), self.look_up.clone());
             if closed {
                 fresh.close();
             }
@@ -59,28 +62,48 @@ impl PyClient {
 #[pymethods]
 impl PyClient {
     #[new]
-    fn new(py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<PyClient> {
+    #[pyo3(signature = (settings, look_up = None))]
+    fn new(
+        py: Python<'_>,
+        settings: &Bound<'_, PyAny>,
+        look_up: Option<Py<PyAny>>,
+    ) -> PyResult<PyClient> {
         let settings = Arc::new(read_settings(py, settings)?);
-        let core = ClientCore::new(settings.clone());
-        Ok(PyClient { settings, core: Mutex::new((fork::generation(), core)) })
+        let look_up = look_up.map(seed_lookup::start);
+        let core = ClientCore::new(settings.clone(), look_up.clone());
+        Ok(PyClient { settings, look_up, core: Mutex::new((fork::generation(), core)) })
     }
 
-    fn open(&self, py: Python<'_>) -> PyResult<()> {
+    fn open(&self, py: Python<'_>) -> PyResult<PyPending> {
         let core = self.core();
-        let opened = py.detach(|| core.cluster().map(|_| ()));
-        listeners::deliver_own(py, true)?;
-        opened.map_err(|error| errors::to_python(py, &error))
+        let limit = time_limit::current(py, &core.settings)?.deadline();
+        let work = async move { core.cluster(limit).await.map(|_| ()) };
+        Ok(PyPending::new(task(work, |py, opened: CoreResult<()>| {
+            opened.map_err(|error| errors::to_python(py, &error))?;
+            Ok(Step::Done(py.None()))
+        })))
     }
 
-    fn close(&self) -> PyPending {
+    fn replace_hosts(&self, py: Python<'_>, hosts: Vec<(String, u16)>) -> PyResult<()> {
         let core = self.core();
+        let hosts = hosts.iter().map(|(host, port)| Address::new(host, *port)).collect();
+        let replaced = py.detach(|| match core.opened() {
+            Some(cluster) => cluster.replace_hosts(&hosts),
+            None => Ok(()),
+        });
+        replaced.map_err(|error| errors::to_python(py, &error))
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<PyPending> {
+        let core = self.core();
+        let limit = time_limit::current(py, &core.settings)?;
         let work = async move {
             if !core.is_closed() {
-                end_sessions(&core).await;
+                end_sessions(&core, limit).await;
             }
             core.close();
         };
-        PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None()))))
+        Ok(PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None())))))
     }
 
     #[getter]
@@ -125,9 +148,10 @@ impl PyClient {
     fn select(&self, read_preference: &Bound<'_, PyAny>) -> PyResult<PyPending> {
         let criteria = Criteria::Read(options::read_preference(read_preference)?);
         let core = self.core();
+        let limit = time_limit::current(read_preference.py(), &core.settings)?.deadline();
         let work = async move {
-            let cluster = core.cluster()?;
-            let server = select(cluster, &criteria, &[]).await?;
+            let cluster = core.cluster(limit).await?;
+            let server = select(cluster, &criteria, &[], limit).await?;
             let known = cluster.snapshot().server(&server.address).cloned();
             Ok(known.unwrap_or_else(|| ServerDescription::unknown(server.address.clone())))
         };
@@ -163,7 +187,7 @@ fn describe<'py>(py: Python<'py>, server: &ServerDescription) -> PyResult<Bound<
     Ok(result)
 }
 
-fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings> {
+pub(super) fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings> {
     let field = |name: &str| {
         let missing = |_| PyKeyError::new_err(format!("client settings lack {name:?}"));
         given.get_item(name).map_err(missing)

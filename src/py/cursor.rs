@@ -16,7 +16,9 @@ use super::once::name;
 use super::pending::{PyPending, Step, Task, run_blocking, task};
 use super::scope::{PyScope, run_owned};
 use super::session::PySession;
+use super::time_limit;
 use crate::codec::{self, CodecSettings};
+use crate::deadline::TimeLimit;
 use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome, Terms};
@@ -59,8 +61,7 @@ struct Unread {
 
 /// What the first command was sent with, and the later ones are.
 struct Origin {
-    core: Arc<ClientCore>,
-    codec: Arc<CodecSettings>,
+    scope: Py<PyScope>,
     terms: Terms,
     batch_size: i64,
     limit: i64,
@@ -69,6 +70,13 @@ struct Origin {
     /// An empty batch is a pause, not the end.
     tailable: bool,
     born_in: u64,
+}
+
+impl Origin {
+    /// That of this process: a child that goes on with its parent's cursor has connections of its own.
+    fn core(&self) -> Arc<ClientCore> {
+        self.scope.get().core()
+    }
 }
 
 impl CursorCore {
@@ -115,10 +123,14 @@ impl State {
     /// Takes in a reply; on an error the cursor is over.
     fn install(&mut self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
         let batch = outcome.and_then(|outcome| {
-            let address = outcome.server.address.clone();
-            Ok((Batch::of(outcome.into_reply()?)?, address))
+            let (address, pinned) = (outcome.server.address.clone(), outcome.pinned.clone());
+            Ok((Batch::of(outcome.into_reply()?)?, address, pinned))
         });
-        let (batch, address) = batch.inspect_err(|_| self.end())?;
+        let (batch, address, pinned) = batch.inspect_err(|error| {
+            let held = self.take_held().filter(|_| close::leaves_it_open(error));
+            held.into_iter().for_each(|(core, held)| close::kill_later(core, held));
+            self.end();
+        })?;
         let Some(origin) = &self.origin else { return Ok(()) }; // rewound meanwhile
         self.retrieved += batch.count;
         self.dry = origin.tailable && batch.count == 0;
@@ -132,17 +144,19 @@ impl State {
                 collection: collection.to_owned(),
                 address: address.clone(),
                 session: origin.terms.session.clone(),
+                pinned,
             }
         });
         self.address = Some(address);
         if self.closed {
             // Closed before its answer came.
-            held.into_iter().for_each(|held| close::kill_later(origin.core.clone(), held));
+            held.into_iter().for_each(|held| close::kill_later(origin.core(), held));
             return Ok(());
         }
         self.held = held;
         self.left = batch.count;
-        self.batch = Some(Box::new(Unread { batch, codec: origin.codec.clone(), at: 0 }));
+        self.batch =
+            Some(Box::new(Unread { batch, codec: origin.scope.get().codec.clone(), at: 0 }));
         if self.held.is_none() {
             self.release_session();
         }
@@ -154,7 +168,7 @@ impl State {
         if let Some(origin) = &mut self.origin
             && origin.terms.session.implicit
         {
-            origin.terms.session = Session::implicit(origin.core.sessions.clone());
+            origin.terms.session = Session::implicit(origin.core().sessions.clone());
         }
     }
 
@@ -169,30 +183,43 @@ impl State {
     fn take_held(&mut self) -> Option<(Arc<ClientCore>, Held)> {
         let held = self.held.take()?;
         let origin = self.origin.as_ref().filter(|origin| origin.born_in == fork::generation())?;
-        Some((origin.core.clone(), held))
+        Some((origin.core(), held))
     }
 
     fn more_to_fetch(&self) -> bool {
         !self.closed && (!self.started || self.held.is_some())
     }
 
-    fn get_more(&self) -> Option<(Arc<ClientCore>, Operation)> {
+    fn get_more(&self, limit: TimeLimit) -> Option<(Arc<ClientCore>, Operation)> {
         let (origin, held) = (self.origin.as_ref()?, self.held.as_ref()?);
         let retrieved = i64::try_from(self.retrieved).unwrap_or(i64::MAX);
         let size = get_more::next_batch_size(origin.batch_size, origin.limit, retrieved);
         let message = get_more::message(held.id, &held.collection, size, &origin.extra);
         let terms = Terms {
-            kind: Kind::Command,
+            kind: Kind::GetMore,
+            limit,
             database: held.database.clone(),
             server: Some(held.address.clone()),
+            pinned: held.pinned.clone(),
+            opens_cursor: false,
             ..origin.terms.clone()
         };
-        Some((origin.core.clone(), Operation { message, terms }))
+        Some((origin.core(), Operation { message, terms }))
     }
 }
 
-/// The command that brings the next batch: the first one, or getMore. `None` at the end.
-fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
+/// The command that brings the next batch: the first one, or getMore. `None` at the end. Without a
+/// limit to keep `within` it gets that of a call that begins now.
+fn next_request(
+    cursor: &Bound<'_, CursorCore>,
+    within: Option<TimeLimit>,
+) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
+    let py = cursor.py();
+    let core = cursor.get().0.lock().origin.as_ref().map(Origin::core);
+    let within = match (within, core) {
+        (None, Some(core)) => Some(time_limit::current(py, &core.settings)?),
+        (given, _) => given,
+    };
     let mut state = cursor.get().0.lock();
     if !state.more_to_fetch() || std::mem::take(&mut state.dry) {
         return Ok(None);
@@ -201,10 +228,9 @@ fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCo
         return Err(busy());
     }
     if state.started {
-        return Ok(state.get_more());
+        return Ok(state.get_more(within.unwrap_or_default()));
     }
     drop(state);
-    let py = cursor.py();
     let opened = cursor.call_method0(name!(py, "_open"))?;
     if opened.is_none() {
         let mut state = cursor.get().0.lock();
@@ -220,6 +246,7 @@ fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCo
         Option<Bound<'py, PyAny>>,
     );
     let (scope, command, session, batch_size, limit, extra): Opened<'_> = opened.extract()?;
+    let handle = scope.clone().unbind();
     let scope = scope.get();
     let mut elements = Vec::new();
     if let Some(extra) = extra {
@@ -231,12 +258,13 @@ fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCo
     let core = scope.core();
     let message = scope.encode(&command)?;
     let session = session.as_ref().map(|session| session.get());
-    let terms = scope.terms(&core, Kind::Read { retry: true }, session, None)?;
+    let mut terms = scope.terms(py, &core, Kind::Read { retry: true }, session, None)?;
+    terms.limit = within.unwrap_or(terms.limit);
+    terms.opens_cursor = true;
     let mut state = cursor.get().0.lock();
     state.started = true;
     state.origin = Some(Origin {
-        core: core.clone(),
-        codec: scope.codec.clone(),
+        scope: handle,
         terms: terms.clone(),
         batch_size,
         limit,
@@ -247,12 +275,15 @@ fn next_request(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<(Arc<ClientCo
     Ok(Some((core, Operation { message, terms })))
 }
 
-/// A task that fetches the next batch and then goes on with `after`.
+/// A task that fetches the next batch and then goes on with `after`, which may fetch more within the
+/// same limit.
 fn fetch(
     cursor: &Bound<'_, CursorCore>,
-    after: impl FnOnce(Python<'_>, Py<CursorCore>) -> PyResult<Step> + Send + 'static,
+    limit: Option<TimeLimit>,
+    after: impl FnOnce(Python<'_>, Py<CursorCore>, TimeLimit) -> PyResult<Step> + Send + 'static,
 ) -> PyResult<Option<Box<dyn Task>>> {
-    let Some((core, operation)) = next_request(cursor)? else { return Ok(None) };
+    let Some((core, operation)) = next_request(cursor, limit)? else { return Ok(None) };
+    let limit = operation.terms.limit;
     cursor.get().0.lock().fetching = true;
     let mut underway = Underway(Some(cursor.clone().unbind()));
     let finish = move |py: Python<'_>, outcome| {
@@ -263,7 +294,7 @@ fn fetch(
             state.install(outcome)
         };
         installed.map_err(|error| errors::to_python(py, &error))?;
-        after(py, cursor)
+        after(py, cursor, limit)
     };
     Ok(Some(task(run_owned(core, operation), finish)))
 }
@@ -322,7 +353,7 @@ impl CursorCore {
         let first = if slf.get()._started() {
             None
         } else {
-            fetch(&slf, |py, _| Ok(Step::Done(py.None())))?
+            fetch(&slf, None, |py, _, _| Ok(Step::Done(py.None())))?
         };
         Ok(first.map_or_else(|| PyPending::known(Ok(py.None())), PyPending::new))
     }
@@ -337,24 +368,25 @@ impl CursorCore {
     fn _fetch_all(slf: Bound<'_, Self>, length: Option<usize>) -> PyResult<PyPending> {
         let py = slf.py();
         let list = PyList::empty(py).unbind();
-        match collect(py, slf.unbind(), list, length.unwrap_or(usize::MAX))? {
+        match collect(py, slf.unbind(), list, length.unwrap_or(usize::MAX), None)? {
             Step::Done(list) => Ok(PyPending::known(Ok(list))),
             Step::Again(task) | Step::Pause(task) => Ok(PyPending::new(task)),
         }
     }
 
-    fn _close(&self, py: Python<'_>) -> PyPending {
+    fn _close(&self, py: Python<'_>) -> PyResult<PyPending> {
         let mut state = self.0.lock();
         let held = state.take_held();
         state.end();
         drop(state);
-        match held {
-            Some((core, held)) => {
-                let work = async move { close::kill(&core, held).await };
-                PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None()))))
+        let Some((core, held)) = held else { return Ok(PyPending::known(Ok(py.None()))) };
+        let limit = time_limit::current(py, &core.settings)?;
+        let work = async move {
+            if close::kill(&core, held.clone(), limit).await.is_err() {
+                close::kill_later(core, held);
             }
-            _ => PyPending::known(Ok(py.None())),
-        }
+        };
+        Ok(PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None())))))
     }
 
     fn _reset(&self) {
@@ -395,7 +427,7 @@ impl SyncCursorCore {
             if let Some(document) = cursor.get().buffered(py)? {
                 return Ok(Some(document));
             }
-            match fetch(cursor, |py, _| Ok(Step::Done(py.None())))? {
+            match fetch(cursor, None, |py, _, _| Ok(Step::Done(py.None())))? {
                 Some(task) => run_blocking(py, task)?,
                 None => return Ok(None),
             };
@@ -434,7 +466,7 @@ fn next_of(cursor: &Bound<'_, CursorCore>) -> PyResult<Step> {
     if let Some(document) = cursor.get().buffered(py)? {
         return Ok(Step::Done(document.unbind()));
     }
-    match fetch(cursor, |py, cursor| next_of(cursor.bind(py)))? {
+    match fetch(cursor, None, |py, cursor, _| next_of(cursor.bind(py)))? {
         Some(task) => Ok(Step::Again(task)),
         None => Err(PyStopAsyncIteration::new_err(())),
     }
@@ -446,6 +478,7 @@ fn collect(
     cursor: Py<CursorCore>,
     list: Py<PyList>,
     length: usize,
+    limit: Option<TimeLimit>,
 ) -> PyResult<Step> {
     let gathered = list.bind(py);
     if gathered.len() >= length {
@@ -460,11 +493,12 @@ fn collect(
         cursor.get().give_back(unread, decoded.as_ref().map_or(0, |decoded| decoded.len()));
         let end = gathered.len();
         gathered.set_slice(end, end, decoded?.as_any())?;
-        let after = move |py: Python<'_>, ()| collect(py, cursor, list, length);
+        let after = move |py: Python<'_>, ()| collect(py, cursor, list, length, limit);
         return Ok(Step::Pause(task(std::future::ready(()), after)));
     }
     let whole = list.clone_ref(py);
-    match fetch(cursor.bind(py), move |py, cursor| collect(py, cursor, list, length))? {
+    let after = move |py: Python<'_>, cursor, limit| collect(py, cursor, list, length, Some(limit));
+    match fetch(cursor.bind(py), limit, after)? {
         Some(task) => Ok(Step::Again(task)),
         None => Ok(Step::Done(whole.into_any())),
     }

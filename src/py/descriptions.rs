@@ -47,8 +47,13 @@ pub fn server<'py>(py: Python<'py>, server: &ServerDescription) -> PyResult<Boun
         Some(text) => Some(imports::AUTO_RECONNECT.get(py)?.call1((text,))?),
         None => None,
     };
-    let round_trip = server.round_trip_time.map(|time| time.as_secs_f64());
-    imports::SERVER_DESCRIPTION.get(py)?.call1((place(&server.address), hello, round_trip, error))
+    imports::SERVER_DESCRIPTION.get(py)?.call1((
+        place(&server.address),
+        hello,
+        server.round_trip_time.map(|time| time.as_secs_f64()),
+        error,
+        server.min_round_trip_time.as_secs_f64(),
+    ))
 }
 
 pub fn hello<'py>(document: &Bound<'py, PyAny>, awaited: bool) -> PyResult<Bound<'py, PyAny>> {

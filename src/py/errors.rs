@@ -40,6 +40,7 @@ fn class_of(kind: Kind) -> &'static Import {
         Kind::Protocol => &imports::PROTOCOL_ERROR,
         Kind::InvalidOperation => &imports::INVALID_OPERATION,
         Kind::Configuration => &imports::CONFIGURATION_ERROR,
+        Kind::InvalidUri => &imports::INVALID_URI,
         Kind::Command { .. } | Kind::InvalidValue => &imports::OPERATION_FAILURE,
     }
 }

@@ -70,6 +70,7 @@ imports! {
     DUPLICATE_KEY_ERROR = "pymongo.errors" "DuplicateKeyError";
     EXECUTION_TIMEOUT = "pymongo.errors" "ExecutionTimeout";
     INVALID_OPERATION = "pymongo.errors" "InvalidOperation";
+    INVALID_URI = "pymongo.errors" "InvalidURI";
     NETWORK_TIMEOUT = "pymongo.errors" "NetworkTimeout";
     NOT_PRIMARY_ERROR = "pymongo.errors" "NotPrimaryError";
     OPERATION_FAILURE = "pymongo.errors" "OperationFailure";
@@ -85,6 +86,9 @@ imports! {
 
     DELIVER = "ferromongo._calls.listeners" "deliver";
     START_DISPATCHER = "ferromongo._calls.listeners" "start_dispatcher";
+    CURRENT_TIMEOUT = "ferromongo._pymongo_internals" "current_timeout";
+    CURRENT_DEADLINE = "ferromongo._pymongo_internals" "current_deadline";
+    MONOTONIC = "time" "monotonic";
 
     CONTEXT = "contextvars" "Context";
 

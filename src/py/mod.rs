@@ -17,7 +17,9 @@ pub mod once;
 mod options;
 mod pending;
 mod scope;
+mod seed_lookup;
 mod session;
+mod time_limit;
 
 /// The extension module `ferromongo._core`.
 #[pymodule(gil_used = true)]
@@ -32,6 +34,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<listeners::EventQueue>()?;
     module.add_class::<pending::PyPending>()?;
     module.add_class::<scope::PyScope>()?;
+    module.add_class::<seed_lookup::PySeedLookup>()?;
     module.add_class::<session::PySession>()?;
     module.add_function(wrap_pyfunction!(bson::encode, module)?)?;
     module.add_function(wrap_pyfunction!(bson::decode, module)?)?;

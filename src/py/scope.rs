@@ -10,7 +10,7 @@ use super::client::PyClient;
 use super::insert::Insertion;
 use super::pending::{PyPending, Step, task};
 use super::session::PySession;
-use super::{errors, options};
+use super::{errors, options, time_limit};
 use crate::codec::{self, CodecSettings};
 use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
@@ -43,6 +43,7 @@ impl PyScope {
 
     pub fn terms(
         &self,
+        py: Python<'_>,
         core: &ClientCore,
         kind: Kind,
         session: Option<&PySession>,
@@ -62,6 +63,7 @@ impl PyScope {
             Kind::Write { .. } => terms.write_concern = self.write_concern.clone(),
             _ => {}
         }
+        terms.limit = time_limit::current(py, &core.settings)?;
         Ok(terms)
     }
 
@@ -76,7 +78,7 @@ impl PyScope {
     ) -> PyResult<PyPending> {
         let core = self.core();
         let mut message = self.encode(command)?;
-        let terms = self.terms(&core, kind, session, read_preference)?;
+        let terms = self.terms(command.py(), &core, kind, session, read_preference)?;
         if terms.is_write() && !self.acknowledged {
             message = message.without_reply();
         }
@@ -161,7 +163,7 @@ impl PyScope {
     ) -> PyResult<PyPending> {
         let core = self.core();
         let message = self.encode(command)?;
-        let terms = self.terms(&core, Kind::Read { retry: true }, session, None)?;
+        let terms = self.terms(command.py(), &core, Kind::Read { retry: true }, session, None)?;
         let codec = self.codec.clone();
         let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
             let batch = outcome.and_then(|outcome| Batch::of(outcome.into_reply()?));
@@ -193,7 +195,7 @@ impl PyScope {
         let py = slf.py();
         let scope = slf.get();
         let core = scope.core();
-        let terms = scope.terms(&core, Kind::Write { retry: true }, session, None)?;
+        let terms = scope.terms(py, &core, Kind::Write { retry: true }, session, None)?;
         let documents = match documents.cast::<PyList>() {
             Ok(list) => list.clone(),
             Err(_) => PyList::new(py, documents.try_iter()?.collect::<PyResult<Vec<_>>>()?)?,

@@ -9,7 +9,7 @@ use pyo3::types::PyDict;
 use super::client::PyClient;
 use super::once::name;
 use super::pending::{PyPending, Step, task};
-use super::{errors, imports, options};
+use super::{errors, imports, options, time_limit};
 use crate::error::{Error, Kind, Result as CoreResult};
 use crate::exec::client::ClientCore;
 use crate::ops::transaction;
@@ -114,29 +114,32 @@ impl PySession {
         self.session.start_transaction(options).map_err(|error| errors::to_python(py, &error))
     }
 
-    fn commit_transaction(&self) -> PyPending {
+    fn commit_transaction(&self, py: Python<'_>) -> PyResult<PyPending> {
         let (core, session) = (self.core(), self.session.clone());
-        let work = async move { transaction::commit(&core, &session).await };
-        PyPending::new(task(work, nothing))
+        let limit = time_limit::current(py, &core.settings)?;
+        let work = async move { transaction::commit(&core, &session, limit).await };
+        Ok(PyPending::new(task(work, nothing)))
     }
 
-    fn abort_transaction(&self) -> PyPending {
+    fn abort_transaction(&self, py: Python<'_>) -> PyResult<PyPending> {
         let (core, session) = (self.core(), self.session.clone());
-        let work = async move { transaction::abort(&core, &session).await };
-        PyPending::new(task(work, nothing))
+        let limit = time_limit::current(py, &core.settings)?;
+        let work = async move { transaction::abort(&core, &session, limit).await };
+        Ok(PyPending::new(task(work, nothing)))
     }
 
-    fn end(&self) -> PyPending {
+    fn end(&self, py: Python<'_>) -> PyResult<PyPending> {
         let (core, session) = (self.core(), self.session.clone());
+        let limit = time_limit::current(py, &core.settings)?;
         let work = async move {
             if session.in_transaction() && !core.is_closed() {
                 // The server ends what it can no longer be told about.
-                let _ = transaction::abort(&core, &session).await;
+                let _ = transaction::abort(&core, &session, limit).await;
             }
             session.end();
             Ok(())
         };
-        PyPending::new(task(work, nothing))
+        Ok(PyPending::new(task(work, nothing)))
     }
 }
 

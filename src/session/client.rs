@@ -7,6 +7,7 @@ use bson::{RawDocument, RawDocumentBuf, Timestamp, Uuid};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::cluster_time::ClusterTime;
+use super::pin::Pin;
 use super::server::{ServerSession, ServerSessions};
 use super::transaction::{Options, Transaction};
 use crate::error::{Error, Kind, Result};
@@ -30,6 +31,8 @@ pub struct State {
     /// logicalSessionTimeoutMinutes as last seen.
     timeout: Option<Duration>,
     pub transaction: Transaction,
+    /// Where the transaction's commands go; kept after a commit, which may be sent again.
+    pub pin: Option<Pin>,
     pub cluster_time: Option<ClusterTime>,
     pub operation_time: Option<Timestamp>,
     /// `atClusterTime` of a snapshot session, learnt from its first read.
@@ -56,6 +59,17 @@ impl Session {
     ) -> Arc<Session> {
         let (state, born_in) = (Mutex::default(), fork::generation());
         Arc::new(Session { pool, implicit: false, causal_consistency, snapshot, state, born_in })
+    }
+
+    /// For an abort that is sent later: it goes on naming this transaction, whatever the user starts
+    /// next. `None` if the server knows of no session.
+    pub fn for_late_abort(&self) -> Option<Arc<Session>> {
+        let session = Session::explicit(self.pool.clone(), false, false);
+        let (own, mut late) = (self.state.lock(), session.state.lock());
+        late.server = Some(own.server.as_ref()?.last_word());
+        late.transaction = own.transaction.clone();
+        drop(late);
+        Some(session)
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -86,7 +100,25 @@ impl Session {
         }
         state.transaction.start(options)?;
         state.server_session(&self.pool, None)?.transaction_number += 1;
+        drop(state);
+        self.unpin();
         Ok(())
+    }
+
+    /// Whether an operation is part of a transaction. One that is not makes the session forget the
+    /// transaction before, and what that was pinned to.
+    pub fn begin_operation(&self) -> bool {
+        if self.implicit {
+            return false;
+        }
+        let mut state = self.state.lock();
+        if state.transaction.is_active() {
+            return true;
+        }
+        state.transaction.forget_ended();
+        drop(state);
+        self.unpin();
+        false
     }
 
     pub fn check_open(&self, state: &State) -> Result<()> {
@@ -103,6 +135,8 @@ impl Session {
         if let Some(server) = state.server.take() {
             self.pool.give_back(server, Instant::now(), state.timeout);
         }
+        drop(state);
+        self.unpin();
         first
     }
 

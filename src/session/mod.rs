@@ -2,5 +2,6 @@
 
 pub mod client;
 pub mod cluster_time;
+pub mod pin;
 pub mod server;
 pub mod transaction;

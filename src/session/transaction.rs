@@ -31,8 +31,12 @@ pub struct Options {
 pub struct Transaction {
     pub state: State,
     pub options: Options,
-    /// A commit was sent before: the next one asks for `w: majority`.
-    commit_sent: bool,
+    /// Commits that the server may have seen: a further one asks for `w: majority`.
+    commits_sent: u32,
+    /// The server has run a command of it.
+    has_run: bool,
+    /// With it another mongos can find out how the transaction ended.
+    pub recovery_token: Option<RawDocumentBuf>,
 }
 
 /// What ending a transaction takes.
@@ -82,6 +86,18 @@ impl Transaction {
         first
     }
 
+    pub fn note_run(&mut self) {
+        self.has_run = true;
+    }
+
+    /// An overloaded server has refused a command, or the end, before it looked at it.
+    pub fn note_refused(&mut self) {
+        if self.state == State::InProgress && !self.has_run {
+            self.state = State::Starting;
+        }
+        self.commits_sent = self.commits_sent.saturating_sub(1);
+    }
+
     pub fn begin_commit(&mut self) -> Result<Ending> {
         match self.state {
             State::None => Err(Error::invalid_operation("No transaction started")),
@@ -121,7 +137,8 @@ impl Transaction {
     /// The write concern of a commit or abort about to be sent; later commits ask for a majority,
     /// so that one acknowledged answer is final.
     pub fn ending_write_concern(&mut self, commit: bool) -> Option<RawDocumentBuf> {
-        let again = commit && std::mem::replace(&mut self.commit_sent, commit);
+        let again = commit && self.commits_sent > 0;
+        self.commits_sent += u32::from(commit);
         if !again {
             return self.options.write_concern.clone();
         }
@@ -143,7 +160,8 @@ impl Transaction {
 
 /// Labels an error of a statement inside a transaction.
 pub fn label_statement_error(error: &mut Error) {
-    if error.is_network() || error.kind() == Kind::ServerSelection {
+    if error.is_network() || matches!(error.kind(), Kind::ServerSelection | Kind::WaitQueueTimeout)
+    {
         error.add_label(TRANSIENT_TRANSACTION);
     }
 }
@@ -155,7 +173,7 @@ pub fn label_commit_error(error: &mut Error) {
             true
         }
         Kind::Command { code } => {
-            error.is_retryable_write()
+            error.is_retryable_ending()
                 || error.is_retryable_read()
                 || UNKNOWN_COMMIT_CODES.contains(&code)
         }

@@ -9,6 +9,7 @@ pub mod error_rules;
 pub mod hello;
 pub mod read_preference;
 pub mod reduce;
+pub mod round_trips;
 pub mod selection;
 pub mod server;
 pub mod snapshot;

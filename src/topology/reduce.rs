@@ -25,6 +25,7 @@ pub fn apply(snapshot: &Snapshot, mut server: ServerDescription) -> Snapshot {
     }
     if server.kind.is_known() && server.round_trip_time.is_none() {
         server.round_trip_time = known.round_trip_time;
+        server.min_round_trip_time = known.min_round_trip_time;
     }
     next.servers.insert(server.address.clone(), server.clone());
 

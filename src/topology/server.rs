@@ -95,6 +95,8 @@ pub struct ServerDescription {
     pub last_update_time: Option<Instant>,
     /// The average, not the latest sample: see `average_round_trip`.
     pub round_trip_time: Option<Duration>,
+    /// The least of the latest samples, zero while there are too few.
+    pub min_round_trip_time: Duration,
     pub topology_version: Option<TopologyVersion>,
     /// Why the server is Unknown, for people to read.
     pub error: Option<String>,
@@ -127,6 +129,7 @@ impl ServerDescription {
             last_write_date: None,
             last_update_time: None,
             round_trip_time: None,
+            min_round_trip_time: Duration::ZERO,
             topology_version: None,
             error: None,
             hello_ok: false,
@@ -153,9 +156,25 @@ impl ServerDescription {
         }
     }
 
+    /// With what another description says of sizes; `None` if it says the same.
+    pub fn with_limits_of(&self, other: &ServerDescription) -> Option<ServerDescription> {
+        let mut new = self.clone();
+        new.max_bson_object_size = other.max_bson_object_size;
+        new.max_message_size_bytes = other.max_message_size_bytes;
+        new.max_write_batch_size = other.max_write_batch_size;
+        let limits = |it: &ServerDescription| {
+            (it.max_bson_object_size, it.max_message_size_bytes, it.max_write_batch_size)
+        };
+        (limits(self) != limits(&new)).then_some(new)
+    }
+
     /// Every member the server names: hosts, passives and arbiters.
     pub fn all_hosts(&self) -> impl Iterator<Item = &Address> {
         self.hosts.iter().chain(&self.passives).chain(&self.arbiters)
+    }
+
+    pub fn supports_sessions(&self) -> bool {
+        self.kind == ServerType::LoadBalancer || self.logical_session_timeout_minutes.is_some()
     }
 
     pub fn supports_retryable_writes(&self) -> bool {
@@ -193,4 +212,4 @@ pub fn average_round_trip(average: Option<Duration>, sample: Duration) -> Durati
     }
 }
 
-const WEIGHT: f64 = 0.2;
+pub const WEIGHT: f64 = 0.2;

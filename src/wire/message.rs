@@ -4,6 +4,8 @@
 //! depends on the attempt (`lsid`, `txnNumber`, `$clusterTime`, ...) is appended when sealing, so
 //! that a retry copies and encodes nothing again.
 
+use bson::{RawDocument, RawDocumentBuf};
+
 use crate::error::{Error, Kind, Result};
 use crate::wire::framer::LONGEST;
 
@@ -61,6 +63,21 @@ impl Message {
         let key = self.bytes.get(BODY + 5..self.body_end).unwrap_or_default();
         let end = key.iter().position(|&byte| byte == 0).unwrap_or(0);
         std::str::from_utf8(&key[..end]).unwrap_or_default()
+    }
+
+    /// Takes an element out of the caller's command, to be called before the first `seal`.
+    pub fn remove(&mut self, key: &str) {
+        let Ok(command) = RawDocument::from_bytes(&self.bytes[BODY..]) else { return };
+        if !matches!(command.get(key), Ok(Some(_))) {
+            return;
+        }
+        let mut kept = RawDocumentBuf::new();
+        for (name, value) in command.iter().flatten().filter(|(name, _)| name.as_str() != key) {
+            kept.append(name, value);
+        }
+        self.bytes.truncate(BODY);
+        self.bytes.extend_from_slice(kept.as_bytes());
+        self.body_end = self.bytes.len() - 1;
     }
 
     /// Makes the bytes of one attempt: `extras` appends elements behind the caller's.
@@ -135,8 +152,6 @@ pub const BODY: usize = HEADER + 4 + 1;
 mod tests {
     use super::*;
     use crate::wire::elements;
-    use bson::RawDocument;
-
     fn seal(message: &mut Message, request_id: i32, key: &str, value: &str) {
         let appended = message.seal(request_id, |out| {
             elements::string(out, key, value);
@@ -158,6 +173,21 @@ mod tests {
         let body = RawDocument::from_bytes(&bytes[BODY..]).unwrap();
         assert_eq!(body.as_bytes(), bson::rawdoc! { "ping": 1, "$db": "admin" }.as_bytes());
         assert_eq!(message.body(), body.as_bytes());
+    }
+
+    #[test]
+    fn an_element_can_be_taken_out() {
+        let mut message = Message::from_elements(|out| {
+            elements::string(out, "find", "c");
+            elements::int64(out, "maxTimeMS", 5);
+            elements::nested(out, "filter", |out| elements::int32(out, "maxTimeMS", 1));
+        });
+        message.remove("maxTimeMS");
+        message.remove("hint");
+        seal(&mut message, 1, "$db", "d");
+        let body = RawDocument::from_bytes(&message.parts().0[BODY..]).unwrap();
+        let expected = bson::rawdoc! { "find": "c", "filter": { "maxTimeMS": 1 }, "$db": "d" };
+        assert_eq!(body.as_bytes(), expected.as_bytes());
     }
 
     #[test]

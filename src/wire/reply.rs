@@ -247,7 +247,7 @@ mod tests {
         let labelled = bson::rawdoc! { "ok": 1, "writeConcernError": wce, "errorLabels": ["RetryableWriteError"] };
         let error = reply(&labelled).unwrap().check().unwrap_err();
         assert_eq!(error.code(), Some(91));
-        assert!(error.is_retryable_write());
+        assert!(error.is_retryable_ending());
     }
 
     #[test]

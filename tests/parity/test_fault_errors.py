@@ -25,18 +25,18 @@ COMMANDS = {
 
 @pytest.mark.parametrize("labels", [None, ["Odd"], ["RetryableWriteError"]], ids=str)
 @pytest.mark.parametrize("call", CALLS)
-def test_write_concern_errors(call, labels, mongodb_uri, mongodb_database_name):
+def test_write_concern_errors(call, labels, mongodb_replica_set, mongodb_database_name):
     fault = {"writeConcernError": WRITE_CONCERN_ERROR}
     if labels is not None:
         fault["errorLabels"] = labels
-    assert_same(mongodb_uri, mongodb_database_name, COMMANDS[call], fault, CALLS[call])
+    assert_same(mongodb_replica_set, mongodb_database_name, COMMANDS[call], fault, CALLS[call])
 
 
 @pytest.mark.parametrize("code", [6, 64, 91, 189, 251, 10107])
 @pytest.mark.parametrize("call", ["insert_one", "insert_many", "find_one_and_delete"])
-def test_command_errors(call, code, mongodb_uri, mongodb_database_name):
+def test_command_errors(call, code, mongodb_replica_set, mongodb_database_name):
     fault = {"errorCode": code}
-    assert_same(mongodb_uri, mongodb_database_name, COMMANDS[call], fault, CALLS[call])
+    assert_same(mongodb_replica_set, mongodb_database_name, COMMANDS[call], fault, CALLS[call])
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_command_errors(call, code, mongodb_uri, mongodb_database_name):
     ],
     ids=str,
 )
-def test_commit(fault, mongodb_uri, mongodb_database_name):
+def test_commit(fault, mongodb_replica_set, mongodb_database_name):
     def commit(collection, session):
         session.start_transaction()
         collection.insert_one({}, session=session)
@@ -60,44 +60,37 @@ def test_commit(fault, mongodb_uri, mongodb_database_name):
         session.commit_transaction()
 
     command = "commitTransaction"
-    assert_same(mongodb_uri, mongodb_database_name, command, fault, commit, again)
+    assert_same(mongodb_replica_set, mongodb_database_name, command, fault, commit, again)
 
 
 @pytest.mark.parametrize(
     "fault", [{"errorCode": 112}, {"errorCode": 91}, {"closeConnection": True}]
 )
-def test_first_statement(fault, mongodb_uri, mongodb_database_name):
+def test_first_statement(fault, mongodb_replica_set, mongodb_database_name):
     def insert(collection, session):
         session.start_transaction()
         collection.insert_one({}, session=session)
 
-    assert_same(mongodb_uri, mongodb_database_name, "insert", fault, insert)
+    assert_same(mongodb_replica_set, mongodb_database_name, "insert", fault, insert)
 
 
-def assert_same(uri, database, command, fault, call, afterwards=lambda session: None):
+def assert_same(replica_set, database, command, fault, call, afterwards=lambda session: None):
     outcomes = []
     # PyMongo waits for the next heartbeat after a change of primary.
     options = {"heartbeatFrequencyMS": 500}
     for package in (pymongo, ferromongo):
-        with package.MongoClient(uri, **options) as client, pymongo.MongoClient(uri) as admin:
+        with package.MongoClient(replica_set.uri, **options) as client:
             client.drop_database(database)
             client[database].c.insert_one({})
-            data = {"failCommands": [command], **fault}
             with client.start_session() as session:
-                fail_point(admin, mode="alwaysOn", data=data)
-                try:
-                    call(client[database].c, session)
-                    outcomes.append("no error")
-                except PyMongoError as error:
-                    outcomes.append(described(error))
-                finally:
-                    fail_point(admin, mode="off")
+                with replica_set.failpoint(failCommands=[command], **fault):
+                    try:
+                        call(client[database].c, session)
+                        outcomes.append("no error")
+                    except PyMongoError as error:
+                        outcomes.append(described(error))
                 afterwards(session)
     assert outcomes[1] == outcomes[0]
-
-
-def fail_point(client, **arguments):
-    client.admin.command("configureFailPoint", "failCommand", **arguments)
 
 
 def described(error):

@@ -286,17 +286,9 @@ def test_the_event_loop_does_not_wait_for_the_keys(guarded, slow_keys):
     assert longest < took / 2
 
 
-@contextlib.contextmanager
-def fault(guarded, times, **data):
+def fault(guarded, **data):
     """A fail point on the primary for clients with the name "faulty"."""
-    mode = times if isinstance(times, str) else {"times": times}
-    with pymongo.MongoClient(guarded.primary.uri) as primary:
-        data = {"appName": "faulty", **data}
-        primary.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
-        try:
-            yield
-        finally:
-            primary.admin.command("configureFailPoint", "failCommand", mode="off")
+    return guarded.failpoint(appName="faulty", **data)
 
 
 @pytest.mark.parametrize("operation", ["insert", "find"])
@@ -311,7 +303,7 @@ def fault(guarded, times, **data):
 )
 @both_drivers
 async def test_a_fault_in_authentication_is_retried(driver, guarded, data, operation):
-    with fault(guarded, 1, failCommands=["saslContinue"], **data):
+    with fault(guarded, times=1, failCommands=["saslContinue"], **data):
         async with driver.client(guarded.uri, appName="faulty") as client:
             collection = client.t.retried
             await (collection.insert_one({}) if operation == "insert" else collection.find_one())
@@ -325,7 +317,7 @@ async def test_a_fault_in_authentication_is_retried(driver, guarded, data, opera
 @both_drivers
 async def test_a_lasting_fault_in_authentication(driver, guarded, data, kind):
     options = {"appName": "faulty", "retryWrites": False}
-    with fault(guarded, "alwaysOn", failCommands=["saslContinue"], **data):
+    with fault(guarded, failCommands=["saslContinue"], **data):
         expected = failure_of_pymongo(guarded.uri, lambda peer: peer.t.c.insert_one({}), options)
         async with driver.client(guarded.uri, **options) as client:
             error = await failure(lambda: client.t.c.insert_one({}))
@@ -339,9 +331,7 @@ async def test_a_lasting_fault_in_authentication(driver, guarded, data, kind):
 @both_drivers
 async def test_authentication_has_the_time_of_connecting(driver, guarded):
     """PyMongo lets it take as long as an operation may."""
-    with fault(
-        guarded, "alwaysOn", failCommands=["saslContinue"], blockConnection=True, blockTimeMS=2000
-    ):
+    with fault(guarded, failCommands=["saslContinue"], block=2):
         options = {"appName": "faulty", "connectTimeoutMS": 200, "retryReads": False}
         async with driver.client(guarded.primary.uri, **options) as client:
             start = time.monotonic()
@@ -361,9 +351,9 @@ async def test_reauthentication(driver, guarded):
             ("find", lambda: collection.find_one()),
             ("update", lambda: collection.update_one({"_id": 1}, {"$inc": {"n": 1}})),
         ]:
-            with fault(guarded, 1, failCommands=[command], errorCode=391):
+            with fault(guarded, times=1, failCommands=[command], errorCode=391):
                 await call()
-        with fault(guarded, 2, failCommands=["find"], errorCode=391):
+        with fault(guarded, times=2, failCommands=["find"], errorCode=391):
             error = await failure(lambda: collection.find_one())
             assert error.code == 391
         assert await collection.find_one({"_id": 1}) == {"_id": 1, "n": 1}
@@ -378,7 +368,7 @@ async def test_reauthentication_at_the_start_of_a_transaction(driver, guarded):
         await client.t.inside.insert_one({"_id": "before"})
         async with client.start_session() as session:
             await session.start_transaction()
-            with fault(guarded, 1, failCommands=["insert"], errorCode=391):
+            with fault(guarded, times=1, failCommands=["insert"], errorCode=391):
                 await client.t.inside.insert_one({"_id": "within"}, session=session)
             await session.commit_transaction()
         assert await client.t.inside.count_documents({}) == 2
@@ -388,7 +378,7 @@ async def test_reauthentication_at_the_start_of_a_transaction(driver, guarded):
 @both_drivers
 async def test_reauthentication_without_credentials_is_asking_again(driver, guarded):
     async with driver.client(anonymous(guarded), appName="faulty") as client:
-        with fault(guarded, 1, failCommands=["ping"], errorCode=391):
+        with fault(guarded, times=1, failCommands=["ping"], errorCode=391):
             await client.admin.command("ping")
 
 

@@ -1,18 +1,20 @@
 """`ferromongo.embedded`: it finds a mongod, runs a replica set, and leaves nothing behind."""
 
+import contextlib
 import os
 import shutil
 import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
 from ferromongo.embedded import BinaryNotFound, ReplicaSet, ServerFailed, binary, find_mongod
 
@@ -56,11 +58,6 @@ def test_one_member(single):
         with client.start_session() as session, session.start_transaction():
             client.test.c.insert_one({"_id": 1}, session=session)
         assert client.test.c.find_one() == {"_id": 1}
-
-
-def test_fail_points_are_enabled(single):
-    with MongoClient(single.uri) as client:
-        client.admin.command("configureFailPoint", "failCommand", mode="off")
 
 
 def test_the_only_member_is_elected_again(single):
@@ -111,6 +108,157 @@ def test_member_zero_is_the_first_primary_and_close_ends_all(tmp_path):
     assert servers_below(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
     set_.close()
+
+
+def fail_point_modes(replica_set):
+    """On each member; 0 is off."""
+    modes = []
+    for member in replica_set.members:
+        with MongoClient(member.uri) as client:
+            parameter = "failpoint.failCommand"
+            modes.append(client.admin.command("getParameter", **{parameter: 1})[parameter]["mode"])
+    return modes
+
+
+class TestFailPoints:
+    @pytest.fixture
+    def client(self, single):
+        with MongoClient(single.uri, retryReads=False, retryWrites=False) as client:
+            yield client
+
+    @pytest.mark.parametrize(
+        ("mode", "outcomes", "hits"),
+        [
+            ({}, [False, False, False], 3),
+            ({"times": 2}, [False, False, True], 2),
+            ({"skip": 2}, [True, True, False], 1),
+            ({"probability": 1.0}, [False, False, False], 3),
+            ({"probability": 0.0}, [True, True, True], 0),
+        ],
+        ids=str,
+    )
+    def test_it_acts_as_often_as_it_should(self, single, client, mode, outcomes, hits):
+        def found():
+            try:
+                client.test.c.find_one()
+                return True
+            except OperationFailure as error:
+                if error.code != 8 or not error.has_error_label("Odd"):
+                    raise
+                return False
+
+        data = {"failCommands": ["find"], "errorCode": 8, "errorLabels": ["Odd"]}
+        with single.failpoint(**data, **mode) as fault:
+            assert fault.hits == 0
+            assert [found() for _ in outcomes] == outcomes
+            assert fault.hits == hits
+        assert fault.hits == hits
+        assert found()
+        assert fault.hits == hits
+
+    def test_it_holds_commands(self, single, client):
+        with single.failpoint(failCommands=["ping"], block=0.2, times=1) as fault:
+            start = time.monotonic()
+            client.admin.command("ping")
+            assert time.monotonic() - start >= 0.2
+        assert fault.hits == 1
+
+    def test_it_hits_clients_of_one_name(self, single, client):
+        with (
+            single.failpoint(failCommands=["ping"], errorCode=8, appName="other") as fault,
+            MongoClient(single.uri, appName="other") as other,
+        ):
+            client.admin.command("ping")
+            with pytest.raises(OperationFailure):
+                other.admin.command("ping")
+        assert fault.hits == 1
+
+    def test_other_fail_points_have_their_own_data(self, single, client):
+        with single.failpoint("failAllInserts", on=0) as fault:
+            assert fault.members == single.members
+            with pytest.raises(OperationFailure, match="failAllInserts"):
+                client.test.c.insert_one({})
+        assert fault.hits == 1
+        client.test.c.insert_one({})
+        with single.failpoint("waitInFindBeforeMakingBatch", data={"nss": "test.other"}, on=0):
+            client.test.c.find_one()
+
+    def test_waiting_for_it(self, single, client):
+        def later():
+            time.sleep(0.1)
+            client.admin.command("ping")
+            client.admin.command("ping")
+
+        with single.failpoint(failCommands=["ping"], block=0) as fault:
+            thread = threading.Thread(target=later)
+            thread.start()
+            fault.wait(2)
+            assert fault.hits == 2
+            thread.join()
+            with pytest.raises(TimeoutError, match="2 times, not 3"):
+                fault.wait(3, timeout=0.05)
+
+    def test_it_ends_with_a_body_that_fails(self, single):
+        with (
+            contextlib.suppress(ZeroDivisionError),
+            single.failpoint(failCommands=["ping"], errorCode=8),
+        ):
+            assert fail_point_modes(single) == [1]
+            raise ZeroDivisionError
+        assert fail_point_modes(single) == [0]
+
+    def test_it_ends_where_nobody_can_connect(self, single):
+        """A fail point that keeps out new clients does not keep out the one that ends it."""
+        commands = ["hello", "isMaster", "ismaster"]
+        with single.failpoint(failCommands=commands, closeConnection=True) as fault:
+            time.sleep(1.1)  # PyMongo looks at a connection again that was idle for a second
+            with (
+                MongoClient(single.uri, serverSelectionTimeoutMS=300) as client,
+                pytest.raises(ServerSelectionTimeoutError),
+            ):
+                client.admin.command("ping")
+        assert fault.hits > 0
+        assert fail_point_modes(single) == [0]
+
+    def test_all_members_and_another_primary(self, mongodb_replica_set):
+        replica_set = mongodb_replica_set
+        with replica_set.failpoint(failCommands=["ping"], errorCode=8, on="all") as everywhere:
+            assert fail_point_modes(replica_set) == [1, 1, 1]
+            for member in replica_set.members:
+                with (
+                    MongoClient(member.uri) as client,
+                    pytest.raises(OperationFailure, match="Failing command"),
+                ):
+                    client.admin.command("ping")
+            assert everywhere.hits == 3
+        old = replica_set.primary
+        with replica_set.failpoint(failCommands=["ping"], errorCode=8) as fault:
+            assert fault.members == [old]
+            assert replica_set.step_down() != old
+            assert fail_point_modes(replica_set)[old.index] == 1
+        assert fail_point_modes(replica_set) == [0, 0, 0]
+
+    def test_a_member_that_dies_takes_it_along(self):
+        with ReplicaSet() as replica_set:
+            with (
+                replica_set.failpoint(failCommands=["ping"], block=0) as fault,
+                MongoClient(replica_set.uri) as client,
+            ):
+                client.admin.command("ping")
+                assert fault.hits == 1
+                replica_set.kill(0)
+                assert fault.hits == 1
+                replica_set.restart(0)
+            assert fault.hits == 1
+            assert fail_point_modes(replica_set) == [0]
+
+    def test_a_server_that_refuses_it(self, single):
+        with pytest.raises(OperationFailure, match="nonsense not found"):
+            single.failpoint("nonsense").__enter__()
+
+    def test_one_mode_only(self, single):
+        with pytest.raises(ValueError, match="one of times, skip and probability"):
+            single.failpoint(times=1, skip=1)
 
 
 def test_a_port_of_ones_own(single):

@@ -14,6 +14,7 @@ from ferromongo import ASCENDING, AsyncMongoClient, MongoClient, ReturnDocument,
 from ferromongo.collection import Collection
 from ferromongo.cursor import Cursor
 from ferromongo.database import Database
+from ferromongo.embedded import FailPoint, ReplicaSet
 from ferromongo.errors import DuplicateKeyError, PyMongoError
 
 
@@ -83,6 +84,14 @@ def documents_and_bytes(data: bytes, file: BinaryIO, typed: CodecOptions[Order])
     assert_type(bson.decode_file_iter(file, typed), Iterator[Order])
     assert_type(bson.is_valid(data), bool)
     assert_type(bson.ObjectId(), ObjectId)
+
+
+def fail_points(servers: ReplicaSet) -> None:
+    with servers.failpoint(failCommands=["find"], errorCode=8, times=1, on="all") as fault:
+        assert_type(fault, FailPoint)
+        assert_type(fault.hits, int)
+    with servers.failpoint("failAllInserts", on=servers.primary, probability=0.5):
+        pass
 
 
 def errors() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from ferromongo import AsyncMongoClient, MongoClient, bson
 from ferromongo.collection import Collection
+from ferromongo.embedded import ReplicaSet
 
 
 def synchronous(client: MongoClient[dict[str, Any]]) -> None:
@@ -25,6 +26,12 @@ def documents_and_bytes(data: bytes) -> None:
     bson.decode_all(data, dict)  # error: call-overload
     bson.decode_iter(data).get("item")  # error: attr-defined
     bson.is_valid("text")  # error: arg-type
+
+
+def fail_points(servers: ReplicaSet) -> None:
+    servers.failpoint(failCommand=["find"])  # error: call-arg
+    servers.failpoint(failCommands=["find"], errorCode="8")  # error: arg-type
+    servers.failpoint(on="secondary")  # error: arg-type
 
 
 async def asynchronous(client: AsyncMongoClient[dict[str, Any]]) -> None:

@@ -85,6 +85,13 @@ def made(kind: Any, arguments: dict[str, Any]) -> tuple[Any, ...]:
         {"host": "mongodb://u:p@a/?authSource="},
         {"host": "mongodb://:p@a/"},
         {"host": "mongodb://u:p@@a/"},
+        {"host": "mongodb://a/?loadBalanced=true"},
+        {"loadBalanced": False, "replicaSet": "rs"},
+        {"host": "mongodb://a,b/?loadBalanced=true"},
+        {"host": "mongodb://a,b/", "loadBalanced": True},
+        {"host": "mongodb://a/?loadBalanced=true&replicaSet=rs"},
+        {"host": "mongodb://a/?loadBalanced=true&directConnection=true"},
+        {"loadBalanced": "perhaps"},
         {"tls": True},
         {"tls": False, "tlsCAFile": __file__},
         {"tlsCAFile": "missing.pem"},
@@ -94,11 +101,44 @@ def made(kind: Any, arguments: dict[str, Any]) -> tuple[Any, ...]:
         {"tlsAllowInvalidCertificates": "perhaps"},
         {"host": "mongodb://a/?tls=true&ssl=false"},
         {"host": "mongodb://a/?tlsInsecure=true&tlsDisableOCSPEndpointCheck=true"},
+        {"host": "mongodb+srv://u:p@Cluster.Example.com/db?authSource=x&srvMaxHosts=2"},
+        {"host": "mongodb+srv://a.b.c/?srvServiceName=x&compressors=zlib", "srvMaxHosts": 0},
+        {"host": "mongodb+srv://a.b.c", "srvServiceName": "x", "srvAllowedHostsSuffix": "c.d"},
+        {"host": "mongodb+srv://a.b.c/?tls=false", "tls": True, "connectTimeoutMS": 7000},
+        {"host": "mongodb+srv://a.b.c", "srv_host_validator": bool},
+        {"host": "mongodb+srv://a.b.c", "srv_host_validator": 1},
+        {"host": "mongodb+srv://a.b.c", "srvMaxHosts": -1},
+        {"host": "mongodb+srv://a.b.c", "port": 27018},
+        {"host": ["mongodb+srv://a.b.c", "d:1"]},
+        {"host": "mongodb+srv://a.b.c:27017"},
+        {"host": "mongodb+srv://a.b.c,d.e.f"},
+        {"host": "mongodb+srv://a.b.c/?directConnection=true"},
+        {"host": "mongodb+srv://a.b.c", "directConnection": True},
+        {"host": "mongodb://a/?srvMaxHosts=1"},
+        {"host": "mongodb://a/", "srvMaxHosts": 1},
+        {"host": "mongodb://a/?srvServiceName=x"},
+        {"host": "mongodb://a/", "srvServiceName": "x"},
+        {"host": "mongodb://a/?srvAllowedHostsSuffix=b.c"},
     ],
     ids=str,
 )
 def test_as_pymongo(arguments: dict[str, Any]) -> None:
     assert made(MongoClient, arguments) == made(pymongo.MongoClient, arguments)
+
+
+@pytest.mark.parametrize("kind", [MongoClient, pymongo.MongoClient])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"host": "mongodb://a/"},
+        {"host": "mongodb+srv://a.b.c/?srvAllowedHostsSuffix=b.c"},
+        {"host": "mongodb+srv://a.b.c/", "srvAllowedHostsSuffix": "b.c"},
+    ],
+    ids=str,
+)
+def test_where_a_host_validator_does_not_go(kind: Any, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="srv_host_validator"):
+        kind(connect=False, srv_host_validator=bool, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -113,9 +153,6 @@ def test_as_pymongo(arguments: dict[str, Any]) -> None:
             },
             "authMechanism=MONGODB-OIDC",
         ),
-        ({"host": "mongodb+srv://cluster.example.com/"}, "srv"),
-        ({"loadBalanced": True}, "loadBalanced"),
-        ({"timeoutMS": 100}, "timeoutMS"),
         ({"serverMonitoringMode": "poll"}, "serverMonitoringMode"),
         ({"server_selector": lambda servers: servers}, "server_selector"),
         ({"host": "mongodb://%2Ftmp%2Fmongodb.sock"}, "unix domain sockets"),
@@ -158,3 +195,18 @@ def test_unknown_compressors_are_warned_of(kind: Any, arguments: dict[str, Any])
         client = kind(connect=False, **arguments)
     with client:
         assert "compressors=['zlib']" in repr(client)
+
+
+def test_timeout_is_pymongos() -> None:
+    assert ferromongo.timeout is pymongo.timeout
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, None), ({"timeoutMS": 0}, 0.0), ({"timeoutMS": 1500}, 1.5), ({"timeoutMS": None}, None)],
+    ids=str,
+)
+def test_the_limit_zero_is_not_the_same_as_none(
+    given: dict[str, Any], expected: float | None
+) -> None:
+    assert settings(**given).engine["timeout"] == expected

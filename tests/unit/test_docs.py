@@ -1,5 +1,5 @@
-"""The documentation is true: its snippets run and print what they say, README's list of what is
-missing is complete, and the files and functions named in `docs/` exist."""
+"""The documentation is true: its snippets run and print what they say, its lists of options and of
+what is missing are complete, and the files and functions named in `docs/` exist."""
 
 import os
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pymongo import MongoClient
+from pymongo.common import VALIDATORS
 
 from ferromongo._calls.client_settings import _UNSUPPORTED
 from ferromongo._calls.missing import MISSING
@@ -80,6 +81,19 @@ def test_readme_names_every_missing_method():
 def test_readme_names_every_refused_option():
     named = {_plain(name) for name in _named_in_row("ConfigurationError")}
     assert {_plain(name) for name in _UNSUPPORTED} <= named
+
+
+def test_the_first_screen_names_what_is_refused():
+    first = README.partition("## Install")[0]
+    for name in ("auto_encryption_opts", "GSSAPI", "MONGODB-AWS", "MONGODB-OIDC"):
+        assert name in first
+
+
+def test_connecting_names_every_option():
+    page = (ROOT / "docs/connecting.md").read_text(encoding="utf-8")
+    table = page.partition("## All options")[2]
+    named = {_plain(name) for name in re.findall(r"`(\w+)`", table)}
+    assert {_plain(name) for name in VALIDATORS} <= named
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

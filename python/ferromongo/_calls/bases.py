@@ -6,7 +6,7 @@ database or a collection. Nothing here does I/O.
 
 from __future__ import annotations
 
-from typing import Any, Generic, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 from bson.codec_options import CodecOptions
 from pymongo.client_options import ClientOptions
@@ -18,6 +18,11 @@ from pymongo.write_concern import WriteConcern
 from ferromongo import _core
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.typings import DocumentType
+
+if TYPE_CHECKING:
+    from ferromongo._calls.client_settings import ClientSettings
+    from ferromongo._calls.listeners import Publisher
+    from ferromongo._calls.srv import SeedWatch
 
 
 class Configured:
@@ -76,7 +81,11 @@ class ClientBase(Configured):
     """What commands need to know of a client."""
 
     _core: _core.Client
+    _settings: ClientSettings
     _options: ClientOptions
+    _seed_watch: SeedWatch | None = None
+    _publisher: Publisher | None = None
+    """None for a client without listeners."""
     _used: bool = False
     """True once the engine may have started: dropping it unclosed is worth a warning then."""
 

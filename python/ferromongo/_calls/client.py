@@ -11,8 +11,10 @@ from pymongo.topology_description import TopologyDescription
 
 from ferromongo._calls.bases import ClientBase, DatabaseBase
 from ferromongo._calls.client_settings import ClientSettings
+from ferromongo._calls.listeners import publisher
 from ferromongo._calls.scopes import command_scope
 from ferromongo._calls.sessions import core_session
+from ferromongo._calls.srv import SeedWatch, srv_service
 from ferromongo._calls.write_errors import checked_write_concern
 from ferromongo._core import Client, Pending
 from ferromongo.typings import Address
@@ -41,13 +43,25 @@ def database_name(name_or_database: Any) -> str:
     return name
 
 
-def engine(settings: ClientSettings) -> Client:
-    return Client(settings.engine)
+def engine(client: ClientBase, settings: ClientSettings) -> Client:
+    client._publisher = publisher(settings.options)
+    queue = None if client._publisher is None else client._publisher.queue
+    complete = {**settings.engine, "events": queue}
+    if settings.look_up is None:
+        return Client(complete)
+    client._seed_watch = SeedWatch(client, settings.look_up)
+    return Client(complete, client._seed_watch.start)
+
+
+def opening(client: ClientBase) -> Pending[None]:
+    """Begin to look for the servers, once their names are known."""
+    client._used = True
+    return client._core.open()
 
 
 def open_now(client: ClientBase) -> None:
-    """Begin to look for the servers."""
-    client._core.open()
+    """The same from a constructor, which may block; a client that was never made needs no close."""
+    client._core.open().run()
     client._used = True
 
 
@@ -57,16 +71,27 @@ def topology_description(client: ClientBase) -> TopologyDescription:
     return description
 
 
+def closing(client: ClientBase) -> Pending[None]:
+    if client._seed_watch is not None:
+        client._seed_watch.stop()
+    return client._core.close()
+
+
+def identity(settings: ClientSettings) -> tuple[tuple[Address, ...], str | None, str | None, str]:
+    seeds = tuple(sorted(settings.named))
+    name = None if settings.srv is None else settings.srv.name
+    return seeds, settings.options.replica_set_name, name, srv_service(settings.given)
+
+
 def topology(client: ClientBase) -> dict[str, Any]:
-    """What is known of the servers by now; begins to look if nothing has yet."""
-    open_now(client)
+    """What is known of the servers by now."""
     return client._core.topology()
 
 
-def closed(settings: ClientSettings) -> None:
+def closed(client: ClientBase) -> None:
     """The engine's part is closed: listeners have heard, or are about to hear, the last of it."""
-    if settings.publisher is not None:
-        settings.publisher.close()
+    if client._publisher is not None:
+        client._publisher.close()
 
 
 def select_writable(client: ClientBase) -> Pending[dict[str, Any]]:

@@ -6,7 +6,8 @@ error says. An option that needs what ferromongo lacks is refused: to ignore it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from pymongo import common
@@ -15,12 +16,14 @@ from pymongo.errors import ConfigurationError
 from pymongo.uri_parser import split_hosts
 
 from ferromongo._calls.compressors import parse_with_compressors, validate_compressors
-from ferromongo._calls.listeners import Publisher, publisher
+from ferromongo._calls.srv import SrvSource, srv_source
 from ferromongo._pymongo_internals import (
     CaseInsensitiveDictionary,
     check_option_conflicts,
     normalize_option_names,
     normalize_security_options,
+    parse_srv,
+    parse_uri,
     warn_of_deprecated_options,
 )
 from ferromongo.typings import Address
@@ -29,16 +32,20 @@ from ferromongo.typings import Address
 class ClientSettings(NamedTuple):
     """Everything a client is made of."""
 
+    named: tuple[Address, ...]
+    """The hosts as given, unique and in order; that of a mongodb+srv:// URI without a port."""
     seeds: tuple[Address, ...]
-    """Unique, in the order given."""
+    """Where to begin: the same, or what was looked up."""
     default_database: str | None
     given: Mapping[str, Any]
     """The validated options by the names the caller used, for repr."""
     options: ClientOptions
     engine: dict[str, Any]
     """The `settings` of `_core.Client`."""
-    publisher: Publisher | None
-    """None for a client without listeners."""
+    srv: SrvSource | None
+    """Where the seeds of a mongodb+srv:// URI come from."""
+    look_up: Callable[[], ClientSettings] | None
+    """Asks the name server what is missing here; None if nothing is."""
 
 
 def client_settings(
@@ -55,37 +62,93 @@ def client_settings(
         port = default_port
     if not isinstance(port, int):
         raise TypeError(f"port must be an instance of int, not {type(port)}")
-    seeds, uri = _parse_hosts(hosts, port)
-    given = _merge(uri.get("options", CaseInsensitiveDictionary()), keywords)
-    merged = normalize_option_names(normalize_security_options(given))
+    named, uri = _parse_hosts(hosts, port, CaseInsensitiveDictionary(keywords))
+    return _complete(_Given(hosts, named, keywords, is_sync), named, uri)
+
+
+class _Given(NamedTuple):
+    hosts: list[str]
+    named: tuple[Address, ...]
+    keywords: dict[str, Any]
+    is_sync: bool
+
+
+def _complete(
+    given: _Given, seeds: tuple[Address, ...], uri: Mapping[str, Any], looked_up: bool = False
+) -> ClientSettings:
+    merged = _merge(uri.get("options", CaseInsensitiveDictionary()), given.keywords)
+    merged = normalize_option_names(normalize_security_options(merged))
     check_option_conflicts(seeds, merged)
     username = merged.get("username", uri.get("username") or None)
     _refuse_unsupported(merged, seeds)
     database = uri.get("database")
     password = merged.get("password", uri.get("password") or None)
-    options = ClientOptions(username, password, database, merged, is_sync)
+    options = ClientOptions(username, password, database, merged, given.is_sync)
+    name = uri.get("fqdn")
+    _check_srv_options(name, merged)
+    srv = None if name is None else srv_source(name, merged)
+    look_up = None if srv is None or looked_up else partial(_look_up, given, uri, srv, options)
     engine = _engine_settings(seeds, options, merged)
-    listening = publisher(options)
-    engine["events"] = None if listening is None else listening.queue
-    return ClientSettings(seeds, database, merged, options, engine, listening)
+    return ClientSettings(given.named, seeds, database, merged, options, engine, srv, look_up)
 
 
-def _parse_hosts(hosts: list[str], port: int) -> tuple[tuple[Address, ...], Mapping[str, Any]]:
+def _look_up(
+    given: _Given, uri: Mapping[str, Any], srv: SrvSource, options: ClientOptions
+) -> ClientSettings:
+    def parse(text: str) -> dict[str, Any]:
+        return parse_srv(
+            text,
+            validate=True,
+            warn=True,
+            normalize=False,
+            connect_timeout=options.pool_options.connect_timeout,
+            srv_service_name=srv.service,
+            srv_max_hosts=srv.max_hosts,
+            srv_allowed_hosts_suffix=srv.allowed_suffix,
+            srv_host_validator=srv.host_validator,
+        )
+
+    [text] = [host for host in given.hosts if "/" in host]
+    found = parse_with_compressors(text, parse)
+    others = [seed for seed in given.named if seed != (srv.name, None)]
+    seeds = tuple(dict.fromkeys([*others, *found["nodelist"]]))
+    return _complete(given, seeds, {**uri, **found}, looked_up=True)
+
+
+def _parse_hosts(
+    hosts: list[str], port: int, keywords: Mapping[str, Any]
+) -> tuple[tuple[Address, ...], Mapping[str, Any]]:
     if sum("/" in host for host in hosts) > 1:
         raise ConfigurationError("host must not contain multiple MongoDB URIs")
     seeds: dict[Address, None] = {}
     uri: Mapping[str, Any] = {}
+    parse = partial(
+        parse_uri,
+        default_port=port,
+        validate=True,
+        warn=True,
+        normalize=False,
+        srv_max_hosts=keywords.get("srvmaxhosts"),
+    )
     for host in hosts:
-        if host.startswith("mongodb+srv://"):
-            raise _unsupported("mongodb+srv:// URIs")
         if "/" in host:
-            uri = parse_with_compressors(host, port)
+            uri = parse_with_compressors(host, parse)
             seeds.update(dict.fromkeys(uri["nodelist"]))
         else:
             seeds.update(dict.fromkeys(split_hosts(host, port)))
     if not seeds:
         raise ConfigurationError("need to specify at least one host")
     return tuple(seeds), uri
+
+
+def _check_srv_options(name: str | None, options: Mapping[str, Any]) -> None:
+    """The rest of PyMongo's rules; its parser has applied those about the URI."""
+    if options.get("srv_host_validator") is None:
+        return
+    if options.get("srvallowedhostssuffix") is not None:
+        raise ConfigurationError("srv_host_validator and srvAllowedHostsSuffix exclude each other")
+    if name is None:
+        raise ConfigurationError("srv_host_validator needs a mongodb+srv:// URI")
 
 
 def _merge(from_uri: Any, keywords: dict[str, Any]) -> Any:
@@ -111,11 +174,9 @@ def _refuse_unsupported(options: Any, seeds: Sequence[Address]) -> None:
     for name in _UNSUPPORTED:
         if options.get(name):
             raise _unsupported(f"the option {options.cased_key(name)}")
-    if options.get("timeoutms") is not None:
-        raise _unsupported("the option timeoutMS")
     if options.get("servermonitoringmode", "auto") == "poll":
         raise _unsupported("serverMonitoringMode=poll")
-    if any(port is None for _, port in seeds):
+    if any(host.endswith(".sock") for host, _ in seeds):
         raise _unsupported("unix domain sockets")
 
 
@@ -155,6 +216,7 @@ def _engine_settings(
         "max_adaptive_retries": options.max_adaptive_retries,
         "overload_retargeting": bool(options.enable_overload_retargeting),
         "server_api": None,
+        "events": None,
         "poll": options.server_monitoring_mode == "poll",
     }
 
@@ -186,7 +248,11 @@ def _credentials(
 def describe(settings: ClientSettings) -> str:
     """The arguments that make such a client again, for repr; nothing secret."""
     given = settings.given
-    hosts = [host if port is None else f"{host}:{port}" for host, port in settings.seeds]
+    hosts: str | list[str]
+    if settings.srv is not None and settings.look_up is not None:
+        hosts = f"mongodb+srv://{settings.srv.name}"
+    else:
+        hosts = [host if port is None else f"{host}:{port}" for host, port in settings.seeds]
     first = ("document_class", "tz_aware", "connect")
     others = [name for name in given if name not in (*first, *_SECRETS)]
     shown = [f"host={hosts!r}"]
@@ -207,14 +273,6 @@ _SECRETS = ("username", "password", "tlscertificatekeyfilepassword")
 
 _UNSUPPORTED = (
     "auto_encryption_opts",
-    "enable_overload_retargeting",
-    "enableoverloadretargeting",
-    "loadbalanced",
-    "max_adaptive_retries",
-    "maxadaptiveretries",
     "server_api",
     "server_selector",
-    "srv_host_validator",
-    "srvallowedhostssuffix",
-    "srvmaxhosts",
 )

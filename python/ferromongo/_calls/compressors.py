@@ -7,13 +7,11 @@ built in. So it is asked only about names that nobody knows, and never sees thos
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote_plus
 
 from pymongo import common
-
-from ferromongo._pymongo_internals import parse_uri
 
 
 def validate_compressors(value: str | Iterable[str]) -> list[str]:
@@ -24,15 +22,13 @@ def validate_compressors(value: str | Iterable[str]) -> list[str]:
     return [name for name in names if name in BUILT_IN]
 
 
-def parse_with_compressors(uri: str, default_port: int) -> Mapping[str, Any]:
-    """The parsed URI, its options validated."""
+def parse_with_compressors(uri: str, parse: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """What `parse`, PyMongo's in one way or another, makes of the URI."""
     address, mark, query = uri.partition("?")
     given = _OPTION.findall(query)
     # What PyMongo always has stands in, so that all else about the option stays PyMongo's.
     query = _OPTION.sub("zlib", query)
-    parsed = parse_uri(
-        address + mark + query, default_port, validate=True, warn=True, normalize=False
-    )
+    parsed = parse(address + mark + query)
     if given:
         parsed["options"]["compressors"] = validate_compressors(unquote_plus(given[-1]))
     return parsed

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import random
 
-from pymongo.errors import NetworkTimeout, OperationFailure, PyMongoError
+from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure, PyMongoError
+
+from ferromongo._pymongo_internals import current_deadline, current_timeout
+
+
+def time_limit() -> float | None:
+    """When the `timeout()` blocks around the caller end, on the monotonic clock."""
+    return current_deadline() if current_timeout() else None
 
 
 class Attempts:
-    """Counts the attempts at one transaction, from `now` on the monotonic clock."""
+    """Counts the attempts at one transaction, from `now` on the monotonic clock.
 
-    def __init__(self, now: float) -> None:
-        self._deadline = now + _TIME_LIMIT
+    :param limit: the user's own time limit, which takes the place of 120 seconds
+    """
+
+    def __init__(self, now: float, limit: float | None = None) -> None:
+        self._deadline = now + _TIME_LIMIT if limit is None else limit
+        self._limited = limit is not None
         self._failed = 0
         self._last_error: BaseException | None = None
 
@@ -51,7 +62,13 @@ class Attempts:
     def _check_time(self, then: float) -> None:
         if then < self._deadline:
             return
-        timeout = NetworkTimeout(str(self._last_error))
+        text = str(self._last_error)
+        timeout: PyMongoError
+        if self._limited:
+            reply = {"ok": 0, "errmsg": text, "code": _MAX_TIME_EXPIRED}
+            timeout = ExecutionTimeout(text, _MAX_TIME_EXPIRED, reply)
+        else:
+            timeout = NetworkTimeout(text)
         if isinstance(self._last_error, PyMongoError):
             for label in ("TransientTransactionError", "UnknownTransactionCommitResult"):
                 if self._last_error.has_error_label(label):

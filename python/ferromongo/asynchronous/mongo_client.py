@@ -88,10 +88,10 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
             options.write_concern,
             options.read_concern,
         )
-        self._settings = settings
+        self._settings = settings  # replaced, as are the options, after a look-up
         self._options = options
         self._event_listeners = options.pool_options._event_listeners
-        self._core = calls.engine(settings)
+        self._core = calls.engine(self, settings)
         # Source lines are read only if the warning in `__del__` is ever shown.
         callers = traceback.walk_stack(sys._getframe(1))
         self._made_at = traceback.StackSummary.extract(callers, lookup_lines=False)
@@ -99,8 +99,11 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
             calls.open_now(self)
 
     async def aconnect(self) -> None:  # async only
-        """Begin to look for the servers, without waiting for an answer."""
-        calls.open_now(self)
+        """Begin to look for the servers, without waiting for an answer from them.
+
+        Waits for the look-up of a `mongodb+srv://` name; raises ConfigurationError if that fails.
+        """
+        await drive(calls.opening(self))
 
     def __getattr__(self, name: str) -> AsyncDatabase[DocumentType]:
         """The database of that name."""
@@ -216,6 +219,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
 
         Raises InvalidOperation for several mongos, ServerSelectionTimeoutError if none is found.
         """
+        await drive(calls.opening(self))
         calls.check_one_address(self)
         server = await drive(calls.select_writable(self))
         address: Address = server["address"]
@@ -224,6 +228,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
     @property
     async def primary(self) -> Address | None:
         """The (host, port) of the replica set's primary as known now, or None."""
+        await drive(calls.opening(self))
         known = calls.topology(self)
         primary: Address | None = known["primary"]
         return primary if known["type"] == "ReplicaSetWithPrimary" else None
@@ -231,11 +236,13 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
     @property
     async def secondaries(self) -> set[Address]:
         """The (host, port) of the replica set's secondaries as known now."""
+        await drive(calls.opening(self))
         return calls.members(self, "RSSecondary")
 
     @property
     async def arbiters(self) -> set[Address]:
         """The (host, port) of the replica set's arbiters as known now."""
+        await drive(calls.opening(self))
         return calls.members(self, "RSArbiter")
 
     @property
@@ -251,8 +258,8 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
 
     async def close(self) -> None:
         """End the server sessions and close every connection; operations raise from then on."""
-        await drive(self._core.close())
-        calls.closed(self._settings)
+        await drive(calls.closing(self))
+        calls.closed(self)
 
     aclose = close  # async only
 
@@ -269,8 +276,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
 
     def eq_props(self) -> tuple[tuple[Address, ...], str | None, str | None, str]:
         """What makes two clients equal: seeds, replica set, SRV host and SRV service."""
-        seeds = tuple(sorted(self._settings.seeds))
-        return seeds, self._options.replica_set_name, None, "mongodb"
+        return calls.identity(self._settings)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, type(self)):

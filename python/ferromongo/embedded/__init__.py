@@ -10,12 +10,15 @@
 
 from ferromongo.embedded.binary import BinaryNotFound, find_mongod
 from ferromongo.embedded.certificates import Certificates
+from ferromongo.embedded.fail_point import FailCommand, FailPoint
 from ferromongo.embedded.replica_set import Member, ReplicaSet
 from ferromongo.embedded.supervised import ServerFailed
 
 __all__ = [
     "BinaryNotFound",
     "Certificates",
+    "FailCommand",
+    "FailPoint",
     "Member",
     "ReplicaSet",
     "ServerFailed",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, Unpack
 from urllib.parse import quote
 
 from pymongo import MongoClient
@@ -16,6 +16,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from ferromongo.embedded.binary import find_mongod
 from ferromongo.embedded.certificates import Certificates, certificates_in, make_certificates
+from ferromongo.embedded.fail_point import FailCommand, FailPoint, fail_point_mode
 from ferromongo.embedded.supervised import ServerFailed, Supervised
 
 T = TypeVar("T")
@@ -229,6 +230,46 @@ class ReplicaSet:
             # Lifts the 60 seconds in which the old primary would refuse to be elected.
             client.admin.command("replSetFreeze", 0)
         return self.primary
+
+    def failpoint(
+        self,
+        name: str = "failCommand",
+        *,
+        on: Member | int | Literal["primary", "all"] = "primary",
+        times: int | None = None,
+        skip: int | None = None,
+        probability: float | None = None,
+        block: float | None = None,
+        data: Mapping[str, Any] | None = None,
+        **fail_command: Unpack[FailCommand],
+    ) -> FailPoint:
+        """A context manager: the fail point is on in its block, and off behind it.
+
+            with replica_set.failpoint(failCommands=["insert"], errorCode=91, times=1) as fault:
+                collection.insert_one({})  # is retried
+            assert fault.hits == 1
+
+        It acts always, or `times` times, or after it let `skip` occasions pass, or with that
+        `probability`. Its data are keywords in the server's words, or `data` for fail points
+        other than "failCommand". `block` holds a command for that many seconds. `on="primary"` is
+        the member that is primary when the call is made. A server has one fail point of a name:
+        the later one replaces the earlier.
+        """
+        if on == "all":
+            members = self._alive()
+        elif on == "primary":
+            members = [self.primary]
+        else:
+            members = [self._members[_index(on)]]
+        fields: dict[str, Any] = {**(data or {}), **fail_command}
+        if block is not None:
+            fields["blockTimeMS"] = round(block * 1000)
+        if "blockTimeMS" in fields:
+            fields.setdefault("blockConnection", True)
+        mode: dict[str, Any] = {"mode": fail_point_mode(times, skip, probability)}
+        if fields:
+            mode["data"] = fields
+        return FailPoint(name, members, mode, lambda member: member in self._alive())
 
     def _command(self) -> list[str]:
         command = [str(self._mongod or find_mongod()), "--replSet", self.name, *FLAGS]

@@ -18,7 +18,7 @@ from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.bases import SessionBase
 from ferromongo._calls.sessions import BOUND, check_cluster_time, transaction_options
-from ferromongo._calls.with_transaction import Attempts
+from ferromongo._calls.with_transaction import Attempts, time_limit
 from ferromongo._drive import run, sleep
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.typings import ClusterTime
@@ -151,10 +151,11 @@ class ClientSession(SessionBase):
         """Run `callback(session)` in a transaction and commit; returns what the callback returns.
 
         Transient errors run the callback again and unknown commit results send the commit again,
-        for up to 120 seconds, so the callback must not have side effects outside the database.
+        for up to 120 seconds or the `timeout()` around the call, so the callback must not have side
+        effects outside the database.
         Any other exception aborts the transaction and is raised.
         """
-        attempts = Attempts(time.monotonic())
+        attempts = Attempts(time.monotonic(), time_limit())
         while True:
             if wait := attempts.backoff(time.monotonic()):
                 sleep(wait)

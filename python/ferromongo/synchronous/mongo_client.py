@@ -87,10 +87,10 @@ class MongoClient(ClientBase, Generic[DocumentType]):
             options.write_concern,
             options.read_concern,
         )
-        self._settings = settings
+        self._settings = settings  # replaced, as are the options, after a look-up
         self._options = options
         self._event_listeners = options.pool_options._event_listeners
-        self._core = calls.engine(settings)
+        self._core = calls.engine(self, settings)
         # Source lines are read only if the warning in `__del__` is ever shown.
         callers = traceback.walk_stack(sys._getframe(1))
         self._made_at = traceback.StackSummary.extract(callers, lookup_lines=False)
@@ -207,6 +207,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
 
         Raises InvalidOperation for several mongos, ServerSelectionTimeoutError if none is found.
         """
+        run(calls.opening(self))
         calls.check_one_address(self)
         server = run(calls.select_writable(self))
         address: Address = server["address"]
@@ -215,6 +216,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
     @property
     def primary(self) -> Address | None:
         """The (host, port) of the replica set's primary as known now, or None."""
+        run(calls.opening(self))
         known = calls.topology(self)
         primary: Address | None = known["primary"]
         return primary if known["type"] == "ReplicaSetWithPrimary" else None
@@ -222,11 +224,13 @@ class MongoClient(ClientBase, Generic[DocumentType]):
     @property
     def secondaries(self) -> set[Address]:
         """The (host, port) of the replica set's secondaries as known now."""
+        run(calls.opening(self))
         return calls.members(self, "RSSecondary")
 
     @property
     def arbiters(self) -> set[Address]:
         """The (host, port) of the replica set's arbiters as known now."""
+        run(calls.opening(self))
         return calls.members(self, "RSArbiter")
 
     @property
@@ -242,8 +246,8 @@ class MongoClient(ClientBase, Generic[DocumentType]):
 
     def close(self) -> None:
         """End the server sessions and close every connection; operations raise from then on."""
-        run(self._core.close())
-        calls.closed(self._settings)
+        run(calls.closing(self))
+        calls.closed(self)
 
     def __enter__(self) -> Self:
         return self
@@ -258,8 +262,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
 
     def eq_props(self) -> tuple[tuple[Address, ...], str | None, str | None, str]:
         """What makes two clients equal: seeds, replica set, SRV host and SRV service."""
-        seeds = tuple(sorted(self._settings.seeds))
-        return seeds, self._options.replica_set_name, None, "mongodb"
+        return calls.identity(self._settings)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, type(self)):

@@ -1,0 +1,58 @@
+//! `_core.SeedLookup`: how Python, which looks up the records of `mongodb+srv://`, answers the engine.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+
+use super::client::read_settings;
+use super::imports;
+use crate::error::{Error, Kind, Result as CoreResult};
+use crate::exec::seed_lookup::{Answer, Start};
+use crate::settings::Settings;
+
+#[pyclass(name = "SeedLookup", module = "ferromongo._core", frozen)]
+pub struct PySeedLookup(Mutex<Option<Answer>>);
+
+/// `look_up(SeedLookup)` is called in the middle of an operation and must not block.
+pub fn start(look_up: Py<PyAny>) -> Start {
+    Arc::new(move |answer| {
+        Python::attach(|py| {
+            let lookup = PySeedLookup(Mutex::new(Some(answer)));
+            let asked = Bound::new(py, lookup).and_then(|lookup| {
+                let failed = look_up.bind(py).call1((&lookup,)).err();
+                failed.map_or(Ok(()), |error| lookup.get().give(Err(of_python(py, &error))))
+            });
+            debug_assert!(asked.is_ok(), "{asked:?}"); // out of memory; dropped, it has answered
+        });
+    })
+}
+
+impl PySeedLookup {
+    fn give(&self, result: CoreResult<Settings>) -> PyResult<()> {
+        let answer = self.0.lock().take();
+        if let Some(answer) = answer {
+            answer.give(result);
+        }
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl PySeedLookup {
+    fn found(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<()> {
+        let settings = read_settings(py, settings);
+        self.give(settings.map_err(|error| of_python(py, &error)))
+    }
+
+    fn failed(&self, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.give(Err(of_python(error.py(), &PyErr::from_value(error.clone()))))
+    }
+}
+
+/// Several operations may wait for one look-up: each raises an exception of its own.
+fn of_python(py: Python<'_>, error: &PyErr) -> Error {
+    let invalid = imports::INVALID_URI.class(py).is_ok_and(|class| error.is_instance(py, class));
+    let kind = if invalid { Kind::InvalidUri } else { Kind::Configuration };
+    Error::new(kind, error.value(py).to_string())
+}
