@@ -169,6 +169,12 @@ impl Error {
         ok.is_some_and(|ok| matches!(ok.as_f64().or(ok.as_i32().map(f64::from)), Some(1.0)))
     }
 
+    pub fn is_timeout(&self) -> bool {
+        use Kind::*;
+        matches!(self.0.kind, ServerSelection | WaitQueueTimeout | NetworkTimeout)
+            || self.code() == Some(MAX_TIME_EXPIRED)
+    }
+
     /// The server wants to know again who is on the other end of the connection.
     pub fn wants_reauthentication(&self) -> bool {
         self.code() == Some(391)

@@ -35,7 +35,8 @@ class Client:
     zlib_level (int), credentials (mechanism or "DEFAULT", source, user, password; or None),
     tls (None or a mapping: ca_file, certificate_key_file, certificate_key_password, crl_file (all
     str | None), allow_invalid_certificates, allow_invalid_hostnames (bool)). The files are read at
-    once; ConfigurationError for one that is no good.
+    once; ConfigurationError for one that is no good. timeout (0 is a limit that never ends, and not
+    None), max_adaptive_retries (int), overload_retargeting (bool).
     """
 
     def __new__(cls, settings: Mapping[str, Any]) -> Client: ...

@@ -48,7 +48,7 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
             transaction::label_statement_error(&mut error);
         }
         let refused = retry::was_refused(&error);
-        if refused {
+        if refused && (in_transaction || matches!(terms.kind, Kind::EndTransaction { .. })) {
             terms.session.state().transaction.note_refused();
         }
         terms.session.unpin_after(&error, refused);

@@ -1,9 +1,11 @@
 //! commitTransaction and abortTransaction.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::deadline::TimeLimit;
-use crate::error::{Result, UNKNOWN_COMMIT_RESULT};
+use crate::control::driver;
+use crate::deadline::{Deadline, TimeLimit};
+use crate::error::{Error, Result, UNKNOWN_COMMIT_RESULT};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Terms};
 use crate::exec::run::run;
@@ -38,8 +40,14 @@ pub async fn commit(client: &ClientCore, session: &Arc<Session>, limit: TimeLimi
     })
 }
 
-/// Errors of the server or the network are not told: the server aborts what it no longer hears of.
-pub async fn abort(client: &ClientCore, session: &Arc<Session>, limit: TimeLimit) -> Result<()> {
+/// Errors of the server or the network are not told: the server aborts what it no longer hears of. That
+/// takes it a minute, in which the transaction's locks are held: when the user's time is up, the control
+/// thread tells it.
+pub async fn abort(
+    client: &Arc<ClientCore>,
+    session: &Arc<Session>,
+    limit: TimeLimit,
+) -> Result<()> {
     {
         let mut state = session.state();
         session.check_open(&state)?;
@@ -47,10 +55,27 @@ pub async fn abort(client: &ClientCore, session: &Arc<Session>, limit: TimeLimit
             return Ok(());
         }
     }
-    let message = Message::from_elements(|out| elements::int32(out, "abortTransaction", 1));
-    let _ = end(client, session, message, false, limit).await;
+    let told = end(client, session, abort_message(), false, limit).await;
+    if limit.is_finite() && told.as_ref().is_err_and(Error::is_timeout) {
+        abort_later(client.clone(), session);
+    }
     session.unpin();
     Ok(())
+}
+
+fn abort_later(client: Arc<ClientCore>, session: &Session) {
+    let (Some(session), Some(cluster)) = (session.for_late_abort(), client.opened().cloned())
+    else {
+        return;
+    };
+    cluster.spawn(async move {
+        let limit = TimeLimit::Until(Deadline::after(Instant::now(), Some(LATE_ABORT)));
+        let _ = driver::drive(end(&client, &session, abort_message(), false, limit)).await;
+    });
+}
+
+fn abort_message() -> Message {
+    Message::from_elements(|out| elements::int32(out, "abortTransaction", 1))
 }
 
 async fn end(
@@ -69,3 +94,5 @@ async fn end(
         None => Ok(()),
     }
 }
+
+const LATE_ABORT: Duration = Duration::from_secs(10);

@@ -61,6 +61,17 @@ impl Session {
         Arc::new(Session { pool, implicit: false, causal_consistency, snapshot, state, born_in })
     }
 
+    /// For an abort that is sent later: it goes on naming this transaction, whatever the user starts
+    /// next. `None` if the server knows of no session.
+    pub fn for_late_abort(&self) -> Option<Arc<Session>> {
+        let session = Session::explicit(self.pool.clone(), false, false);
+        let (own, mut late) = (self.state.lock(), session.state.lock());
+        late.server = Some(own.server.as_ref()?.last_word());
+        late.transaction = own.transaction.clone();
+        drop(late);
+        Some(session)
+    }
+
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }

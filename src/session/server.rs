@@ -21,6 +21,11 @@ impl ServerSession {
         ServerSession { id: Uuid::new(), last_use: now, transaction_number: 0, dirty: false }
     }
 
+    /// The same session for one more word to the server. It is not for others afterwards.
+    pub fn last_word(&self) -> ServerSession {
+        ServerSession { dirty: true, ..*self }
+    }
+
     pub fn id(&self) -> Uuid {
         self.id
     }

@@ -13,6 +13,8 @@ import threading
 import zlib
 from dataclasses import dataclass, field
 
+import bson
+
 
 class Proxy:
     def __init__(self, target, certificates=None):
@@ -54,6 +56,17 @@ class Proxy:
     def seen(self):
         """How often each command was sent."""
         return collections.Counter(command for link in self.links for command in link.commands)
+
+    def forget(self):
+        """Count from here on."""
+        for link in self.links:
+            link.commands.clear()
+            link.messages.clear()
+
+    def sent(self, command):
+        """Every command of that name as it was sent, unless compressed."""
+        messages = (message for link in self.links for message in link.messages)
+        return [_body(message) for message in messages if _command_name(message) == command]
 
     def links_of(self, command):
         """The connections over which `command` was sent."""
@@ -147,6 +160,7 @@ class Proxy:
             await self._flow.wait()
             command = _command_name(message)
             link.commands.append(command)
+            link.messages.append(message)
             if _opcode(message) == OP_COMPRESSED:
                 link.compressed.append(command)
             for rule in self._rules:
@@ -177,6 +191,7 @@ class Link:
     """One connection through the proxy."""
 
     commands: list = field(default_factory=list)
+    messages: list = field(default_factory=list)
     compressed: list = field(default_factory=list)  # those of the commands that came compressed
     open: bool = True
     rule: "_Rule | None" = None
@@ -212,6 +227,12 @@ def _command_name(message):
         return f"opcode {opcode}"
     first_key = start + 4 + 1
     return message[first_key : message.index(b"\0", first_key)].decode()
+
+
+def _body(message):
+    start = 16 + 4 + 1
+    (length,) = struct.unpack_from("<i", message, start)
+    return bson.decode(message[start : start + length])
 
 
 def _opcode(message):

@@ -8,7 +8,7 @@ import pytest
 from tests.fault.programs import run, start
 
 
-@pytest.mark.parametrize("wait", ["query", "selection", "checkout"])
+@pytest.mark.parametrize("wait", ["query", "selection", "checkout", "backoff"])
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_ctrl_c(kind, wait, mongodb_uri, mongodb_database_name):
     with start("interrupted", kind, wait, mongodb_uri, mongodb_database_name) as program:

@@ -1,7 +1,7 @@
 """`Attempts` decides as the convenient transactions API prescribes; the clock is scripted."""
 
 import pytest
-from pymongo.errors import NetworkTimeout, OperationFailure
+from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure
 
 from ferromongo._calls.with_transaction import Attempts
 
@@ -57,3 +57,13 @@ def test_commit_errors_that_end_it(error: OperationFailure) -> None:
 def test_commit_after_the_limit() -> None:
     with pytest.raises(NetworkTimeout):
         Attempts(0.0).commit_failed(failure(UNKNOWN), 120.0)
+
+
+def test_the_users_limit_takes_the_place_of_the_two_minutes() -> None:
+    error = failure(TRANSIENT)
+    Attempts(0.0, 300.0).callback_failed(error, 299.0)
+    with pytest.raises(ExecutionTimeout) as raised:
+        Attempts(0.0, 5.0).callback_failed(error, 5.0)
+    assert raised.value.timeout and raised.value.code == 50
+    assert raised.value.has_error_label(TRANSIENT)
+    assert raised.value.__cause__ is error

@@ -13,7 +13,7 @@ from tests.drivers import AsyncDriver, SyncDriver
 
 
 def main(kind, wait, uri, database):
-    options = {"maxPoolSize": 1} if wait == "checkout" else {}
+    options = {"checkout": {"maxPoolSize": 1}, "backoff": BACKOFF}.get(wait, {})
     if kind == "sync":
         driver = SyncDriver()
         client = driver.client(uri, **options)
@@ -61,6 +61,16 @@ async def in_checkout(driver, client, database):
     await slow.result()
 
 
+async def in_a_backoff(driver, client, database):
+    labels = ["RetryableError", "SystemOverloadedError"]
+    failure = {"failCommands": ["find"], "errorCode": 2, "errorLabels": labels}
+    await client.admin.command(
+        "configureFailPoint", "failCommand", mode={"times": 9}, data=failure | {"appName": APP}
+    )
+    ready()
+    await client[database].c.find_one()
+
+
 def nowhere():
     from pymongo.read_preferences import Secondary
 
@@ -71,10 +81,14 @@ def ready():
     print("ready", flush=True)
 
 
+APP = "interrupted in a backoff"
+BACKOFF = {"appName": APP, "maxAdaptiveRetries": 9}  # some 50 s, each pause a random part of it
+
 WAITS = {
     "query": in_a_query,
     "selection": in_server_selection,
     "checkout": in_checkout,
+    "backoff": in_a_backoff,
 }
 
 if __name__ == "__main__":
