@@ -83,7 +83,11 @@ impl Pool {
                 }
             };
             match handed {
-                Handed::Permit(permit) => return Ok(self.lend(permit.use_up(limit).await?)),
+                Handed::Permit(permit) => {
+                    let lent = self.lend(permit.use_up(limit).await?);
+                    self.serve(); // maxConnecting has room again
+                    return Ok(lent);
+                }
                 // An idle connection may have died: its guard takes it out of the books.
                 Handed::Connection(mut lent) => match self.unfit(lent.connection()) {
                     None => return Ok(lent),
@@ -98,7 +102,7 @@ impl Pool {
         while self.state.lock().reserve_for_upkeep(self.server.settings.min_pool_size) {
             let permit = Permit { pool: Some(self.clone()) };
             let connection = permit.use_up(Deadline::NEVER).await?;
-            self.take_back(connection);
+            self.take_back(connection); // whoever waits takes this one rather than make another
         }
         Ok(())
     }
@@ -261,7 +265,6 @@ impl Permit {
                 connection.id = making.succeeded();
                 self.pool = None;
                 pool.state.lock().made(true);
-                pool.serve(); // maxConnecting has room again
                 Ok(connection)
             }
             Err(failure) => {
