@@ -139,6 +139,9 @@ async fn exchange(
         reply = again.ok_or_else(|| Error::protocol("an answer was expected"))?;
         checked = reply.check();
     }
+    if checked.as_ref().is_err_and(Error::is_nonsense) {
+        lent.connection_mut().distrust();
+    }
     hear(client, terms, &reply);
     checked.map(|()| Some(reply))
 }
@@ -171,7 +174,9 @@ fn hear(client: &ClientCore, terms: &Terms, reply: &Reply) {
 /// Tells the topology what the operation saw; its rules decide what that means.
 fn report(cluster: &Arc<Cluster>, server: &Arc<Server>, generation: u64, error: &Error) {
     let kind = match error.kind() {
-        ErrorKind::Network | ErrorKind::Protocol => Seen::Network,
+        ErrorKind::Network => Seen::Network,
+        // Later it says nothing about other connections.
+        _ if error.is_nonsense() && error.is_before_handshake() => Seen::Network,
         ErrorKind::NetworkTimeout => Seen::Timeout,
         ErrorKind::Command { .. } => {
             match error.reply().map(|reply| Seen::from_reply(reply)) {

@@ -47,6 +47,7 @@ class Peer:
         # Called with each new Line before anything is read; true ends the connection.
         self.on_connect = lambda line: False
         self.stopping = threading.Event()
+        self.failures = []  # of scripts
         self._version = 0 if streams else None
         self._process = ObjectId()
         self._changed = threading.Condition()
@@ -122,6 +123,8 @@ class Peer:
             thread.join()
         for listener in self._listeners:
             listener.close()
+        if self.failures and error[0] is None:
+            raise self.failures[0]
 
     def hello(self, request):
         fields = self.role(request) | self.hello_fields
@@ -165,6 +168,7 @@ class Line:
         self.number = number
         self.service = ObjectId()
         self.commands = []
+        self.said = ""  # so far, if it authenticates
         self.open = True
         self.socket = accepted
 
@@ -183,6 +187,8 @@ class Line:
                 self._answer(request, self.peer.script(request))
         except (OSError, ValueError):  # the other side, a script or `__exit__` has closed it
             pass
+        except Exception as error:
+            self.peer.failures.append(error)
         finally:
             self.hang_up()
             self.socket.close()
