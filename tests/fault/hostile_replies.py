@@ -243,7 +243,8 @@ REPLIES = Group(
     pymongo={
         **dict.fromkeys((
             "ok ''", "ok []", "ok {}", "ok 0", "ok False", "ok null", "no errmsg",
-            "not ok and nothing else", "code {}", "labels that are none", "labels of no type"), RAW),
+            "not ok and nothing else", "code {}", "labels that are none",
+            "labels of no type"), RAW),
         **{f"{name} {value!r}": (*RAW, type(None)) for name in TIMES for value in (5, {})},
     },
 )  # fmt: skip

@@ -46,6 +46,8 @@ class Peer:
         self.connections = []
         # Called with each new Line before anything is read; true ends the connection.
         self.on_connect = lambda line: False
+        # Called with a Line and each message's length before the rest is read; true ends it, too.
+        self.on_header = lambda line, length: False
         self.stopping = threading.Event()
         self.failures = []  # of scripts
         self._version = 0 if streams else None
@@ -81,6 +83,7 @@ class Peer:
         self._scripts.clear()
         self._queues.clear()
         self.on_connect = lambda line: False
+        self.on_header = lambda line, length: False
 
     def change(self, **hello):
         """The hello reply has changed: whoever awaits it hears at once, if the peer streams."""
@@ -222,6 +225,8 @@ class Line:
         if header is None:
             return None
         length, number, _, opcode = struct.unpack("<4i", header)
+        if self.peer.on_header(self, length):
+            return None
         body = self._exactly(length - 16)
         return body and Request(self, number, opcode, body)
 
