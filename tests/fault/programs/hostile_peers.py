@@ -86,8 +86,7 @@ async def waiting(driver):
     return busy
 
 
-GROUPS = (hostile.FRAMES, hostile.BSON, hostile.REPLIES)
-ANSWERS = [answer for group in GROUPS for answer in group.answers.values()]
+ANSWERS = [answer for group in (hostile.FRAMES, hostile.BSON) for answer in group.answers.values()]
 
 
 if __name__ == "__main__":
