@@ -34,8 +34,10 @@ pub enum Kind {
     Command {
         code: i32,
     },
-    /// The server's bytes make no sense.
+    /// The server's message makes no sense.
     Protocol,
+    /// The message does, but the document in it is malformed.
+    InvalidBson,
     /// The caller asked for what cannot be: ended session, closed client, wrong order of calls.
     InvalidOperation,
     Configuration,
@@ -152,6 +154,11 @@ impl Error {
 
     pub fn is_before_handshake(&self) -> bool {
         self.0.before_handshake
+    }
+
+    /// Nobody knows what else will come over this connection.
+    pub fn is_nonsense(&self) -> bool {
+        matches!(self.0.kind, Kind::Protocol | Kind::InvalidBson)
     }
 
     pub fn code(&self) -> Option<i32> {

@@ -172,6 +172,9 @@ async fn exchange(
         reply = again.ok_or_else(|| Error::protocol("an answer was expected"))?;
         checked = reply.check();
     }
+    if checked.as_ref().is_err_and(Error::is_nonsense) {
+        lent.connection_mut().distrust();
+    }
     hear(client, terms, &reply);
     checked.map(|()| Some(reply))
 }

@@ -96,12 +96,14 @@ impl Connection {
             None => Err(Error::new(Kind::NetworkTimeout, "timed out")),
             Some(frame) => frame.map_err(Error::from),
         };
-        let reply = match frame.map_err(|error| error.at(self.address()))? {
-            None => None,
+        let reply = frame.and_then(|frame| match frame {
+            None => Ok(None),
             Some(frame) => {
-                Some(Reply::parse(self.compression.decompress(frame)?, message.request_id())?)
+                let frame = self.compression.decompress(frame)?;
+                Reply::parse(frame, message.request_id()).map(Some)
             }
-        };
+        });
+        let reply = reply.map_err(|error| error.at(self.address()))?;
         self.in_flight = false;
         Ok(reply)
     }
@@ -118,14 +120,19 @@ impl Connection {
         reply.check().map(|()| reply)
     }
 
+    /// What it said makes no sense: nobody shall use it again.
+    pub fn distrust(&mut self) {
+        self.in_flight = true;
+    }
+
     pub fn is_reusable(&self) -> bool {
-        !self.in_flight && !self.stream.has_ended()
+        !self.in_flight && self.stream.is_clean()
     }
 
     /// Looks at the socket itself when it has been idle long enough for the peer to have left.
     pub fn is_open(&self, now: Instant) -> bool {
         if now.saturating_duration_since(self.idle_since).as_millis() < CHECK_AFTER_MS {
-            return !self.stream.has_ended();
+            return self.stream.is_clean();
         }
         self.stream.is_idle_and_open()
     }
