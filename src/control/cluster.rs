@@ -15,14 +15,14 @@ use parking_lot::{Mutex, RwLock};
 use tokio::task::AbortHandle;
 
 use super::driver;
-use super::monitors::{self, DriverName, MonitorSettings, Monitors, Observation};
+use super::monitors::{self, MonitorSettings, Monitors, Observation};
 use super::thread::ControlThread;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::metadata::DriverName;
 use crate::net::buffers::Buffers;
 use crate::pool::authenticate::Authenticator;
 use crate::pool::handshake::Dialer;
-use crate::pool::metadata;
 use crate::pool::server::Server;
 use crate::settings::Settings;
 use crate::topology::address::Address;
@@ -80,7 +80,8 @@ impl Cluster {
             });
             Cluster {
                 dialer: Arc::new(Dialer {
-                    client: metadata::client_document(&settings),
+                    metadata: settings.metadata.clone(),
+                    server_api: settings.server_api.clone(),
                     compression: settings.compression.clone(),
                     buffers: Arc::new(Buffers::default()),
                     lookup: Box::new(move |host, port| match lookup_thread.upgrade() {
@@ -143,6 +144,13 @@ impl Cluster {
         });
         if check_now {
             self.probe(address);
+        }
+    }
+
+    /// New connections of the monitors name this driver too; the pools' learn it from the settings.
+    pub fn append_driver(&self, driver: DriverName) {
+        if let Some(monitors) = &*self.monitors.lock() {
+            monitors.append_driver(driver);
         }
     }
 
@@ -238,9 +246,6 @@ impl Cluster {
             }
         });
         let settings = &self.settings;
-        let named = |(name, version, platform): &(String, Option<String>, Option<String>)| {
-            DriverName { name: name.clone(), version: version.clone(), platform: platform.clone() }
-        };
         let settings = MonitorSettings {
             seeds: settings.seeds.clone(),
             replica_set: settings.replica_set.clone(),
@@ -249,8 +254,10 @@ impl Cluster {
             app_name: settings.app_name.clone(),
             connect_timeout: settings.connect_timeout,
             heartbeat_frequency: settings.heartbeat_frequency,
-            drivers: settings.driver.iter().map(named).collect(),
+            drivers: settings.metadata.current().drivers.clone(),
             tls: settings.tls.clone(),
+            server_api: settings.server_api.clone(),
+            poll: settings.poll,
         };
         let Some(thread) = self.thread.lock().clone() else { return Ok(()) };
         let monitors = thread

@@ -16,6 +16,7 @@ use super::connection::Connection;
 use crate::auth::opening::Opening;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::metadata::Metadata;
 use crate::net::buffers::Buffers;
 use crate::net::stream::{Endpoint, Stream};
 use crate::net::wait;
@@ -34,7 +35,8 @@ pub type Found = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> +
 
 /// What every new connection of a client needs.
 pub struct Dialer {
-    pub client: RawDocumentBuf,
+    pub metadata: Arc<Metadata>,
+    pub server_api: Option<Arc<RawDocumentBuf>>,
     pub compression: Offer,
     pub buffers: Arc<Buffers>,
     pub lookup: Lookup,
@@ -70,11 +72,13 @@ impl Dialer {
     ) -> Result<Connection> {
         let made = wait::until(deadline, async {
             let stream = self.connect(address).await.map_err(|error| error.at(address))?;
-            if let Some(config) = &self.tls {
+            // Servers speak no TLS on a Unix domain socket.
+            if let Some(config) = self.tls.as_ref().filter(|_| !address.is_unix_socket()) {
                 secure(address, &stream, config.clone()).await?;
             }
             let unknown = ServerDescription::unknown(address.clone());
             let mut connection = Connection::new(stream, unknown, generation);
+            connection.server_api = self.server_api.clone();
             let opening = authenticator.map(Authenticator::opening).transpose()?;
             let answer = self.hello(&mut connection, opening.as_ref()).await?;
             // Arbiters hold no users.
@@ -124,12 +128,17 @@ impl Dialer {
 
     async fn hello(&self, connection: &mut Connection, opening: Option<&Opening>) -> Result<Reply> {
         let mut message = Message::from_elements(|out| {
-            elements::int32(out, if self.load_balanced { "hello" } else { "ismaster" }, 1);
-            elements::boolean(out, "helloOk", true);
+            // With these two the server is known to be young enough for the new name.
+            if self.load_balanced || self.server_api.is_some() {
+                elements::int32(out, "hello", 1);
+            } else {
+                elements::int32(out, "ismaster", 1);
+                elements::boolean(out, "helloOk", true);
+            }
             if self.load_balanced {
                 elements::boolean(out, "loadBalanced", true);
             }
-            elements::document(out, "client", &self.client);
+            elements::document(out, "client", &self.metadata.current().document);
             self.compression.append(out);
             if let Some(opening) = opening {
                 opening.append(out);

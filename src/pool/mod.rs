@@ -4,6 +4,5 @@ pub mod authenticate;
 pub mod checkout;
 pub mod connection;
 pub mod handshake;
-pub mod metadata;
 pub mod server;
 pub mod state;

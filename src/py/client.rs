@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::descriptions::{self, place};
 use super::pending::{PyPending, Step, task};
 use super::session::PySession;
 use super::{errors, options};
@@ -50,8 +51,8 @@ impl PyClient {
 #[pymethods]
 impl PyClient {
     #[new]
-    fn new(py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<PyClient> {
-        let settings = Arc::new(read_settings(py, settings)?);
+    fn new(settings: &Bound<'_, PyAny>) -> PyResult<PyClient> {
+        let settings = Arc::new(read_settings(settings)?);
         let core = ClientCore::new(settings.clone());
         Ok(PyClient { settings, core: Mutex::new((fork::generation(), core)) })
     }
@@ -60,6 +61,20 @@ impl PyClient {
         let core = self.core();
         let opened = py.detach(|| core.cluster().map(|_| ()));
         opened.map_err(|error| errors::to_python(py, &error))
+    }
+
+    /// `metadata` is what connections say from now on, `driver` what is new in it.
+    fn append_metadata(
+        &self,
+        metadata: &Bound<'_, PyAny>,
+        driver: (String, Option<String>, Option<String>),
+    ) -> PyResult<()> {
+        let driver = options::driver_name(driver);
+        let named = self.settings.metadata.append(options::document(metadata)?, driver.clone());
+        if let Some(cluster) = self.core().opened().filter(|_| named) {
+            cluster.append_driver(driver);
+        }
+        Ok(())
     }
 
     fn close(&self) -> PyPending {
@@ -132,10 +147,6 @@ impl PyClient {
     }
 }
 
-fn place(address: &Address) -> (&str, Option<u16>) {
-    (&address.host, (!address.is_unix_socket()).then_some(address.port))
-}
-
 fn describe<'py>(py: Python<'py>, server: &ServerDescription) -> PyResult<Bound<'py, PyDict>> {
     let result = PyDict::new(py);
     result.set_item("type", server.kind.name())?;
@@ -148,7 +159,7 @@ fn describe<'py>(py: Python<'py>, server: &ServerDescription) -> PyResult<Bound<
     Ok(result)
 }
 
-fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings> {
+fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
     let field = |name: &str| {
         let missing = |_| PyKeyError::new_err(format!("client settings lack {name:?}"));
         given.get_item(name).map_err(missing)
@@ -166,7 +177,6 @@ fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings>
         Compressor::from_name(name).ok_or_else(unknown)
     });
     let compressors = compressors.collect::<PyResult<_>>()?;
-    let version = py.version_info();
     Ok(Settings {
         seeds: seeds
             .into_iter()
@@ -179,14 +189,16 @@ fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings>
         direct_connection: field("direct_connection")?.extract()?,
         load_balanced: field("load_balanced")?.extract()?,
         app_name: field("app_name")?.extract()?,
-        driver: field("driver")?.extract()?,
-        platform: format!("CPython {}.{}.{}", version.major, version.minor, version.patch),
+        metadata: options::metadata(&field("metadata")?, &field("drivers")?)?,
         max_pool_size: field("max_pool_size")?.extract()?,
         min_pool_size: field("min_pool_size")?.extract()?,
         max_idle_time: seconds("max_idle_time")?,
         max_connecting: field("max_connecting")?.extract()?,
         wait_queue_timeout: seconds("wait_queue_timeout")?,
         server_selection_timeout: seconds("server_selection_timeout")?,
+        server_selector: field("server_selector")?
+            .extract::<Option<Py<PyAny>>>()?
+            .map(descriptions::selector),
         connect_timeout: seconds("connect_timeout")?,
         socket_timeout: seconds("socket_timeout")?,
         local_threshold: required("local_threshold")?,

@@ -116,9 +116,6 @@ def test_as_pymongo(arguments: dict[str, Any]) -> None:
         ({"host": "mongodb+srv://cluster.example.com/"}, "srv"),
         ({"loadBalanced": True}, "loadBalanced"),
         ({"timeoutMS": 100}, "timeoutMS"),
-        ({"serverMonitoringMode": "poll"}, "serverMonitoringMode"),
-        ({"server_selector": lambda servers: servers}, "server_selector"),
-        ({"host": "mongodb://%2Ftmp%2Fmongodb.sock"}, "unix domain sockets"),
     ],
     ids=str,
 )

@@ -7,19 +7,24 @@ error says. An option that needs what ferromongo lacks is refused: to ignore it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from pymongo import common
 from pymongo.client_options import ClientOptions
 from pymongo.errors import ConfigurationError
+from pymongo.server_api import ServerApi
 from pymongo.uri_parser import split_hosts
 
-from ferromongo._calls.compressors import parse_with_compressors, validate_compressors
+from ferromongo._calls.compressors import validate_compressors, with_compressors
+from ferromongo._calls.metadata import handshake_metadata, named_drivers
 from ferromongo._pymongo_internals import (
     CaseInsensitiveDictionary,
     check_option_conflicts,
+    is_faas,
     normalize_option_names,
     normalize_security_options,
+    parse_uri,
     warn_of_deprecated_options,
 )
 from ferromongo.typings import Address
@@ -57,11 +62,11 @@ def client_settings(
     merged = normalize_option_names(normalize_security_options(given))
     check_option_conflicts(seeds, merged)
     username = merged.get("username", uri.get("username") or None)
-    _refuse_unsupported(merged, seeds)
+    _refuse_unsupported(merged)
     database = uri.get("database")
     password = merged.get("password", uri.get("password") or None)
     options = ClientOptions(username, password, database, merged, is_sync)
-    engine = _engine_settings(seeds, options, merged)
+    engine = _engine_settings(seeds, options, merged, is_sync)
     return ClientSettings(seeds, database, merged, options, engine)
 
 
@@ -74,7 +79,7 @@ def _parse_hosts(hosts: list[str], port: int) -> tuple[tuple[Address, ...], Mapp
         if host.startswith("mongodb+srv://"):
             raise _unsupported("mongodb+srv:// URIs")
         if "/" in host:
-            uri = parse_with_compressors(host, port)
+            uri = with_compressors(host, partial(_parse_uri, default_port=port))
             seeds.update(dict.fromkeys(uri["nodelist"]))
         else:
             seeds.update(dict.fromkeys(split_hosts(host, port)))
@@ -83,13 +88,17 @@ def _parse_hosts(hosts: list[str], port: int) -> tuple[tuple[Address, ...], Mapp
     return tuple(seeds), uri
 
 
+def _parse_uri(uri: str, default_port: int) -> Mapping[str, Any]:
+    return parse_uri(uri, default_port, validate=True, warn=True, normalize=False)
+
+
 def _merge(from_uri: Any, keywords: dict[str, Any]) -> Any:
     """Options of the URI, overridden by keyword arguments, all validated."""
     options = warn_of_deprecated_options(CaseInsensitiveDictionary(keywords))
     if options.get("tz_aware") is None:
         options["tz_aware"] = from_uri.get("tz_aware", False)
     if options.get("connect") is None:
-        options["connect"] = from_uri.get("connect", True)
+        options["connect"] = from_uri.get("connect", not is_faas())
     validated = {}
     for name in options:
         cased = options.cased_key(name)
@@ -102,16 +111,12 @@ def _merge(from_uri: Any, keywords: dict[str, Any]) -> Any:
     return from_uri
 
 
-def _refuse_unsupported(options: Any, seeds: Sequence[Address]) -> None:
+def _refuse_unsupported(options: Any) -> None:
     for name in _UNSUPPORTED:
         if options.get(name):
             raise _unsupported(f"the option {options.cased_key(name)}")
     if options.get("timeoutms") is not None:
         raise _unsupported("the option timeoutMS")
-    if options.get("servermonitoringmode", "auto") == "poll":
-        raise _unsupported("serverMonitoringMode=poll")
-    if any(port is None for _, port in seeds):
-        raise _unsupported("unix domain sockets")
 
 
 def _unsupported(what: str) -> ConfigurationError:
@@ -119,17 +124,17 @@ def _unsupported(what: str) -> ConfigurationError:
 
 
 def _engine_settings(
-    seeds: Sequence[Address], options: ClientOptions, merged: Any
+    seeds: Sequence[Address], options: ClientOptions, merged: Any, is_sync: bool
 ) -> dict[str, Any]:
     pool = options.pool_options
-    driver = pool.driver
     return {
         "seeds": list(seeds),
         "replica_set": options.replica_set_name,
         "direct_connection": bool(options.direct_connection),
         "load_balanced": bool(options.load_balanced),
         "app_name": pool.appname,
-        "driver": [] if driver is None else [(driver.name, driver.version, driver.platform)],
+        "metadata": handshake_metadata(pool, is_sync),
+        "drivers": named_drivers(pool),
         "max_pool_size": merged.get("maxpoolsize", common.MAX_POOL_SIZE) or 0,
         "min_pool_size": pool.min_pool_size,
         "max_idle_time": pool.max_idle_time_seconds,
@@ -149,9 +154,19 @@ def _engine_settings(
         "timeout": options.timeout,
         "max_adaptive_retries": options.max_adaptive_retries,
         "overload_retargeting": bool(options.enable_overload_retargeting),
-        "server_api": None,
-        "poll": options.server_monitoring_mode == "poll",
+        "server_api": _server_api(pool.server_api),
+        "server_selector": merged.get("server_selector"),
+        "poll": options.server_monitoring_mode == "poll"
+        or (options.server_monitoring_mode == "auto" and is_faas()),
     }
+
+
+def _server_api(api: ServerApi | None) -> dict[str, Any] | None:
+    if api is None:
+        return None
+    given = {"apiStrict": api.strict, "apiDeprecationErrors": api.deprecation_errors}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return {"apiVersion": api.version, **chosen}
 
 
 def _tls_settings(merged: Any) -> dict[str, Any]:
@@ -208,8 +223,6 @@ _UNSUPPORTED = (
     "loadbalanced",
     "max_adaptive_retries",
     "maxadaptiveretries",
-    "server_api",
-    "server_selector",
     "srv_host_validator",
     "srvallowedhostssuffix",
     "srvmaxhosts",

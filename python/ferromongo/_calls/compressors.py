@@ -6,14 +6,11 @@ built in. So it is asked only about names that nobody knows, and never sees thos
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
 from pymongo import common
-
-from ferromongo._pymongo_internals import parse_uri
 
 
 def validate_compressors(value: str | Iterable[str]) -> list[str]:
@@ -24,19 +21,24 @@ def validate_compressors(value: str | Iterable[str]) -> list[str]:
     return [name for name in names if name in BUILT_IN]
 
 
-def parse_with_compressors(uri: str, default_port: int) -> Mapping[str, Any]:
-    """The parsed URI, its options validated."""
+def with_compressors(uri: str, parse: Callable[[str], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What `parse` (a function of PyMongo's) makes of the URI, with its compressors validated here.
+
+    What PyMongo always has stands in for them, so that all else about the option stays PyMongo's.
+    """
     address, mark, query = uri.partition("?")
-    given = _OPTION.findall(query)
-    # What PyMongo always has stands in, so that all else about the option stays PyMongo's.
-    query = _OPTION.sub("zlib", query)
-    parsed = parse_uri(
-        address + mark + query, default_port, validate=True, warn=True, normalize=False
-    )
+    separator = "&" if "&" in query else ";"
+    options = [option.partition("=") for option in query.split(separator)]
+    given = [value for name, _, value in options if value and name.lower() == _OPTION]
+    shown = [
+        (name, equals, "zlib" if value and name.lower() == _OPTION else value)
+        for name, equals, value in options
+    ]
+    parsed = parse(address + mark + separator.join(map("".join, shown)))
     if given:
         parsed["options"]["compressors"] = validate_compressors(unquote_plus(given[-1]))
     return parsed
 
 
 BUILT_IN = ("snappy", "zlib", "zstd")
-_OPTION = re.compile(r"(?i)(?:(?<=^compressors=)|(?<=[&;]compressors=))[^&;]+")
+_OPTION = "compressors"
