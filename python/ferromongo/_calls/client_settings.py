@@ -16,7 +16,7 @@ from pymongo.errors import ConfigurationError
 from pymongo.server_api import ServerApi
 from pymongo.uri_parser import split_hosts
 
-from ferromongo._calls.compressors import validate_compressors, with_compressors
+from ferromongo._calls.compressors import parse_with_compressors, validate_compressors
 from ferromongo._calls.metadata import handshake_metadata, named_drivers
 from ferromongo._pymongo_internals import (
     CaseInsensitiveDictionary,
@@ -79,7 +79,7 @@ def _parse_hosts(hosts: list[str], port: int) -> tuple[tuple[Address, ...], Mapp
         if host.startswith("mongodb+srv://"):
             raise _unsupported("mongodb+srv:// URIs")
         if "/" in host:
-            uri = with_compressors(host, partial(_parse_uri, default_port=port))
+            uri = parse_with_compressors(host, partial(_parse_uri, default_port=port))
             seeds.update(dict.fromkeys(uri["nodelist"]))
         else:
             seeds.update(dict.fromkeys(split_hosts(host, port)))

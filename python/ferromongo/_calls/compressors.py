@@ -21,7 +21,9 @@ def validate_compressors(value: str | Iterable[str]) -> list[str]:
     return [name for name in names if name in BUILT_IN]
 
 
-def with_compressors(uri: str, parse: Callable[[str], Mapping[str, Any]]) -> Mapping[str, Any]:
+def parse_with_compressors(
+    uri: str, parse: Callable[[str], Mapping[str, Any]]
+) -> Mapping[str, Any]:
     """What `parse` (a function of PyMongo's) makes of the URI, with its compressors validated here.
 
     What PyMongo always has stands in for them, so that all else about the option stays PyMongo's.
