@@ -1,21 +1,16 @@
 """Compressed replies that break off, lie or make no sense: PyMongo's exceptions, and no hang."""
 
-import contextlib
-import socket
 import struct
-import threading
 import zlib
 
 import bson
 import pytest
 from pymongo.errors import AutoReconnect, ProtocolError
 from tests.drivers import both_drivers, eventually, ferromongo_only, takes
+from tests.fault.peer import Peer
 from tests.fault.proxy import OP_COMPRESSED, OP_MSG
 
 SNAPPY, ZLIB, ZSTD = 1, 2, 3
-HELLO = {"isWritablePrimary": True, "helloOk": True, "ok": 1, "minWireVersion": 0,
-         "maxWireVersion": 17, "maxBsonObjectSize": 16_777_216,
-         "maxMessageSizeBytes": 48_000_000, "compression": ["zlib"]}  # fmt: skip
 
 
 @pytest.mark.parametrize("after", [0, 10, 20, 25, 40], ids=lambda after: f"after {after}")
@@ -73,95 +68,40 @@ ZIPPED = zlib.compress(PLAIN)
 @both_drivers
 async def test_a_reply_without_sense(driver, opcode, size, compressor, data):
     envelope = struct.pack("<iiB", opcode, size, compressor) + data
-    await refused(driver, OP_COMPRESSED, envelope)
+    await refused(driver, envelope)
 
 
 @both_drivers
 async def test_an_envelope_around_nothing(driver):
-    await refused(driver, OP_COMPRESSED, struct.pack("<iiB", OP_MSG, len(PLAIN), ZLIB))
+    await refused(driver, struct.pack("<iiB", OP_MSG, len(PLAIN), ZLIB))
 
 
 @both_drivers
 async def test_a_reply_may_come_uncompressed(driver):
-    with Peer(OP_MSG, PLAIN) as peer:
-        async with driver.client(peer.uri) as client:
+    with Peer(compression=["zlib"]) as peer:
+        async with driver.client(peer.uri(compressors="zlib")) as client:
             assert (await client.admin.command("ping"))["ok"] == 1
-    assert peer.opcodes == [OP_COMPRESSED]
+    assert [request.opcode for request in peer.of("ping")] == [OP_COMPRESSED]
 
 
 @ferromongo_only
 @both_drivers
 async def test_a_server_that_compresses_nothing_is_asked_plainly(driver):
-    hello = {name: value for name, value in HELLO.items() if name != "compression"}
-    with Peer(OP_MSG, PLAIN, hello) as peer:
-        async with driver.client(peer.uri) as client:
+    with Peer() as peer:
+        async with driver.client(peer.uri(compressors="zlib")) as client:
             assert (await client.admin.command("ping"))["ok"] == 1
-    assert peer.opcodes == [OP_MSG]
+    assert [request.opcode for request in peer.of("ping")] == [OP_MSG]
     envelope = struct.pack("<iiB", OP_MSG, len(PLAIN), ZLIB) + ZIPPED
-    await refused(driver, OP_COMPRESSED, envelope, hello)
+    await refused(driver, envelope, compression=None)
 
 
-async def refused(driver, opcode, answer, hello=HELLO):
+async def refused(driver, envelope, compression=("zlib",)):
     """Every answer is an error at once, and the connection is closed each time."""
-    with Peer(opcode, answer, hello) as peer:
-        async with driver.client(peer.uri) as client:
-            for closed in (1, 2):
+    with Peer(compression=compression) as peer:
+        peer.on("ping", lambda request: request.message(envelope, opcode=OP_COMPRESSED))
+        async with driver.client(peer.uri(compressors="zlib")) as client:
+            for asked in (1, 2):
                 with takes(0, 5), pytest.raises(ProtocolError):
                     await client.admin.command("ping")
-                await eventually(driver, lambda: peer.closed_after_answer >= closed)  # noqa: B023
-
-
-class Peer:
-    """A server that says hello, and answers all else with the same bytes."""
-
-    def __init__(self, opcode, answer, hello=HELLO):
-        self._answer = opcode, answer
-        self._hello = OP_MSG, b"\0" * 5 + bson.encode(hello)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._threads = [threading.Thread(target=self._accept)]
-        self._sockets = []
-        self.opcodes = []  # of what it was asked
-        self.closed_after_answer = 0
-        port = self._listener.getsockname()[1]
-        self.uri = f"mongodb://127.0.0.1:{port}/?directConnection=true&compressors=zlib"
-
-    def __enter__(self):
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *error):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join()
-        self._listener.close()
-        for connection in self._sockets:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads[1:]:
-            thread.join()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self._sockets.append(connection)
-                thread = threading.Thread(target=self._serve, args=[connection])
-                self._threads.append(thread)
-                thread.start()
-
-    def _serve(self, connection):
-        answered = False
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
-            while len(header := stream.read(16)) == 16:
-                length, request, _, opcode = struct.unpack("<4i", header)
-                body = stream.read(length - 16)
-                if any(name in body[:200] for name in (b"ismaster\0", b"isMaster\0", b"hello\0")):
-                    reply_opcode, data = self._hello
-                    if opcode != OP_MSG:  # PyMongo's first hello asks in the old way
-                        reply_opcode, data = 1, struct.pack("<iqii", 8, 0, 0, 1) + data[5:]
-                else:
-                    answered = True
-                    self.opcodes.append(opcode)
-                    reply_opcode, data = self._answer
-                connection.sendall(struct.pack("<4i", 16 + len(data), 1, request, reply_opcode))
-                connection.sendall(data)
-        self.closed_after_answer += answered
+                assert len(peer.lines_used) == asked
+                await eventually(driver, lambda: not any(line.open for line in peer.lines_used))
