@@ -28,19 +28,20 @@ class Pending(Generic[_T]):
 class Client:
     """Topology, pools, server sessions and cluster time of one client.
 
-    `settings` keys (all required): seeds (list of (host, port), port None for a Unix domain socket),
-    replica_set (str | None), direct_connection (bool), load_balanced (bool), app_name (str | None),
-    metadata (the handshake's `client` document), drivers (list of (name, version, platform) that
-    monitors name), max_pool_size (int, 0 = no limit), min_pool_size (int), max_idle_time,
-    max_connecting (int), wait_queue_timeout, server_selection_timeout, server_selector (None or a
-    callable: list of PyMongo's ServerDescription -> those to consider), connect_timeout,
-    socket_timeout, local_threshold, heartbeat_frequency, retry_writes (bool), retry_reads (bool),
-    compressors (list of names), zlib_level (int), credentials (mechanism or "DEFAULT", source, user,
-    password; or None), server_api (None or the elements that every command carries), poll (bool:
-    monitors do not await changes), timeout, max_adaptive_retries (int), overload_retargeting (bool),
-    tls (None or a mapping: ca_file, certificate_key_file, certificate_key_password, crl_file (all
-    str | None), allow_invalid_certificates, allow_invalid_hostnames (bool)). The files are read at
-    once; ConfigurationError for one that is no good.
+    `settings` keys (all required): seeds (list of (host, port), port None for a Unix domain
+    socket), replica_set (str | None), direct_connection (bool), load_balanced (bool), app_name
+    (str | None), metadata (the handshake's `client` document), drivers (list of (name, version,
+    platform) that monitors name), max_pool_size (int, 0 = no limit), min_pool_size (int),
+    max_idle_time, max_connecting (int), wait_queue_timeout, server_selection_timeout,
+    server_selector (None or a callable: list of PyMongo's ServerDescription -> those to
+    consider), connect_timeout, socket_timeout, local_threshold, heartbeat_frequency, retry_writes
+    (bool), retry_reads (bool), compressors (list of names), zlib_level (int), credentials
+    (mechanism or "DEFAULT", source, user, password; or None), server_api (None or the elements
+    that every command carries), poll (bool: monitors do not await changes), timeout,
+    max_adaptive_retries (int), overload_retargeting (bool), tls (None or a mapping: ca_file,
+    certificate_key_file, certificate_key_password, crl_file (all str | None),
+    allow_invalid_certificates, allow_invalid_hostnames (bool)). The files are read at once;
+    ConfigurationError for one that is no good.
     """
 
     def __new__(cls, settings: Mapping[str, Any]) -> Client: ...

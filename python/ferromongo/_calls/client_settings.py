@@ -66,6 +66,9 @@ def client_settings(
     database = uri.get("database")
     password = merged.get("password", uri.get("password") or None)
     options = ClientOptions(username, password, database, merged, is_sync)
+    if options.heartbeat_frequency < common.MIN_HEARTBEAT_INTERVAL:
+        least = common.MIN_HEARTBEAT_INTERVAL * 1000
+        raise ConfigurationError(f"heartbeatFrequencyMS cannot be less than {least}")
     engine = _engine_settings(seeds, options, merged, is_sync)
     return ClientSettings(seeds, database, merged, options, engine)
 
@@ -204,6 +207,8 @@ def describe(settings: ClientSettings) -> str:
         value = given[name]
         if name == "document_class":
             text = "dict" if value is dict else f"{value.__module__}.{value.__name__}"
+        elif name.lower() == "authmechanismproperties":
+            text = repr(common.redact_auth_mechanism_properties_for_repr(value))
         elif name in common.TIMEOUT_OPTIONS and value is not None:
             text = str(int(value * 1000))
         else:

@@ -15,7 +15,7 @@ from pymongo import common
 
 def validate_compressors(value: str | Iterable[str]) -> list[str]:
     """The known names in their order; PyMongo warns of the others."""
-    names = value.split(",") if isinstance(value, str) else list(value)
+    names = value.split(",") if hasattr(value, "split") else list(value)
     unknown = [name for name in names if name not in BUILT_IN]
     common.validate("compressors", unknown)
     return [name for name in names if name in BUILT_IN]
@@ -30,17 +30,17 @@ def parse_with_compressors(
     """
     address, mark, query = uri.partition("?")
     separator = "&" if "&" in query else ";"
-    options = [option.partition("=") for option in query.split(separator)]
-    given = [value for name, _, value in options if value and name.lower() == _OPTION]
-    shown = [
-        (name, equals, "zlib" if value and name.lower() == _OPTION else value)
-        for name, equals, value in options
-    ]
-    parsed = parse(address + mark + separator.join(map("".join, shown)))
+    options = query.split(separator)
+    given = []
+    for index, option in enumerate(options):
+        name, _, value = option.partition("=")
+        if name.lower() == "compressors" and value and "=" not in value:
+            given.append(value)
+            options[index] = f"{name}=zlib"
+    parsed = parse(address + mark + separator.join(options))
     if given:
         parsed["options"]["compressors"] = validate_compressors(unquote_plus(given[-1]))
     return parsed
 
 
 BUILT_IN = ("snappy", "zlib", "zstd")
-_OPTION = "compressors"
