@@ -167,17 +167,27 @@ fn connect(settings: MonitorSettings, handler: EventHandler<SdamEvent>) -> Resul
             true => ServerMonitoringMode::Poll,
             false => ServerMonitoringMode::Stream,
         })
+        // All in one: what is appended later may miss the first connection.
+        .driver_info(driver_info(&settings.drivers))
         .build();
-    let client = Client::with_options(options)?;
-    settings.drivers.into_iter().for_each(|driver| append_driver(&client, driver));
-    Ok(client)
+    Client::with_options(options)
 }
 
 fn append_driver(client: &Client, driver: DriverName) {
-    let DriverName { name, version, platform } = driver;
-    let info = DriverInfo::builder().name(name).version(version).platform(platform).build();
-    let appended = client.append_metadata(info);
+    let appended = driver_info(&[driver]).map_or(Ok(()), |info| client.append_metadata(info));
     debug_assert!(appended.is_ok(), "the driver takes any name");
+}
+
+fn driver_info(drivers: &[DriverName]) -> Option<DriverInfo> {
+    let joined = |part: fn(&DriverName) -> &str| {
+        let parts: Vec<_> = drivers.iter().map(part).filter(|part| !part.is_empty()).collect();
+        (!parts.is_empty()).then(|| parts.join("|"))
+    };
+    let info = DriverInfo::builder()
+        .name(joined(|driver| &driver.name)?)
+        .version(joined(|driver| driver.version.as_deref().unwrap_or_default()))
+        .platform(joined(|driver| driver.platform.as_deref().unwrap_or_default()));
+    Some(info.build())
 }
 
 fn server_api(elements: &RawDocument) -> ServerApi {
