@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bson::RawDocumentBuf;
+
 use super::generation::Generation;
 use crate::auth::credentials::Mechanism;
 use crate::deadline::Deadline;
@@ -28,6 +30,8 @@ pub struct Connection {
     pub idle_since: Instant,
     /// How it authenticated, if it did.
     pub mechanism: Option<Mechanism>,
+    /// The elements of the declared API version, which every command carries.
+    pub server_api: Option<Arc<RawDocumentBuf>>,
     last_request: i32,
     /// A request is on its way or a reply is due: nobody else could use the stream.
     in_flight: bool,
@@ -48,6 +52,7 @@ impl Connection {
             generation,
             idle_since,
             mechanism: None,
+            server_api: None,
             last_request: 1,
             in_flight: false,
         }
@@ -70,7 +75,11 @@ impl Connection {
         extras: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<Option<Reply>> {
         self.last_request = self.last_request.wrapping_add(1);
-        message.seal(self.last_request, extras)?;
+        let api = self.server_api.as_deref();
+        message.seal(self.last_request, |out| {
+            api.inspect(|api| elements::all_of(out, api));
+            extras(out)
+        })?;
         self.exchange_sealed(message, deadline).await
     }
 

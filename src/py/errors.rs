@@ -15,6 +15,9 @@ pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
 }
 
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    if let Some(raised) = error.cause().and_then(|cause| cause.downcast_ref::<PyErr>()) {
+        return Ok(raised.clone_ref(py));
+    }
     let exception = match error.kind() {
         Kind::InvalidValue => return Ok(PyValueError::new_err(error.message().to_owned())),
         Kind::Command { code } => of_reply(py, error, code)?,
@@ -45,7 +48,7 @@ fn class_of(kind: Kind) -> &'static Import {
         Kind::InvalidOperation => &imports::INVALID_OPERATION,
         Kind::Configuration => &imports::CONFIGURATION_ERROR,
         Kind::InvalidUri => &imports::INVALID_URI,
-        Kind::Command { .. } | Kind::InvalidValue => &imports::OPERATION_FAILURE,
+        Kind::Command { .. } | Kind::InvalidValue | Kind::Callback => &imports::OPERATION_FAILURE,
     }
 }
 

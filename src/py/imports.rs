@@ -61,6 +61,9 @@ imports! {
     SAFE_UUID = "uuid" "SafeUUID";
     UUID = "uuid" "UUID";
 
+    HELLO = "pymongo.hello" "Hello";
+    SERVER_DESCRIPTION = "pymongo.server_description" "ServerDescription";
+
     DEFAULT_CODEC_OPTIONS = "bson.codec_options" "DEFAULT_CODEC_OPTIONS";
 
     AUTO_RECONNECT = "pymongo.errors" "AutoReconnect";

@@ -188,6 +188,8 @@ fn start_with(
         heartbeat_frequency,
         drivers: Vec::new(),
         tls: None,
+        server_api: None,
+        poll: false,
     };
     let sink = Arc::new(move |observation| {
         let _ = sender.send(observation);
