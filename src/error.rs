@@ -1,6 +1,9 @@
 //! The core error: what kind, which labels, what the server said. Questions such as "may this be
 //! retried?" are methods here; turning it into a Python exception is `py::errors`' part.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use bson::RawDocumentBuf;
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -15,8 +18,12 @@ struct Detail {
     message: String,
     labels: Vec<String>,
     reply: Option<RawDocumentBuf>,
+    cause: Option<Cause>,
     before_handshake: bool,
 }
+
+/// What the caller's own code raised, known only to the room that called it.
+pub type Cause = Arc<dyn Any + Send + Sync>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -34,8 +41,10 @@ pub enum Kind {
     Command {
         code: i32,
     },
-    /// The server's bytes make no sense.
+    /// The server's message makes no sense.
     Protocol,
+    /// The message does, but the document in it is malformed.
+    InvalidBson,
     /// The caller asked for what cannot be: ended session, closed client, wrong order of calls.
     InvalidOperation,
     Configuration,
@@ -43,6 +52,8 @@ pub enum Kind {
     InvalidUri,
     /// An argument that no server could accept: Python's ValueError.
     InvalidValue,
+    /// The caller's own code failed: see `cause`.
+    Callback,
 }
 
 pub const TRANSIENT_TRANSACTION: &str = "TransientTransactionError";
@@ -59,6 +70,7 @@ impl Error {
             message: message.into(),
             labels: Vec::new(),
             reply: None,
+            cause: None,
             before_handshake: false,
         }))
     }
@@ -96,6 +108,12 @@ impl Error {
         Error::command(MAX_TIME_EXPIRED, message, Vec::new(), reply)
     }
 
+    pub fn callback(cause: Cause) -> Error {
+        let mut error = Error::new(Kind::Callback, "a callback failed");
+        error.0.cause = Some(cause);
+        error
+    }
+
     /// The server's part of an authentication did not hold.
     pub fn authentication(message: impl Into<String>) -> Error {
         Error::new(Kind::Command { code: 0 }, message)
@@ -115,6 +133,10 @@ impl Error {
 
     pub fn reply(&self) -> Option<&RawDocumentBuf> {
         self.0.reply.as_ref()
+    }
+
+    pub fn cause(&self) -> Option<&Cause> {
+        self.0.cause.as_ref()
     }
 
     pub fn has_label(&self, label: &str) -> bool {
@@ -152,6 +174,11 @@ impl Error {
 
     pub fn is_before_handshake(&self) -> bool {
         self.0.before_handshake
+    }
+
+    /// Nobody knows what else will come over this connection.
+    pub fn is_nonsense(&self) -> bool {
+        matches!(self.0.kind, Kind::Protocol | Kind::InvalidBson)
     }
 
     pub fn code(&self) -> Option<i32> {

@@ -8,8 +8,10 @@ use bson::oid::ObjectId;
 
 use crate::auth::credentials::Credentials;
 use crate::event::Publisher;
+use crate::metadata::Metadata;
 use crate::net::tls::settings::TlsSettings;
 use crate::topology::address::Address;
+use crate::topology::selection::Selector;
 use crate::topology::snapshot::TopologySettings;
 use crate::wire::compression::Offer;
 
@@ -20,10 +22,7 @@ pub struct Settings {
     pub direct_connection: bool,
     pub load_balanced: bool,
     pub app_name: Option<String>,
-    /// Libraries on top of ferromongo: name, version, platform.
-    pub driver: Vec<(String, Option<String>, Option<String>)>,
-    /// The interpreter, for the handshake's metadata ("CPython 3.11.7").
-    pub platform: String,
+    pub metadata: Arc<Metadata>,
     /// Per server and event loop; 0 is no limit.
     pub max_pool_size: usize,
     pub min_pool_size: usize,
@@ -31,6 +30,8 @@ pub struct Settings {
     pub max_connecting: usize,
     pub wait_queue_timeout: Option<Duration>,
     pub server_selection_timeout: Option<Duration>,
+    /// The user's own choice among the suitable servers.
+    pub server_selector: Option<Selector>,
     pub connect_timeout: Option<Duration>,
     pub socket_timeout: Option<Duration>,
     pub local_threshold: Duration,

@@ -45,6 +45,7 @@ from ferromongo import (
     command_cursor,
     cursor,
     database,
+    driver_info,
     errors,
     mongo_client,
     monitoring,
@@ -52,6 +53,7 @@ from ferromongo import (
     read_concern,
     read_preferences,
     results,
+    server_api,
     write_concern,
 )
 from ferromongo.asynchronous.mongo_client import AsyncMongoClient
@@ -87,6 +89,7 @@ __all__ = [
     "command_cursor",
     "cursor",
     "database",
+    "driver_info",
     "errors",
     "get_version_string",
     "has_c",
@@ -96,6 +99,7 @@ __all__ = [
     "read_concern",
     "read_preferences",
     "results",
+    "server_api",
     "timeout",
     "version",
     "version_tuple",

@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar, final
 
 _T = TypeVar("_T")
 
+__version__: str
+
 @final
 class Pending(Generic[_T]):
     """A built call that has not been sent: block on it once with `run`, or await it once."""
@@ -26,18 +28,20 @@ class Pending(Generic[_T]):
 class Client:
     """Topology, pools, server sessions and cluster time of one client.
 
-    `settings` keys (all required): seeds (list of (host, port)), replica_set (str | None),
-    direct_connection (bool), load_balanced (bool), app_name (str | None), driver (list of
-    (name, version, platform) appended to ferromongo's own), max_pool_size (int, 0 = no limit),
-    min_pool_size (int), max_idle_time, max_connecting (int), wait_queue_timeout,
-    server_selection_timeout, connect_timeout, socket_timeout, local_threshold,
-    heartbeat_frequency, retry_writes (bool), retry_reads (bool), compressors (list of names),
-    zlib_level (int), credentials (mechanism or "DEFAULT", source, user, password; or None),
-    tls (None or a mapping: ca_file, certificate_key_file, certificate_key_password, crl_file (all
+    `settings` keys (all required): seeds (list of (host, port), port None for a Unix domain
+    socket), replica_set (str | None), direct_connection (bool), load_balanced (bool), app_name
+    (str | None), metadata (the handshake's `client` document), drivers (list of (name, version,
+    platform) that monitors name), max_pool_size (int, 0 = no limit), min_pool_size (int),
+    max_idle_time, max_connecting (int), wait_queue_timeout, server_selection_timeout,
+    server_selector (None or a callable: list of PyMongo's ServerDescription -> those to
+    consider), connect_timeout, socket_timeout, local_threshold, heartbeat_frequency, retry_writes
+    (bool), retry_reads (bool), compressors (list of names), zlib_level (int), credentials
+    (mechanism or "DEFAULT", source, user, password; or None), server_api (None or the elements
+    that every command carries), poll (bool: monitors do not await changes), timeout (0 is a limit
+    that never ends, and not None), max_adaptive_retries (int), overload_retargeting (bool), tls
+    (None or a mapping: ca_file, certificate_key_file, certificate_key_password, crl_file (all
     str | None), allow_invalid_certificates, allow_invalid_hostnames (bool)). The files are read at
-    once; ConfigurationError for one that is no good. timeout (0 is a limit that never ends, and not
-    None), max_adaptive_retries (int), overload_retargeting (bool),
-    events (EventQueue | None).
+    once; ConfigurationError for one that is no good. events (EventQueue | None).
     """
 
     def __new__(
@@ -50,6 +54,10 @@ class Client:
         """Start monitoring; any operation does so too. Raises InvalidOperation after close."""
     def replace_hosts(self, hosts: Sequence[tuple[str, int]]) -> None:
         """What the SRV records of a sharded deployment say now; no others are changed."""
+    def append_metadata(
+        self, metadata: Mapping[str, Any], driver: tuple[str, str | None, str | None]
+    ) -> None:
+        """New connections send this document; those of the monitors name the driver."""
     def close(self) -> Pending[None]:
         """End server sessions and close every socket. May be called twice."""
     @property

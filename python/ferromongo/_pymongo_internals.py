@@ -18,6 +18,10 @@ from pymongo.helpers_shared import _gen_index_name as index_name
 from pymongo.helpers_shared import _index_document as key_document
 from pymongo.helpers_shared import _index_list as key_list
 
+# The handshake's limit of 512 bytes, and whether the environment may fork under a client.
+from pymongo.pool_options import _is_faas as is_faas
+from pymongo.pool_options import _truncate_metadata as shorten_metadata
+
 # Type of every read preference: the public `ReadPreference` is only a list of instances.
 from pymongo.read_preferences import _ServerMode as ServerMode
 
@@ -34,7 +38,8 @@ from pymongo.uri_parser_shared import _validate_uri as parse_uri
 
 # Besides these modules' names: `PyMongoError._add_error_label`, in with_transaction; and in
 # client_settings `PoolOptions._credentials`, what PyMongo's rules make of user and authSource, and
-# `PoolOptions._ssl_context`, whether the options, taken together, turn TLS on;
+# `PoolOptions._ssl_context`, whether the options, taken together, turn TLS on; in metadata
+# `PoolOptions._update_metadata`, which knows the drivers named before; in listeners
 # `PoolOptions._event_listeners`, the object that makes events of what the engine tells and hands
 # them to the listeners, given and global ones.
 
@@ -49,6 +54,7 @@ __all__ = [
     "current_deadline",
     "current_timeout",
     "index_name",
+    "is_faas",
     "key_document",
     "key_list",
     "normalize_option_names",
@@ -56,5 +62,6 @@ __all__ = [
     "parse_srv",
     "parse_uri",
     "projection_document",
+    "shorten_metadata",
     "warn_of_deprecated_options",
 ]

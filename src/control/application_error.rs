@@ -12,7 +12,9 @@ pub fn application_error(
     error: &Error,
 ) -> Option<ApplicationError> {
     let kind = match error.kind() {
-        Kind::Network | Kind::Protocol => ErrorKind::Network,
+        Kind::Network => ErrorKind::Network,
+        // Later it says nothing about other connections.
+        _ if error.is_nonsense() && error.is_before_handshake() => ErrorKind::Network,
         Kind::NetworkTimeout => ErrorKind::Timeout,
         Kind::Command { .. } => match error.reply() {
             Some(reply) => ErrorKind::from_reply(reply)?,

@@ -17,19 +17,19 @@ use tokio::task::AbortHandle;
 
 use super::application_error::application_error;
 use super::driver;
-use super::monitors::{self, DriverName, MonitorSettings, Monitors, Observation};
+use super::monitors::{self, MonitorSettings, Monitors, Observation};
 use super::thread::ControlThread;
 use super::upkeep;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::event;
+use crate::metadata::DriverName;
 use crate::net::buffers::Buffers;
 use crate::net::event_loop::Lane;
 use crate::net::wait;
 use crate::pool::authenticate::Authenticator;
 use crate::pool::generation::Generation;
 use crate::pool::handshake::Dialer;
-use crate::pool::metadata;
 use crate::pool::server::{Clear, Server};
 use crate::settings::Settings;
 use crate::topology::address::Address;
@@ -84,7 +84,8 @@ impl Cluster {
             });
             Cluster {
                 dialer: Arc::new(Dialer {
-                    client: metadata::client_document(&settings),
+                    metadata: settings.metadata.clone(),
+                    server_api: settings.server_api.clone(),
                     compression: settings.compression.clone(),
                     buffers: Arc::new(Buffers::default()),
                     lookup: Box::new(move |host, port| match lookup_thread.upgrade() {
@@ -161,6 +162,13 @@ impl Cluster {
         drop(updating);
         if verdict.check_now {
             self.probe(address);
+        }
+    }
+
+    /// New connections of the monitors name this driver too; the pools' learn it from the settings.
+    pub fn append_driver(&self, driver: DriverName) {
+        if let Some(monitors) = &*self.monitors.lock() {
+            monitors.append_driver(driver);
         }
     }
 
@@ -309,9 +317,6 @@ impl Cluster {
             }
         });
         let settings = &self.settings;
-        let named = |(name, version, platform): &(String, Option<String>, Option<String>)| {
-            DriverName { name: name.clone(), version: version.clone(), platform: platform.clone() }
-        };
         let settings = MonitorSettings {
             seeds,
             replica_set: settings.replica_set.clone(),
@@ -320,8 +325,10 @@ impl Cluster {
             app_name: settings.app_name.clone(),
             connect_timeout: settings.connect_timeout,
             heartbeat_frequency: settings.heartbeat_frequency,
-            drivers: settings.driver.iter().map(named).collect(),
+            drivers: settings.metadata.current().drivers.clone(),
             tls: settings.tls.clone(),
+            server_api: settings.server_api.clone(),
+            poll: settings.poll,
             events: settings.events.clone(),
         };
         let Some(thread) = self.thread.lock().clone() else { return Ok(None) };

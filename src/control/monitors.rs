@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bson::{RawDocumentBuf, doc};
+use bson::{RawDocument, RawDocumentBuf, doc};
 use futures_util::FutureExt;
 use mongodb::Client;
 use mongodb::ServerInfo;
@@ -19,13 +19,15 @@ use mongodb::error::{Error, ErrorKind};
 use mongodb::event::EventHandler;
 use mongodb::event::sdam::{SdamEvent, ServerHeartbeatFailedEvent, ServerHeartbeatSucceededEvent};
 use mongodb::options::{
-    ClientOptions, DriverInfo, SelectionCriteria, ServerAddress, Tls, TlsOptions,
+    ClientOptions, DriverInfo, SelectionCriteria, ServerAddress, ServerApi, ServerApiVersion,
+    ServerMonitoringMode, Tls, TlsOptions,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::event::Publisher;
 use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
+use crate::metadata::DriverName;
 use crate::net::tls;
 use crate::net::tls::settings::TlsSettings;
 use crate::topology::address::{Address, DEFAULT_PORT};
@@ -46,15 +48,11 @@ pub struct MonitorSettings {
     /// Shown in servers' logs after the official driver's own name.
     pub drivers: Vec<DriverName>,
     pub tls: Option<Arc<TlsSettings>>,
+    pub server_api: Option<Arc<RawDocumentBuf>>,
+    /// Ask again and again instead of awaiting changes.
+    pub poll: bool,
     /// Told of every check.
     pub events: Publisher,
-}
-
-#[derive(Clone, Debug)]
-pub struct DriverName {
-    pub name: String,
-    pub version: Option<String>,
-    pub platform: Option<String>,
 }
 
 /// What one heartbeat found out.
@@ -114,6 +112,12 @@ impl Monitors {
         Ok(Monitors { running: Some(running), stopped })
     }
 
+    pub fn append_driver(&self, driver: DriverName) {
+        if let Some(running) = &self.running {
+            append_driver(&running.client, driver);
+        }
+    }
+
     /// Silent from this call on; when the future is done the connections are closed. A look-up of a name
     /// or a round trip connection in the making may outlive it, at most for the connect timeout.
     pub fn stop(mut self) -> impl Future<Output = ()> + Send {
@@ -165,13 +169,41 @@ fn connect(settings: MonitorSettings, handler: EventHandler<SdamEvent>) -> Resul
         .heartbeat_freq(settings.heartbeat_frequency)
         .sdam_event_handler(handler)
         .tls(settings.tls.map(|tls| Tls::Enabled(tls_options(&tls))))
+        .server_api(settings.server_api.map(|api| server_api(&api)))
+        .server_monitoring_mode(match settings.poll {
+            true => ServerMonitoringMode::Poll,
+            false => ServerMonitoringMode::Stream,
+        })
+        // All in one: what is appended later may miss the first connection.
+        .driver_info(driver_info(&settings.drivers))
         .build();
-    let client = Client::with_options(options)?;
-    for DriverName { name, version, platform } in settings.drivers {
-        let info = DriverInfo::builder().name(name).version(version).platform(platform).build();
-        client.append_metadata(info)?;
-    }
-    Ok(client)
+    Client::with_options(options)
+}
+
+fn append_driver(client: &Client, driver: DriverName) {
+    let appended = driver_info(&[driver]).map_or(Ok(()), |info| client.append_metadata(info));
+    debug_assert!(appended.is_ok(), "the driver takes any name");
+}
+
+fn driver_info(drivers: &[DriverName]) -> Option<DriverInfo> {
+    let joined = |part: fn(&DriverName) -> &str| {
+        let parts: Vec<_> = drivers.iter().map(part).filter(|part| !part.is_empty()).collect();
+        (!parts.is_empty()).then(|| parts.join("|"))
+    };
+    let info = DriverInfo::builder()
+        .name(joined(|driver| &driver.name)?)
+        .version(joined(|driver| driver.version.as_deref().unwrap_or_default()))
+        .platform(joined(|driver| driver.platform.as_deref().unwrap_or_default()));
+    Some(info.build())
+}
+
+fn server_api(elements: &RawDocument) -> ServerApi {
+    let flag = |name| elements.get_bool(name).ok();
+    ServerApi::builder()
+        .version(ServerApiVersion::V1) // there is no other; PyMongo refuses what is not "1"
+        .strict(flag("apiStrict"))
+        .deprecation_errors(flag("apiDeprecationErrors"))
+        .build()
 }
 
 /// The driver cannot leave out the host name alone and knows no revocation lists. There the monitors,

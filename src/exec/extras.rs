@@ -179,8 +179,7 @@ fn append_read_concern(
             return;
         }
         if let Some(concern) = concern {
-            let bytes = concern.as_bytes();
-            out.extend_from_slice(&bytes[4..bytes.len() - 1]);
+            elements::all_of(out, concern);
         }
         if let Some(time) = after {
             elements::timestamp(out, "afterClusterTime", time);

@@ -14,7 +14,6 @@ use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::net::wait;
-use crate::pool::connection::next_request_id;
 use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
 use crate::session::transaction;
@@ -153,7 +152,7 @@ async fn exchange(
     let acknowledged = message.expects_reply();
     let connection = lent.connection_mut();
     let description = connection.description.clone();
-    message.seal(next_request_id(), |out| {
+    connection.seal(message, |out| {
         let to =
             Destination { client, topology, server: &description, min_round_trip, acknowledged };
         extras::append(terms, &to, out)
@@ -169,6 +168,9 @@ async fn exchange(
         let watch = connection.watch(events, message, &terms.database, terms.operation_id);
         let again = connection.ask(message, deadline, watch).await?;
         (reply, checked) = again.ok_or_else(|| Error::protocol("an answer was expected"))?;
+    }
+    if checked.as_ref().is_err_and(Error::is_nonsense) {
+        lent.connection_mut().distrust();
     }
     hear(client, terms, &reply);
     checked.map(|()| Some(reply))

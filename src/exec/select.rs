@@ -81,6 +81,10 @@ fn now(
 ) -> Result<Option<Arc<Server>>> {
     let snapshot = cluster.snapshot();
     let suitable = selection::suitable(&snapshot, criteria, deprioritized).map_err(refused)?;
+    let suitable = match &cluster.settings.server_selector {
+        None => suitable,
+        Some(selector) => selector.choose(&snapshot, suitable)?,
+    };
     let near = selection::in_latency_window(suitable, cluster.settings.local_threshold);
     let operations = |address: &Address| {
         cluster.server(address).map_or(0, |server| server.operations.load(Ordering::Relaxed))

@@ -231,6 +231,12 @@ impl Stream {
         }
     }
 
+    /// Neither its end nor anything that nobody has asked for was seen: a look at the inbox only.
+    pub fn is_clean(&self) -> bool {
+        let inbox = self.inbox.lock();
+        inbox.ended.is_none() && inbox.buffer.is_none()
+    }
+
     pub fn has_ended(&self) -> bool {
         self.inbox.lock().ended.is_some()
     }

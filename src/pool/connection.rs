@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Instant;
 
+use bson::RawDocumentBuf;
+
 use super::generation::Generation;
 use crate::auth::credentials::Mechanism;
 use crate::deadline::Deadline;
@@ -33,6 +35,8 @@ pub struct Connection {
     pub mechanism: Option<Mechanism>,
     /// What the server calls this connection.
     pub server_connection_id: Option<i64>,
+    /// The elements of the declared API version, which every command carries.
+    pub server_api: Option<Arc<RawDocumentBuf>>,
     /// A request is on its way or a reply is due: nobody else could use the stream.
     in_flight: bool,
 }
@@ -53,12 +57,26 @@ impl Connection {
             idle_since,
             mechanism: None,
             server_connection_id: None,
+            server_api: None,
             in_flight: false,
         }
     }
 
     pub fn address(&self) -> &Address {
         &self.description.address
+    }
+
+    /// Makes the bytes of one message. The declared API version goes with every command.
+    pub fn seal(
+        &self,
+        message: &mut Message,
+        extras: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let api = self.server_api.as_deref();
+        message.seal(next_request_id(), |out| {
+            api.inspect(|api| elements::all_of(out, api));
+            extras(out)
+        })
     }
 
     /// Tells listeners of commands, if there are any, that a sealed message is about to be sent.
@@ -109,12 +127,14 @@ impl Connection {
             None => Err(Error::new(Kind::NetworkTimeout, "timed out")),
             Some(frame) => frame.map_err(Error::from),
         };
-        let reply = match frame.map_err(|error| error.at(self.address()))? {
-            None => None,
+        let reply = frame.and_then(|frame| match frame {
+            None => Ok(None),
             Some(frame) => {
-                Some(Reply::parse(self.compression.decompress(frame)?, message.request_id())?)
+                let frame = self.compression.decompress(frame)?;
+                Reply::parse(frame, message.request_id()).map(Some)
             }
-        };
+        });
+        let reply = reply.map_err(|error| error.at(self.address()))?;
         self.in_flight = false;
         Ok(reply)
     }
@@ -148,7 +168,7 @@ impl Connection {
         database: &str,
         events: &Publisher,
     ) -> Result<Reply> {
-        message.seal(next_request_id(), |out| {
+        self.seal(message, |out| {
             elements::string(out, "$db", database);
             Ok(())
         })?;
@@ -158,21 +178,26 @@ impl Connection {
         checked.map(|()| reply)
     }
 
+    /// What it said makes no sense: nobody shall use it again.
+    pub fn distrust(&mut self) {
+        self.in_flight = true;
+    }
+
     pub fn is_reusable(&self) -> bool {
-        !self.in_flight && !self.stream.has_ended()
+        !self.in_flight && self.stream.is_clean()
     }
 
     /// Looks at the socket itself when it has been idle long enough for the peer to have left.
     pub fn is_open(&self, now: Instant) -> bool {
         if now.saturating_duration_since(self.idle_since).as_millis() < CHECK_AFTER_MS {
-            return !self.stream.has_ended();
+            return self.stream.is_clean();
         }
         self.stream.is_idle_and_open()
     }
 }
 
 /// Unique in the process, as listeners pair the events of a command by it.
-pub fn next_request_id() -> i32 {
+fn next_request_id() -> i32 {
     static NEXT: AtomicI32 = AtomicI32::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }

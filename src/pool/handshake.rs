@@ -19,6 +19,7 @@ use crate::auth::opening::Opening;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::event::Publisher;
+use crate::metadata::Metadata;
 use crate::net::buffers::Buffers;
 use crate::net::stream::{Endpoint, Stream};
 use crate::net::wait;
@@ -37,7 +38,8 @@ pub type Found = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> +
 
 /// What every new connection of a client needs.
 pub struct Dialer {
-    pub client: RawDocumentBuf,
+    pub metadata: Arc<Metadata>,
+    pub server_api: Option<Arc<RawDocumentBuf>>,
     pub compression: Offer,
     pub buffers: Arc<Buffers>,
     pub lookup: Lookup,
@@ -108,11 +110,13 @@ impl Dialer {
         greeted: &OnceLock<Generation>,
     ) -> Result<Connection> {
         let stream = self.connect(address, found).await?;
-        if let Some(config) = &self.tls {
+        // Servers speak no TLS on a Unix domain socket.
+        if let Some(config) = self.tls.as_ref().filter(|_| !address.is_unix_socket()) {
             secure(address, &stream, config.clone()).await?;
         }
         let unknown = ServerDescription::unknown(address.clone());
         let mut connection = Connection::new(stream, unknown, began);
+        connection.server_api = self.server_api.clone();
         let opening = authenticator.map(Authenticator::opening).transpose()?;
         let answer = self.hello(&mut connection, opening.as_ref()).await?;
         if let Some(service_id) = connection.description.service_id {
@@ -158,10 +162,17 @@ impl Dialer {
 
     async fn hello(&self, connection: &mut Connection, opening: Option<&Opening>) -> Result<Reply> {
         let mut message = Message::from_elements(|out| {
-            elements::int32(out, if self.load_balanced { "hello" } else { "ismaster" }, 1);
-            let mode = if self.load_balanced { "loadBalanced" } else { "helloOk" };
-            elements::boolean(out, mode, true);
-            elements::document(out, "client", &self.client);
+            // With these two the server is known to be young enough for the new name.
+            if self.load_balanced || self.server_api.is_some() {
+                elements::int32(out, "hello", 1);
+            } else {
+                elements::int32(out, "ismaster", 1);
+                elements::boolean(out, "helloOk", true);
+            }
+            if self.load_balanced {
+                elements::boolean(out, "loadBalanced", true);
+            }
+            elements::document(out, "client", &self.metadata.current().document);
             self.compression.append(out);
             if let Some(opening) = opening {
                 opening.append(out);

@@ -6,7 +6,6 @@ pub mod connection;
 pub mod generation;
 pub mod handshake;
 mod interrupt;
-pub mod metadata;
 pub mod pinned;
 pub mod server;
 pub mod state;

@@ -63,12 +63,8 @@ impl PyClient {
 impl PyClient {
     #[new]
     #[pyo3(signature = (settings, look_up = None))]
-    fn new(
-        py: Python<'_>,
-        settings: &Bound<'_, PyAny>,
-        look_up: Option<Py<PyAny>>,
-    ) -> PyResult<PyClient> {
-        let settings = Arc::new(read_settings(py, settings)?);
+    fn new(settings: &Bound<'_, PyAny>, look_up: Option<Py<PyAny>>) -> PyResult<PyClient> {
+        let settings = Arc::new(read_settings(settings)?);
         let look_up = look_up.map(seed_lookup::start);
         let core = ClientCore::new(settings.clone(), look_up.clone());
         Ok(PyClient { settings, look_up, core: Mutex::new((fork::generation(), core)) })
@@ -82,6 +78,20 @@ impl PyClient {
             opened.map_err(|error| errors::to_python(py, &error))?;
             Ok(Step::Done(py.None()))
         })))
+    }
+
+    /// `metadata` is what connections say from now on, `driver` what is new in it.
+    fn append_metadata(
+        &self,
+        metadata: &Bound<'_, PyAny>,
+        driver: (String, Option<String>, Option<String>),
+    ) -> PyResult<()> {
+        let driver = options::driver_name(driver);
+        let named = self.settings.metadata.append(options::document(metadata)?, driver.clone());
+        if let Some(cluster) = self.core().opened().filter(|_| named) {
+            cluster.append_driver(driver);
+        }
+        Ok(())
     }
 
     fn replace_hosts(&self, py: Python<'_>, hosts: Vec<(String, u16)>) -> PyResult<()> {
@@ -187,7 +197,7 @@ fn describe<'py>(py: Python<'py>, server: &ServerDescription) -> PyResult<Bound<
     Ok(result)
 }
 
-pub(super) fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Settings> {
+pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
     let field = |name: &str| {
         let missing = |_| PyKeyError::new_err(format!("client settings lack {name:?}"));
         given.get_item(name).map_err(missing)
@@ -205,7 +215,6 @@ pub(super) fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResul
         Compressor::from_name(name).ok_or_else(unknown)
     });
     let compressors = compressors.collect::<PyResult<_>>()?;
-    let version = py.version_info();
     Ok(Settings {
         seeds: seeds
             .into_iter()
@@ -218,14 +227,16 @@ pub(super) fn read_settings(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResul
         direct_connection: field("direct_connection")?.extract()?,
         load_balanced: field("load_balanced")?.extract()?,
         app_name: field("app_name")?.extract()?,
-        driver: field("driver")?.extract()?,
-        platform: format!("CPython {}.{}.{}", version.major, version.minor, version.patch),
+        metadata: options::metadata(&field("metadata")?, &field("drivers")?)?,
         max_pool_size: field("max_pool_size")?.extract()?,
         min_pool_size: field("min_pool_size")?.extract()?,
         max_idle_time: seconds("max_idle_time")?,
         max_connecting: field("max_connecting")?.extract()?,
         wait_queue_timeout: seconds("wait_queue_timeout")?,
         server_selection_timeout: seconds("server_selection_timeout")?,
+        server_selector: field("server_selector")?
+            .extract::<Option<Py<PyAny>>>()?
+            .map(descriptions::selector),
         connect_timeout: seconds("connect_timeout")?,
         socket_timeout: seconds("socket_timeout")?,
         local_threshold: required("local_threshold")?,

@@ -15,11 +15,17 @@ pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
 }
 
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    if let Some(raised) = error.cause().and_then(|cause| cause.downcast_ref::<PyErr>()) {
+        return Ok(raised.clone_ref(py));
+    }
     let exception = match error.kind() {
         Kind::InvalidValue => return Ok(PyValueError::new_err(error.message().to_owned())),
         Kind::Command { code } => of_reply(py, error, code)?,
         kind => class_of(kind).get(py)?.call1((error.message(),))?,
     };
+    if error.kind() == Kind::InvalidBson {
+        return Ok(PyErr::from_value(exception)); // no class of PyMongo's, it has no labels
+    }
     // PyMongo's own way to label an exception after it was made; the reply's labels are in already.
     for label in error.labels() {
         exception.call_method1(name!(py, "_add_error_label"), (label,))?;
@@ -38,10 +44,11 @@ fn class_of(kind: Kind) -> &'static Import {
         Kind::Network | Kind::PoolCleared => &imports::AUTO_RECONNECT,
         Kind::NetworkTimeout => &imports::NETWORK_TIMEOUT,
         Kind::Protocol => &imports::PROTOCOL_ERROR,
+        Kind::InvalidBson => &imports::INVALID_BSON,
         Kind::InvalidOperation => &imports::INVALID_OPERATION,
         Kind::Configuration => &imports::CONFIGURATION_ERROR,
         Kind::InvalidUri => &imports::INVALID_URI,
-        Kind::Command { .. } | Kind::InvalidValue => &imports::OPERATION_FAILURE,
+        Kind::Command { .. } | Kind::InvalidValue | Kind::Callback => &imports::OPERATION_FAILURE,
     }
 }
 
@@ -50,6 +57,11 @@ fn of_reply<'py>(py: Python<'py>, error: &Error, code: i32) -> PyResult<Bound<'p
         return imports::OPERATION_FAILURE.get(py)?.call1((error.message(),));
     };
     let details = decode_reply(py, reply)?;
+    let labels = details.call_method1(name!(py, "get"), (name!(py, "errorLabels"),))?;
+    if !labels.is_none() && labels.extract::<Vec<String>>().is_err() {
+        // Those that are none would make PyMongo's exceptions fail.
+        details.set_item(name!(py, "errorLabels"), error.labels())?;
+    }
     if error.is_state_change() {
         return imports::NOT_PRIMARY_ERROR.get(py)?.call1((error.message(), details));
     }
@@ -74,17 +86,25 @@ pub fn decode_reply<'py>(py: Python<'py>, reply: &RawDocument) -> PyResult<Bound
     codec::decode_document(py, reply.as_bytes(), &CodecSettings::from_python(&options)?)
 }
 
+/// A reply that is not built as it should be, seen while its fields were read.
+pub fn malformed_reply(py: Python<'_>, cause: PyErr) -> PyErr {
+    let error = to_python(py, &Error::protocol(format!("the reply makes no sense: {cause}")));
+    error.set_cause(py, Some(cause));
+    error
+}
+
 /// The command worked and only its write concern did not hold.
 #[allow(clippy::type_complexity)]
 fn of_write_concern<'py>(
     py: Python<'py>,
     reply: &Bound<'py, PyAny>,
 ) -> PyResult<Option<(&'py Bound<'py, PyType>, Bound<'py, PyAny>)>> {
-    if !reply.get_item("ok")?.is_truthy()? {
+    let field = |name: &str| reply.call_method1("get", (name,));
+    let details = field("writeConcernError")?;
+    if !field("ok")?.is_truthy()? || details.is_none() {
         return Ok(None);
     }
-    let details = reply.get_item("writeConcernError")?;
-    let labels = reply.call_method1("get", ("errorLabels",))?;
+    let labels = field("errorLabels")?;
     if labels.is_truthy()? {
         details.set_item("errorLabels", labels)?;
     }

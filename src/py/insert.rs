@@ -141,6 +141,11 @@ impl Insertion {
             },
             outcome => decode_reply(py, outcome, &self.codec)?,
         };
+        self.note_reply(&reply, first).map_err(|error| errors::malformed_reply(py, error))
+    }
+
+    fn note_reply(&mut self, reply: &Bound<'_, PyAny>, first: usize) -> PyResult<()> {
+        let py = reply.py();
         let field = |name: &str| reply.call_method1(name!(py, "get"), (name,));
         self.inserted += field("n")?.extract::<Option<i64>>()?.unwrap_or(0);
         let errors = field("writeErrors")?;
@@ -153,7 +158,7 @@ impl Insertion {
             }
         }
         let concern = field("writeConcernError")?;
-        if !concern.is_none() {
+        if concern.is_truthy()? {
             // The server puts the labels beside it; with several batches they belong into it.
             let labels = field("errorLabels")?;
             if labels.is_truthy()? {

@@ -27,6 +27,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreter::claim(module.py())?;
     crate::control::prepare();
     loop_driver::prepare(module.py());
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<client::PyClient>()?;
     module.add_class::<cursor::CursorCore>()?;
     module.add_class::<cursor::SyncCursorCore>()?;

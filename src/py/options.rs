@@ -11,6 +11,7 @@ use super::{errors, imports};
 use crate::auth::credentials::{Credentials, Mechanism};
 use crate::codec::{self, CodecSettings};
 use crate::error::{Error, Kind};
+use crate::metadata::{DriverName, Metadata};
 use crate::net::tls::settings::{TlsOptions, TlsSettings};
 use crate::topology::read_preference::{ReadMode, ReadPreference};
 
@@ -70,6 +71,21 @@ pub fn credentials(given: &Bound<'_, PyAny>) -> PyResult<Option<Credentials>> {
     };
     let password = password.unwrap_or_default().into();
     Ok(Some(Credentials { mechanism, source, user, password }))
+}
+
+/// The handshake's `client` document, and the drivers named in it.
+pub fn metadata(
+    document: &Bound<'_, PyAny>,
+    drivers: &Bound<'_, PyAny>,
+) -> PyResult<Arc<Metadata>> {
+    let drivers: Vec<_> = drivers.extract()?;
+    let drivers = drivers.into_iter().map(driver_name).collect();
+    Ok(Arc::new(Metadata::new(self::document(document)?, drivers)))
+}
+
+pub fn driver_name(given: (String, Option<String>, Option<String>)) -> DriverName {
+    let (name, version, platform) = given;
+    DriverName { name, version, platform }
 }
 
 /// From a mapping with the names of `TlsOptions`, or `None`. The files are read here.

@@ -41,7 +41,7 @@ impl PySeedLookup {
 #[pymethods]
 impl PySeedLookup {
     fn found(&self, py: Python<'_>, settings: &Bound<'_, PyAny>) -> PyResult<()> {
-        let settings = read_settings(py, settings);
+        let settings = read_settings(settings);
         self.give(settings.map_err(|error| of_python(py, &error)))
     }
 

@@ -150,9 +150,7 @@ fn read(address: Address, reply: &RawDocument) -> Result<(ServerDescription, Fla
 }
 
 fn members(value: RawBsonRef<'_>) -> Result<Vec<Address>, String> {
-    let Some(array) = value.as_array() else {
-        return Ok(Vec::new());
-    };
+    let array = value.as_array().ok_or("a list of members is no list")?;
     let mut addresses = Vec::new();
     for item in <&RawArray>::into_iter(array) {
         addresses.extend(member(item.map_err(|error| error.to_string())?)?);
@@ -161,11 +159,12 @@ fn members(value: RawBsonRef<'_>) -> Result<Vec<Address>, String> {
 }
 
 fn member(value: RawBsonRef<'_>) -> Result<Option<Address>, String> {
-    match value.as_str() {
-        Some(text) if !text.is_empty() => {
+    match value {
+        RawBsonRef::String("") | RawBsonRef::Null => Ok(None),
+        RawBsonRef::String(text) => {
             Address::parse(text).map(Some).map_err(|error| error.to_string())
         }
-        _ => Ok(None),
+        _ => Err("a member's address is no string".to_owned()),
     }
 }
 

@@ -141,7 +141,6 @@ impl Message {
 }
 
 pub const OP_MSG: i32 = 2013;
-pub const CHECKSUM_PRESENT: i32 = 1;
 pub const MORE_TO_COME: i32 = 1 << 1;
 /// Length, request id, the id answered to, opcode.
 pub const HEADER: usize = 16;

@@ -3,19 +3,18 @@
 use bson::raw::RawElement;
 use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf, Timestamp};
 
-use super::message::{BODY, CHECKSUM_PRESENT, MORE_TO_COME, OP_MSG};
-use crate::error::{Error, RETRYABLE_WRITE, Result};
+use super::message::{BODY, OP_MSG};
+use crate::error::{Error, Kind, RETRYABLE_WRITE, Result};
 use crate::net::buffers::Buffer;
 
 pub struct Reply {
     buffer: Buffer,
-    body_end: usize,
     pub operation_time: Option<Timestamp>,
     cluster_time: Option<(usize, usize)>,
 }
 
 impl Reply {
-    /// Checks framing; the caller still asks `into_result` whether the command succeeded.
+    /// Checks framing; the caller still asks `check` whether the command succeeded.
     pub fn parse(buffer: Buffer, request_id: i32) -> Result<Reply> {
         let bytes = &buffer[..];
         if bytes.len() < BODY + 5 {
@@ -29,22 +28,19 @@ impl Reply {
             return Err(Error::protocol("the reply answers another request"));
         }
         let flags = int32(bytes, 16);
-        if flags & 0xffff & !(CHECKSUM_PRESENT | MORE_TO_COME) != 0 {
-            return Err(Error::protocol(format!("the reply has unknown flags {flags:#x}")));
+        // Nobody asked for a checksum or for more than one reply; the upper half is optional.
+        if flags & 0xffff != 0 {
+            return Err(Error::protocol(format!("the reply has unsupported flags {flags:#x}")));
         }
-        let checksum = if flags & CHECKSUM_PRESENT != 0 { 4 } else { 0 };
-        let body_end = bytes.len() - checksum;
-        if bytes[20] != 0
-            || body_end < BODY
-            || RawDocument::from_bytes(&bytes[BODY..body_end]).is_err()
-        {
+        if bytes[20] != 0 || usize::try_from(int32(bytes, BODY)) != Ok(bytes.len() - BODY) {
             return Err(Error::protocol("the reply is not one section with one document"));
         }
-        Ok(Reply { buffer, body_end, operation_time: None, cluster_time: None })
+        RawDocument::from_bytes(&bytes[BODY..]).map_err(malformed)?;
+        Ok(Reply { buffer, operation_time: None, cluster_time: None })
     }
 
     pub fn body(&self) -> &RawDocument {
-        RawDocument::from_bytes(&self.buffer[BODY..self.body_end]).expect("checked by parse")
+        RawDocument::from_bytes(&self.buffer[BODY..]).expect("checked by parse")
     }
 
     pub fn cluster_time(&self) -> Option<&RawDocument> {
@@ -70,7 +66,7 @@ impl Reply {
     /// error that a retry may cure (the others are the caller's to report).
     pub fn check(&mut self) -> Result<()> {
         let base = self.buffer.as_ptr() as usize;
-        let mut succeeded = None;
+        let mut succeeded = false;
         let mut fault = Fault::default();
         let mut operation_time = None;
         let mut cluster_time = None;
@@ -83,11 +79,8 @@ impl Reply {
             }
             let value = element.value().map_err(malformed)?;
             match (element.key().as_str(), value) {
-                ("ok", RawBsonRef::Double(ok)) => succeeded = Some(ok == 1.0),
-                ("ok", RawBsonRef::Int32(ok)) => succeeded = Some(ok == 1),
-                ("ok", RawBsonRef::Int64(ok)) => succeeded = Some(ok == 1),
-                ("ok", RawBsonRef::Boolean(ok)) => succeeded = Some(ok),
-                ("code", RawBsonRef::Int32(code)) => fault.code = Some(code),
+                ("ok", ok) => succeeded = truth(ok),
+                ("code", code) => fault.code = integer(code),
                 ("errorLabels", RawBsonRef::Array(labels)) => fault.labels(labels)?,
                 ("operationTime", RawBsonRef::Timestamp(time)) => operation_time = Some(time),
                 ("$clusterTime", RawBsonRef::Document(time)) => {
@@ -103,15 +96,14 @@ impl Reply {
         self.operation_time = operation_time;
         self.cluster_time = cluster_time;
         match succeeded {
-            Some(true) => match write_concern_error {
+            true => match write_concern_error {
                 Some(mut error) if fault.labels.iter().any(|label| label == RETRYABLE_WRITE) => {
                     error.labels = fault.labels;
                     Err(error.into_error(self.body().to_owned()))
                 }
                 _ => Ok(()),
             },
-            Some(false) => Err(fault.into_error(self.body().to_owned())),
-            None => Err(Error::protocol("the reply has no `ok` field")),
+            false => Err(fault.into_error(self.body().to_owned())),
         }
     }
 }
@@ -126,7 +118,7 @@ struct Fault {
 impl Fault {
     fn of_write_concern(document: &RawDocument) -> Result<Fault> {
         let mut fault = Fault {
-            code: document.get("code").map_err(malformed)?.and_then(|code| code.as_i32()),
+            code: document.get("code").map_err(malformed)?.and_then(integer),
             ..Fault::default()
         };
         for element in document.iter_elements() {
@@ -161,8 +153,32 @@ fn text(element: &RawElement<'_>) -> Option<String> {
     }
 }
 
+/// As Python sees it. Servers answer 1 or 0, of any numeric type.
+fn truth(value: RawBsonRef<'_>) -> bool {
+    match value {
+        RawBsonRef::Double(number) => number != 0.0,
+        RawBsonRef::Int32(number) => number != 0,
+        RawBsonRef::Int64(number) => number != 0,
+        RawBsonRef::Boolean(flag) => flag,
+        RawBsonRef::Null => false,
+        RawBsonRef::String(text) => !text.is_empty(),
+        RawBsonRef::Document(document) => !document.is_empty(),
+        RawBsonRef::Array(array) => !array.is_empty(),
+        _ => true,
+    }
+}
+
+pub fn integer(value: RawBsonRef<'_>) -> Option<i32> {
+    match value {
+        RawBsonRef::Int32(number) => Some(number),
+        RawBsonRef::Int64(number) => number.try_into().ok(),
+        RawBsonRef::Double(number) if f64::from(number as i32) == number => Some(number as i32),
+        _ => None,
+    }
+}
+
 fn malformed(error: impl std::fmt::Display) -> Error {
-    Error::protocol(format!("the reply is not valid BSON: {error}"))
+    Error::new(Kind::InvalidBson, format!("the reply is not valid BSON: {error}"))
 }
 
 fn int32(bytes: &[u8], at: usize) -> i32 {

@@ -46,7 +46,10 @@ class Peer:
         self.connections = []
         # Called with each new Line before anything is read; true ends the connection.
         self.on_connect = lambda line: False
+        # Called with a Line and each message's length before the rest is read; true ends it, too.
+        self.on_header = lambda line, length: False
         self.stopping = threading.Event()
+        self.failures = []  # of scripts
         self._version = 0 if streams else None
         self._process = ObjectId()
         self._changed = threading.Condition()
@@ -80,6 +83,7 @@ class Peer:
         self._scripts.clear()
         self._queues.clear()
         self.on_connect = lambda line: False
+        self.on_header = lambda line, length: False
 
     def change(self, **hello):
         """The hello reply has changed: whoever awaits it hears at once, if the peer streams."""
@@ -122,6 +126,8 @@ class Peer:
             thread.join()
         for listener in self._listeners:
             listener.close()
+        if self.failures and error[0] is None:
+            raise self.failures[0]
 
     def hello(self, request):
         fields = self.role(request) | self.hello_fields
@@ -165,6 +171,7 @@ class Line:
         self.number = number
         self.service = ObjectId()
         self.commands = []
+        self.said = ""  # so far, if it authenticates
         self.open = True
         self.socket = accepted
 
@@ -183,6 +190,8 @@ class Line:
                 self._answer(request, self.peer.script(request))
         except (OSError, ValueError):  # the other side, a script or `__exit__` has closed it
             pass
+        except Exception as error:
+            self.peer.failures.append(error)
         finally:
             self.hang_up()
             self.socket.close()
@@ -216,6 +225,8 @@ class Line:
         if header is None:
             return None
         length, number, _, opcode = struct.unpack("<4i", header)
+        if self.peer.on_header(self, length):
+            return None
         body = self._exactly(length - 16)
         return body and Request(self, number, opcode, body)
 

@@ -1,8 +1,11 @@
-"""What a sane server answers: hello replies by role, cursors, writes, transactions.
+"""What a sane server answers: hello by role, cursors, writes, transactions, SCRAM.
 
 The part of `peer.py` that knows commands. Each function takes a `peer.Request`.
 """
 
+import base64
+import hashlib
+import hmac
 import time
 
 from bson import Int64, ObjectId, Timestamp
@@ -93,6 +96,29 @@ def written(request):
     return {"ok": 1.0, "n": count} | ({"nModified": count} if request.name == "update" else {})
 
 
+def scram_first(request):
+    """Anybody who asks by SCRAM-SHA-256 is let in; the password is "secret"."""
+    first = bytes(request.document["payload"]).decode().removeprefix("n,,")
+    nonce = first.rpartition("r=")[2]
+    answer = f"r={nonce}more,s={base64.b64encode(SALT).decode()},i=4096"
+    request.connection.said = f"{first},{answer}"
+    return {"ok": 1.0, "conversationId": 1, "done": False, "payload": answer.encode()}
+
+
+def scram_final(request):
+    """Shows that the server knows the password too."""
+    payload = bytes(request.document["payload"]).decode()
+    if payload:
+        said = f"{request.connection.said},{payload.rpartition(',p=')[0]}"
+        salted = hashlib.pbkdf2_hmac("sha256", b"secret", SALT, 4096)
+        key = hmac.digest(salted, b"Server Key", "sha256")
+        payload = "v=" + base64.b64encode(hmac.digest(key, said.encode(), "sha256")).decode()
+    return {"ok": 1.0, "conversationId": 1, "done": True, "payload": payload.encode()}
+
+
+SALT = b"sixteen bytes...!"
+
+
 def ordinary(request):
     """The answer to anything but hello, with what a server adds to all of them."""
     cursors = request.peer.cursors
@@ -100,6 +126,7 @@ def ordinary(request):
         "find": cursors.first_batch, "aggregate": cursors.first_batch,
         "getMore": cursors.next_batch, "killCursors": cursors.kill,
         "insert": written, "update": written, "delete": written,
+        "saslStart": scram_first, "saslContinue": scram_final,
     }  # fmt: skip
     if request.name in answers:
         answer = answers[request.name](request)

@@ -1,4 +1,4 @@
-"""Two hundred clients opened, used and closed leave nothing behind."""
+"""Two hundred clients opened, used and closed leave nothing behind, nor do hostile peers."""
 
 import sys
 
@@ -15,3 +15,14 @@ def test_clients_leave_nothing_behind(kind, mongodb_uri, mongodb_database_name):
     assert after["fds"] <= before["fds"]
     # A leak of 20 KB for each client would show; the allocator's own habits stay below it.
     assert after["memory"] - before["memory"] < 4 * 2**20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts through /proc")
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_hostile_peers_leave_nothing_behind_and_keep_nobody_busy(kind, capfd):
+    report = run("hostile_peers", kind)
+    before, after = report["before"], report["after"]
+    for what in ("threads", "fds", "readers"):
+        assert after[what] <= before[what]
+    assert report["busy"] < 0.2  # of a second
+    assert capfd.readouterr().err == ""  # no panic was told

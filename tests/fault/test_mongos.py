@@ -9,12 +9,17 @@ import contextlib
 
 import pytest
 from pymongo.errors import AutoReconnect, OperationFailure
-from tests.drivers import both_drivers, eventually
+from tests.drivers import both_drivers, eventually, ferromongo_only
 from tests.fault.peer import Peer, cut
 from tests.fault.peer_answers import mongos
 
 TRANSIENT = {
     "ok": 0, "code": 24, "errmsg": "a lock", "errorLabels": ["TransientTransactionError"],
+}  # fmt: skip
+
+REFUSED = {
+    "ok": 0, "code": 462, "errmsg": "busy", "baseBackoffMS": 1,
+    "errorLabels": ["SystemOverloadedError", "RetryableError"],
 }  # fmt: skip
 
 
@@ -121,15 +126,17 @@ async def test_a_cut_end_is_sent_again_to_another_mongos(driver, command):
 @both_drivers
 async def test_a_transient_error_of_the_commit_unpins(driver):
     async with sharded(driver) as (peer, collection, session):
-        await session.start_transaction()
-        await collection.insert_one({}, session=session)
-        peer.once("commitTransaction", TRANSIENT)
-        with pytest.raises(OperationFailure) as failure:
-            await session.commit_transaction()
-        assert not failure.value.has_error_label("UnknownTransactionCommitResult")
         for _ in range(8):
+            await session.start_transaction()
+            await collection.insert_one({}, session=session)
+            peer.once("commitTransaction", TRANSIENT)
+            with pytest.raises(OperationFailure) as failure:
+                await session.commit_transaction()
+            assert not failure.value.has_error_label("UnknownTransactionCommitResult")
             await session.commit_transaction()
-        assert len(set(places(peer, "commitTransaction"))) > 1
+        commits = places(peer, "commitTransaction")
+        assert commits[::2] == places(peer, "insert")
+        assert commits[1::2] != commits[::2]
 
 
 @pytest.mark.parametrize("answer", [None, TRANSIENT], ids=["success", "error"])
@@ -162,3 +169,30 @@ async def test_a_new_transaction_has_no_token_of_the_last(driver):
         first, second = peer.of("commitTransaction")
         assert "recoveryToken" in first.document
         assert "recoveryToken" not in second.document
+
+
+@both_drivers
+async def test_a_transaction_refused_at_its_begin_may_begin_elsewhere(driver):
+    async with sharded(driver) as (peer, collection, session):
+        await session.start_transaction()
+        peer.once("insert", REFUSED)
+        await collection.insert_one({}, session=session)
+        refused, begun = peer.of("insert")
+        assert refused.address != begun.address
+        assert refused.document["startTransaction"] is begun.document["startTransaction"] is True
+        await session.commit_transaction()
+        assert places(peer, "commitTransaction") == [begun.address]
+
+
+@ferromongo_only
+@both_drivers
+async def test_a_later_statement_that_is_refused_stays(driver):
+    """PyMongo unpins for the retry of a write: a mongos that knows nothing of the transaction."""
+    async with sharded(driver) as (peer, collection, session):
+        await session.start_transaction()
+        await collection.insert_one({}, session=session)
+        peer.once("insert", REFUSED)
+        await collection.insert_one({}, session=session)
+        await session.commit_transaction()
+        assert len(set(places(peer, "insert", "commitTransaction"))) == 1
+        assert [r.document.get("startTransaction") for r in peer.of("insert")] == [True, None, None]

@@ -15,6 +15,8 @@ from tests.fault.balanced import balanced, commands, holder
 from tests.fault.peer import MORE_TO_COME, Peer, cut, delayed
 from tests.fault.peer_answers import load_balancer, standalone
 
+from ferromongo.embedded.certificates import make_certificates
+
 
 @both_drivers
 async def test_nothing_is_kept_for_a_single_batch(driver):
@@ -182,6 +184,45 @@ async def test_a_dropped_one_waits_for_no_answer(driver):
     assert commands(peer) == [["find", "killCursors", "find"]]
     (killing,) = peer.of("killCursors")
     assert killing.flags == MORE_TO_COME
+
+
+@ferromongo_only
+def test_dropped_when_its_event_loop_has_gone():
+    """PyMongo's client itself can't be used, nor closed, on a second loop."""
+
+    async def open_cursor(client):
+        cursor = client.db.c.find(batch_size=2)
+        await cursor.next()
+        return cursor
+
+    async def close(client, peer):
+        await eventually(AsyncDriver(), lambda: not peer.connections[0].open)
+        await client.close()
+
+    with Peer(load_balancer) as peer:
+        peer.cursors.documents = [{"_id": n} for n in range(3)]
+        client = package.AsyncMongoClient(peer.uri())
+        cursor = asyncio.run(open_cursor(client))
+        del cursor
+        gc.collect()
+        asyncio.run(close(client, peer))
+    assert commands(peer) == [["find", "killCursors"]]
+
+
+@both_drivers
+async def test_dropped_over_tls(driver, tmp_path):
+    certificates = make_certificates(tmp_path)
+    with Peer(load_balancer, certificates=certificates) as peer:
+        peer.cursors.documents = [{"_id": n} for n in range(3)]
+        uri = peer.uri(tls=True, tlsCAFile=certificates.ca_file, maxPoolSize=1)
+        async with driver.client(uri) as client:
+            cursor = client.db.c.find(batch_size=2)
+            await cursor.next()
+            del cursor
+            gc.collect()
+            await eventually(driver, lambda: peer.cursors.killed)
+            assert await client.db.c.find_one() == {"_id": 0}
+    assert commands(peer) == [["find", "killCursors", "find"]]
 
 
 @both_drivers

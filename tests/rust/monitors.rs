@@ -189,6 +189,8 @@ fn start_with(
         heartbeat_frequency,
         drivers: Vec::new(),
         tls: None,
+        server_api: None,
+        poll: false,
         events: Publisher::default(),
     };
     let sink = Arc::new(move |observation| {

@@ -153,9 +153,6 @@ def test_where_a_host_validator_does_not_go(kind: Any, arguments: dict[str, Any]
             },
             "authMechanism=MONGODB-OIDC",
         ),
-        ({"serverMonitoringMode": "poll"}, "serverMonitoringMode"),
-        ({"server_selector": lambda servers: servers}, "server_selector"),
-        ({"host": "mongodb://%2Ftmp%2Fmongodb.sock"}, "unix domain sockets"),
     ],
     ids=str,
 )

@@ -13,13 +13,16 @@ from typing import Any, NamedTuple
 from pymongo import common
 from pymongo.client_options import ClientOptions
 from pymongo.errors import ConfigurationError
+from pymongo.server_api import ServerApi
 from pymongo.uri_parser import split_hosts
 
 from ferromongo._calls.compressors import parse_with_compressors, validate_compressors
 from ferromongo._calls.srv import SrvSource, srv_source
+from ferromongo._calls.metadata import handshake_metadata, named_drivers
 from ferromongo._pymongo_internals import (
     CaseInsensitiveDictionary,
     check_option_conflicts,
+    is_faas,
     normalize_option_names,
     normalize_security_options,
     parse_srv,
@@ -80,15 +83,18 @@ def _complete(
     merged = normalize_option_names(normalize_security_options(merged))
     check_option_conflicts(seeds, merged)
     username = merged.get("username", uri.get("username") or None)
-    _refuse_unsupported(merged, seeds)
+    _refuse_unsupported(merged)
     database = uri.get("database")
     password = merged.get("password", uri.get("password") or None)
     options = ClientOptions(username, password, database, merged, given.is_sync)
+    if options.heartbeat_frequency < common.MIN_HEARTBEAT_INTERVAL:
+        least = common.MIN_HEARTBEAT_INTERVAL * 1000
+        raise ConfigurationError(f"heartbeatFrequencyMS cannot be less than {least}")
     name = uri.get("fqdn")
     _check_srv_options(name, merged)
     srv = None if name is None else srv_source(name, merged)
     look_up = None if srv is None or looked_up else partial(_look_up, given, uri, srv, options)
-    engine = _engine_settings(seeds, options, merged)
+    engine = _engine_settings(seeds, options, merged, given.is_sync)
     return ClientSettings(given.named, seeds, database, merged, options, engine, srv, look_up)
 
 
@@ -157,7 +163,7 @@ def _merge(from_uri: Any, keywords: dict[str, Any]) -> Any:
     if options.get("tz_aware") is None:
         options["tz_aware"] = from_uri.get("tz_aware", False)
     if options.get("connect") is None:
-        options["connect"] = from_uri.get("connect", True)
+        options["connect"] = from_uri.get("connect", not is_faas())
     validated = {}
     for name in options:
         cased = options.cased_key(name)
@@ -170,14 +176,10 @@ def _merge(from_uri: Any, keywords: dict[str, Any]) -> Any:
     return from_uri
 
 
-def _refuse_unsupported(options: Any, seeds: Sequence[Address]) -> None:
+def _refuse_unsupported(options: Any) -> None:
     for name in _UNSUPPORTED:
         if options.get(name):
             raise _unsupported(f"the option {options.cased_key(name)}")
-    if options.get("servermonitoringmode", "auto") == "poll":
-        raise _unsupported("serverMonitoringMode=poll")
-    if any(host.endswith(".sock") for host, _ in seeds):
-        raise _unsupported("unix domain sockets")
 
 
 def _unsupported(what: str) -> ConfigurationError:
@@ -185,17 +187,17 @@ def _unsupported(what: str) -> ConfigurationError:
 
 
 def _engine_settings(
-    seeds: Sequence[Address], options: ClientOptions, merged: Any
+    seeds: Sequence[Address], options: ClientOptions, merged: Any, is_sync: bool
 ) -> dict[str, Any]:
     pool = options.pool_options
-    driver = pool.driver
     return {
         "seeds": list(seeds),
         "replica_set": options.replica_set_name,
         "direct_connection": bool(options.direct_connection),
         "load_balanced": bool(options.load_balanced),
         "app_name": pool.appname,
-        "driver": [] if driver is None else [(driver.name, driver.version, driver.platform)],
+        "metadata": handshake_metadata(pool, is_sync),
+        "drivers": named_drivers(pool),
         "max_pool_size": merged.get("maxpoolsize", common.MAX_POOL_SIZE) or 0,
         "min_pool_size": pool.min_pool_size,
         "max_idle_time": pool.max_idle_time_seconds,
@@ -215,10 +217,20 @@ def _engine_settings(
         "timeout": options.timeout,
         "max_adaptive_retries": options.max_adaptive_retries,
         "overload_retargeting": bool(options.enable_overload_retargeting),
-        "server_api": None,
         "events": None,
-        "poll": options.server_monitoring_mode == "poll",
+        "server_api": _server_api(pool.server_api),
+        "server_selector": merged.get("server_selector"),
+        "poll": options.server_monitoring_mode == "poll"
+        or (options.server_monitoring_mode == "auto" and is_faas()),
     }
+
+
+def _server_api(api: ServerApi | None) -> dict[str, Any] | None:
+    if api is None:
+        return None
+    given = {"apiStrict": api.strict, "apiDeprecationErrors": api.deprecation_errors}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return {"apiVersion": api.version, **chosen}
 
 
 def _tls_settings(merged: Any) -> dict[str, Any]:
@@ -260,6 +272,8 @@ def describe(settings: ClientSettings) -> str:
         value = given[name]
         if name == "document_class":
             text = "dict" if value is dict else f"{value.__module__}.{value.__name__}"
+        elif name.lower() == "authmechanismproperties":
+            text = repr(common.redact_auth_mechanism_properties_for_repr(value))
         elif name in common.TIMEOUT_OPTIONS and value is not None:
             text = str(int(value * 1000))
         else:
@@ -271,8 +285,4 @@ def describe(settings: ClientSettings) -> str:
 _MECHANISMS = ("DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "MONGODB-X509", "PLAIN")
 _SECRETS = ("username", "password", "tlscertificatekeyfilepassword")
 
-_UNSUPPORTED = (
-    "auto_encryption_opts",
-    "server_api",
-    "server_selector",
-)
+_UNSUPPORTED = ("auto_encryption_opts",)

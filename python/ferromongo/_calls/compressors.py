@@ -6,7 +6,6 @@ built in. So it is asked only about names that nobody knows, and never sees thos
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote_plus
@@ -16,23 +15,30 @@ from pymongo import common
 
 def validate_compressors(value: str | Iterable[str]) -> list[str]:
     """The known names in their order; PyMongo warns of the others."""
-    names = value.split(",") if isinstance(value, str) else list(value)
+    names = value.split(",") if hasattr(value, "split") else list(value)
     unknown = [name for name in names if name not in BUILT_IN]
     common.validate("compressors", unknown)
     return [name for name in names if name in BUILT_IN]
 
 
 def parse_with_compressors(uri: str, parse: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-    """What `parse`, PyMongo's in one way or another, makes of the URI."""
+    """What `parse` (a function of PyMongo's) makes of the URI, with its compressors validated here.
+
+    What PyMongo always has stands in for them, so that all else about the option stays PyMongo's.
+    """
     address, mark, query = uri.partition("?")
-    given = _OPTION.findall(query)
-    # What PyMongo always has stands in, so that all else about the option stays PyMongo's.
-    query = _OPTION.sub("zlib", query)
-    parsed = parse(address + mark + query)
+    separator = "&" if "&" in query else ";"
+    options = query.split(separator)
+    given = []
+    for index, option in enumerate(options):
+        name, _, value = option.partition("=")
+        if name.lower() == "compressors" and value and "=" not in value:
+            given.append(value)
+            options[index] = f"{name}=zlib"
+    parsed = parse(address + mark + separator.join(options))
     if given:
         parsed["options"]["compressors"] = validate_compressors(unquote_plus(given[-1]))
     return parsed
 
 
 BUILT_IN = ("snappy", "zlib", "zstd")
-_OPTION = re.compile(r"(?i)(?:(?<=^compressors=)|(?<=[&;]compressors=))[^&;]+")

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from pymongo.errors import (
     BulkWriteError,
     DuplicateKeyError,
+    ProtocolError,
     WriteConcernError,
     WriteError,
     WTimeoutError,
@@ -16,6 +17,13 @@ from pymongo.errors import (
 
 def raise_write_errors(reply: Mapping[str, Any]) -> None:
     """Raise the write error or write concern error in the reply to a single write, if any."""
+    try:
+        _raise_errors(reply)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise _malformed(error) from error
+
+
+def _raise_errors(reply: Mapping[str, Any]) -> None:
     if errors := reply.get("writeErrors"):
         _raise_write_error(errors[-1])
     if error := reply.get("writeConcernError"):
@@ -49,8 +57,11 @@ def raise_insert_errors(reply: Mapping[str, Any], documents: list[Any]) -> None:
     concerns = reply.get("writeConcernErrors")
     if not errors and not concerns:
         return
-    failed = [{**error, "op": documents[error["index"]]} for error in errors or ()]
-    failed.sort(key=lambda error: error["index"])
+    try:
+        failed = [{**error, "op": documents[error["index"]]} for error in errors or ()]
+        failed.sort(key=lambda error: error["index"])
+    except (LookupError, TypeError) as error:
+        raise _malformed(error) from error
     raise BulkWriteError(
         {
             "writeErrors": failed,
@@ -63,6 +74,10 @@ def raise_insert_errors(reply: Mapping[str, Any], documents: list[Any]) -> None:
             "upserted": [],
         }
     )
+
+
+def _malformed(error: Exception) -> ProtocolError:
+    return ProtocolError(f"the errors in the reply make no sense: {error!r}")
 
 
 def _raise_write_error(error: Mapping[str, Any]) -> NoReturn:

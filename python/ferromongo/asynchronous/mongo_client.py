@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, TypeRegistry
 from pymongo.client_options import ClientOptions
 from pymongo.client_session_shared import SessionOptions, TransactionOptions
+from pymongo.driver_info import DriverInfo
 from pymongo.errors import ConfigurationError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
@@ -21,6 +22,7 @@ from pymongo.write_concern import WriteConcern
 from ferromongo._calls import client as calls
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.client_settings import client_settings, describe
+from ferromongo._calls.metadata import append_metadata
 from ferromongo._drive import drive
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.asynchronous.client_session import AsyncClientSession
@@ -255,6 +257,13 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         """Whether the deployment is sharded; waits for a server."""
         server = await drive(calls.select_writable(self))
         return bool(server["type"] == "Mongos")
+
+    def append_metadata(self, driver_info: DriverInfo) -> None:
+        """Name a library that works with this client in the handshakes of new connections.
+
+        :param driver_info: its name, version and platform; said once, however often it is given
+        """
+        append_metadata(self, driver_info, _IS_SYNC)
 
     async def close(self) -> None:
         """End the server sessions and close every connection; operations raise from then on."""

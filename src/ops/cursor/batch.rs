@@ -5,7 +5,7 @@ use std::ops::Range;
 use bson::{RawBsonRef, RawDocument};
 
 use crate::error::{Error, Result};
-use crate::wire::reply::Reply;
+use crate::wire::reply::{Reply, integer};
 
 pub struct Batch {
     reply: Reply,
@@ -32,6 +32,7 @@ impl Batch {
                     documents = Some(array.as_bytes());
                 }
                 (key, RawBsonRef::Int64(id)) if key.as_str() == "id" => cursor_id = Some(id),
+                (key, id) if key.as_str() == "id" => cursor_id = integer(id).map(i64::from),
                 (key, RawBsonRef::String(name)) if key.as_str() == "ns" => {
                     namespace = name.to_owned()
                 }

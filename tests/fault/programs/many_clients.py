@@ -43,9 +43,9 @@ async def fill_executor():
     await asyncio.gather(*[asyncio.to_thread(time.sleep, 0.2) for _ in range(64)])
 
 
-def settled(before):
-    """The numbers once they are down to `before`, or after a few seconds what they are then."""
-    for _ in range(50):
+def settled(before, seconds=5):
+    """The numbers once they are down to `before`, or after some seconds what they are then."""
+    for _ in range(10 * seconds):
         gc.collect()
         now = held()
         if before and now["threads"] <= before["threads"] and now["fds"] <= before["fds"]:
