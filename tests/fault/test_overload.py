@@ -69,9 +69,7 @@ CALLS = {
 
 @both_drivers
 @pytest.mark.parametrize("command", CALLS)
-async def test_whatever_was_refused_is_retried(
-    driver, command, fail, proxy, mongodb_database_name
-):
+async def test_whatever_was_refused_is_retried(driver, command, fail, proxy, mongodb_database_name):
     """Also what is retried for no other reason: it has not run."""
     async with driver.client(proxy.uri(appName=APP)) as client:
         collection = client[mongodb_database_name].c
@@ -116,7 +114,9 @@ async def test_a_transaction_begins_with_the_first_command_that_was_not_refused(
     begins = [command.get("startTransaction") for command in proxy.sent("insert")]
     assert begins == [True, True, None, None]
     # The refused commit may not have been the first one: nothing was committed by it.
-    assert [command.get("writeConcern") for command in proxy.sent("commitTransaction")] == [None] * 2
+    assert [command.get("writeConcern") for command in proxy.sent("commitTransaction")] == [
+        None
+    ] * 2
 
 
 @both_drivers
