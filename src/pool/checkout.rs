@@ -5,13 +5,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use parking_lot::Mutex;
 
 use super::connection::Connection;
+use super::generation::Generation;
 use super::pinned::Holder;
 use super::server::Server;
 use super::state::{Answer, Grant, Limits, Phase, State};
@@ -26,6 +27,8 @@ pub struct Pool {
     state: Mutex<State<Connection, Mailbox>>,
     /// How many connections cursors keep, and how many transactions.
     kept: [AtomicUsize; 2],
+    /// `fill` is at work.
+    filling: AtomicBool,
 }
 
 /// A connection on loan; dropping it gives it back, or closes it if it is not fit for others. Guards
@@ -40,6 +43,8 @@ pub struct Checkout {
 /// The right to make one connection.
 pub(super) struct Permit {
     pool: Option<Arc<Pool>>,
+    /// As it was before the right was granted: a clear since then has taken it back.
+    generation: Generation,
 }
 
 pub(super) enum Handed {
@@ -56,7 +61,8 @@ impl Pool {
         let limits =
             Limits { max_size: settings.max_pool_size, max_connecting: settings.max_connecting };
         let state = Mutex::new(State::new(limits, phase));
-        Arc::new(Pool { state, kept: Default::default(), server })
+        let filling = AtomicBool::new(false);
+        Arc::new(Pool { state, kept: Default::default(), filling, server })
     }
 
     /// `limit` bounds the wait, in place of waitQueueTimeoutMS, and the making of a connection.
@@ -97,14 +103,28 @@ impl Pool {
         }
     }
 
-    /// Makes the connections that lack to minPoolSize, one after the other.
+    /// Makes the connections that lack to minPoolSize, one after the other. Only one caller at a time
+    /// does so: operations are to find room within maxConnecting.
     pub async fn fill(self: Arc<Self>) -> Result<()> {
-        while self.state.lock().reserve_for_upkeep(self.server.settings.min_pool_size) {
-            let permit = Permit { pool: Some(self.clone()) };
+        if self.filling.swap(true, Ordering::Acquire) {
+            return Ok(());
+        }
+        struct Done<'a>(&'a AtomicBool);
+        impl Drop for Done<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Release);
+            }
+        }
+        let _done = Done(&self.filling);
+        loop {
+            let generation = self.server.generations.current(None);
+            if !self.state.lock().reserve_for_upkeep(self.server.settings.min_pool_size) {
+                return Ok(());
+            }
+            let permit = Permit { pool: Some(self.clone()), generation };
             let connection = permit.use_up(Deadline::NEVER).await?;
             self.take_back(connection); // whoever waits takes this one rather than make another
         }
-        Ok(())
     }
 
     /// Closes idle connections that nobody may use again.
@@ -139,10 +159,11 @@ impl Pool {
 
     /// What can be had at once, or a mailbox to wait at, or neither when the pool refuses.
     fn ask(self: &Arc<Self>) -> std::result::Result<Handed, Option<oneshot::Receiver<Handed>>> {
+        let generation = self.server.generations.current(None);
         let mut state = self.state.lock();
         match state.ask() {
             Answer::Take(connection) => Ok(Handed::Connection(self.lend(connection))),
-            Answer::Create => Ok(Handed::Permit(Permit { pool: Some(self.clone()) })),
+            Answer::Create => Ok(Handed::Permit(Permit { pool: Some(self.clone()), generation })),
             Answer::Refused => Err(None),
             Answer::Wait => {
                 let (sender, receiver) = oneshot::channel();
@@ -162,11 +183,12 @@ impl Pool {
     /// Hands what has become free to those who wait.
     fn serve(self: &Arc<Self>) {
         loop {
+            let generation = self.server.generations.current(None);
             let served = self.state.lock().serve(|waiter| !waiter.is_canceled());
             let Some((waiter, grant)) = served else { return };
             let handed = match grant {
                 Grant::Connection(connection) => Handed::Connection(self.lend(connection)),
-                Grant::Create => Handed::Permit(Permit { pool: Some(self.clone()) }),
+                Grant::Create => Handed::Permit(Permit { pool: Some(self.clone()), generation }),
             };
             // A waiter that has just left lets the guard drop, which serves the next one.
             drop(waiter.send(handed));
@@ -258,9 +280,13 @@ impl Permit {
     async fn use_up(mut self, limit: Deadline) -> Result<Connection> {
         let pool = self.pool.clone().expect("a permit is used once");
         let server = &pool.server;
+        let interruption = server.interruption();
+        if !server.generations.is_current(self.generation) {
+            return Err(server.pool_cleared());
+        }
         let making = Making::begin(server);
         let own = Deadline::after(Instant::now(), server.settings.connect_timeout);
-        match server.dial(own.earlier(limit)).await {
+        match server.dial(self.generation, interruption, own.earlier(limit)).await {
             Ok(mut connection) => {
                 connection.id = making.succeeded();
                 self.pool = None;

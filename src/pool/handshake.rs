@@ -63,38 +63,41 @@ impl Dialer {
     pub async fn dial(
         &self,
         address: &Address,
+        generation: Generation,
         generations: &Generations,
         deadline: Deadline,
     ) -> std::result::Result<Connection, DialFailure> {
-        self.make(address, generations, deadline, self.authenticator.as_ref()).await
+        let authenticator = self.authenticator.as_ref();
+        self.make(address, generation, generations, deadline, authenticator).await
     }
 
     /// Only asks how the server is, which needs no authentication.
     pub async fn probe(&self, address: &Address, deadline: Deadline) -> Result<()> {
-        let made = self.make(address, &Generations::default(), deadline, None).await;
+        let (generation, generations) = (Generation::default(), Generations::default());
+        let made = self.make(address, generation, &generations, deadline, None).await;
         made.map(drop).map_err(|failure| failure.error)
     }
 
     async fn make(
         &self,
         address: &Address,
+        generation: Generation,
         generations: &Generations,
         deadline: Deadline,
         authenticator: Option<&Authenticator>,
     ) -> std::result::Result<Connection, DialFailure> {
-        let began = generations.current(None);
         let greeted = OnceLock::new();
         let made = async {
             // Of a name that is not found, or too slowly, the server knows nothing.
             let found = in_time(address, deadline, self.resolve(address)).await?;
-            let open = self.open(address, &found, began, generations, authenticator, &greeted);
+            let open = self.open(address, &found, generation, generations, authenticator, &greeted);
             in_time(address, deadline, open).await.map_err(|error| {
                 let too_busy = error.kind() == Kind::NetworkTimeout && greeted.get().is_none();
                 if too_busy { error.overloaded() } else { error }
             })
         };
         made.await.map_err(|error| {
-            let generation = greeted.get().copied().unwrap_or(began);
+            let generation = greeted.get().copied().unwrap_or(generation);
             DialFailure { error: error.in_handshake(), generation }
         })
     }
@@ -104,7 +107,7 @@ impl Dialer {
         &self,
         address: &Address,
         found: &[SocketAddr],
-        began: Generation,
+        generation: Generation,
         generations: &Generations,
         authenticator: Option<&Authenticator>,
         greeted: &OnceLock<Generation>,
@@ -115,7 +118,7 @@ impl Dialer {
             secure(address, &stream, config.clone()).await?;
         }
         let unknown = ServerDescription::unknown(address.clone());
-        let mut connection = Connection::new(stream, unknown, began);
+        let mut connection = Connection::new(stream, unknown, generation);
         connection.server_api = self.server_api.clone();
         let opening = authenticator.map(Authenticator::opening).transpose()?;
         let answer = self.hello(&mut connection, opening.as_ref()).await?;

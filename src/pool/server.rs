@@ -146,16 +146,17 @@ impl Server {
             if pools.phase == Phase::Closed {
                 return;
             }
-            self.generations.raise(service_id);
+            let all = pools.all();
             if pools.phase == Phase::Ready {
                 let interrupt_connections = interrupt;
                 self.tell(|| PoolChange::PoolCleared { service_id, interrupt_connections });
             }
-            let all = pools.all();
             if !self.settings.load_balanced {
                 pools.phase = Phase::Paused;
                 refused.extend(all.iter().flat_map(|pool| pool.pause()));
             }
+            // Last: what a pool grants until it is paused is of the old generation.
+            self.generations.raise(service_id);
             all
         };
         drop(refused); // their receivers see the cancellation
@@ -183,12 +184,20 @@ impl Server {
         self.born_in != fork::generation()
     }
 
+    /// To be made before a dial looks whether it is still wanted: then it misses no interruption.
+    pub(super) fn interruption(&self) -> EventListener {
+        self.interruptible.listen()
+    }
+
     /// Makes a connection, unless a clear or the end of the pools interrupts that.
-    pub(super) async fn dial(&self, deadline: Deadline) -> Result<Connection, DialFailure> {
-        let heard = self.interruptible.listen();
-        let generation = self.generations.current(None);
-        let dial = pin!(self.dialer.dial(&self.address, &self.generations, deadline));
-        let interrupted = pin!(self.interrupted(heard, generation));
+    pub(super) async fn dial(
+        &self,
+        generation: Generation,
+        interruption: EventListener,
+        deadline: Deadline,
+    ) -> Result<Connection, DialFailure> {
+        let dial = self.dialer.dial(&self.address, generation, &self.generations, deadline);
+        let (dial, interrupted) = (pin!(dial), pin!(self.interrupted(interruption, generation)));
         match select(dial, interrupted).await {
             Either::Left((made, _)) => made.inspect(|connection| {
                 self.interruptible.watch(connection.stream(), connection.generation)
@@ -211,10 +220,10 @@ impl Server {
         self.settings.events.pool(event);
     }
 
-    async fn interrupted(&self, mut heard: EventListener, begun: Generation) -> Error {
+    async fn interrupted(&self, mut interruption: EventListener, begun: Generation) -> Error {
         loop {
-            wait::gate(heard).await;
-            heard = self.interruptible.listen();
+            wait::gate(interruption).await;
+            interruption = self.interruption();
             if self.phase() == Phase::Closed {
                 return Error::client_closed();
             }

@@ -239,6 +239,35 @@ mod tests {
     }
 
     #[test]
+    fn ok_and_code_are_read_whatever_their_type() {
+        for good in [bson::rawdoc! { "ok": 2.5 }, bson::rawdoc! { "ok": true }] {
+            reply(&good).unwrap().check().unwrap();
+        }
+        for (bad, code) in [
+            (bson::rawdoc! {}, 0),
+            (bson::rawdoc! { "ok": "", "code": 7_i64 }, 7),
+            (bson::rawdoc! { "ok": 0, "code": 8.0 }, 8),
+            (bson::rawdoc! { "ok": bson::RawBson::Null, "code": 1e300 }, 0),
+        ] {
+            assert_eq!(reply(&bad).unwrap().check().unwrap_err().code(), Some(code));
+        }
+    }
+
+    #[test]
+    fn flags_that_nobody_asked_for_are_refused() {
+        let document = bson::rawdoc! { "ok": 1 };
+        for (flag, allowed) in [(0, false), (1, false), (15, false), (16, true), (31, true)] {
+            let mut message = vec![0; 16];
+            message[8] = 5;
+            message[12..16].copy_from_slice(&OP_MSG.to_le_bytes());
+            message.extend((1_u32 << flag).to_le_bytes());
+            message.push(0);
+            message.extend(document.as_bytes());
+            assert_eq!(parse(&message).is_ok(), allowed, "bit {flag}");
+        }
+    }
+
+    #[test]
     fn a_message_that_is_not_quite_utf8_is_still_told() {
         let whole = bson::rawdoc! { "ok": 0.0, "code": 11000, "errmsg": "dup key: ab" };
         let mut bytes = whole.as_bytes().to_vec();

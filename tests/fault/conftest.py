@@ -14,7 +14,7 @@ def replica_set(mongodb_replica_set):
 
 @pytest.fixture
 def fail(client):
-    """`with fail("find", times=2, errorCode=134):` commands of clients named `APP` fail that way."""
+    """`with fail("find", times=2, errorCode=134):` commands of clients named `APP` fail so."""
 
     @contextlib.contextmanager
     def fail(*commands, times=None, **how):

@@ -288,8 +288,10 @@ CURSORS = Group(
     ProtocolError,
     unlike={
         **{f"id {value!r}": None for value in (0, 0.0, Int64(0))},
-        "no ns": None,
-        **{f"ns {value!r}": None for value in ("", "nodot", ".", 5)},
+        # It only matters if there is more to ask for.
+        "no ns": (ProtocolError, type(None)),
+        **{f"ns {value!r}": (ProtocolError, type(None)) for value in ("", "nodot", 5)},
+        "ns '.'": None,
     },
     pymongo={
         **dict.fromkeys(("no cursor", "no id", "no batch", "id '7'"), (*RAW, OperationFailure)),

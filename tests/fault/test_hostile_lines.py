@@ -7,7 +7,7 @@ import socket
 import pytest
 from pymongo.errors import AutoReconnect, NetworkTimeout, ProtocolError, ServerSelectionTimeoutError
 from tests.drivers import DRIVER_NAME, both_drivers, eventually, ferromongo_only, takes
-from tests.fault.peer import Peer, drip
+from tests.fault.peer import Peer, delayed, drip, lying
 from tests.fault.peer_answers import replica_set
 
 from ferromongo.embedded.certificates import make_certificates
@@ -123,6 +123,26 @@ async def test_the_peer_hangs_up(driver):
 
     for job in [driver.start(attempt, how) for how in (socket.SHUT_WR, socket.SHUT_RDWR)]:
         await job.result()
+
+
+@both_drivers
+async def test_nonsense_over_one_connection_leaves_the_others_alone(driver):
+    with Peer(replica_set) as peer:
+        peer.on("ping", delayed(0.2))
+        async with driver.client(peer.uri()) as client:
+
+            async def ping():
+                await client.admin.command("ping")
+
+            for job in [driver.start(ping), driver.start(ping)]:
+                await job.result()
+            peer.once("find", lying(opcode=9))
+            with pytest.raises(ProtocolError):
+                await client.db.c.find_one()
+            await eventually(driver, lambda: sum(line.open for line in peer.lines_used) == 1)
+            assert await client.db.c.find_one() is None
+            assert len(peer.lines_used) == 2
+            assert peer.seen["find"] == 2  # the first was not tried again
 
 
 @pytest.mark.parametrize("ending", ["hangs up", "stalls"])

@@ -325,10 +325,13 @@ async def test_a_command_whose_answer_would_come_too_late_is_not_sent(
             if proxy.sent("find")[-1]["maxTimeMS"] <= 4880:
                 break
         sent = proxy.seen["find"]
-        with pytest.raises(ExecutionTimeout, match="would exceed time limit") as raised:
-            with timeout(0.08):
-                await collection.find_one()
-        assert raised.value.code == 50 and raised.value.details["code"] == 50
+        with (
+            pytest.raises(ExecutionTimeout, match="would exceed time limit") as raised,
+            timeout(0.08),
+        ):
+            await collection.find_one()
+        assert raised.value.code == 50
+        assert raised.value.details["code"] == 50
         assert proxy.seen["find"] == sent
         assert 4000 < proxy.sent("find")[-1]["maxTimeMS"] <= 4880
 
@@ -401,7 +404,10 @@ async def test_a_limit_is_shared_by_all_of_a_transaction(
             await collection.insert_one({}, session=session)
 
         async with client.start_session() as session:
-            with fail("insert", blockConnection=True, blockTimeMS=300):
-                with times_out(TIMEOUTS, 0.4), timeout(0.5):
-                    await session.with_transaction(insert_twice)
+            with (
+                fail("insert", blockConnection=True, blockTimeMS=300),
+                times_out(TIMEOUTS, 0.4),
+                timeout(0.5),
+            ):
+                await session.with_transaction(insert_twice)
         assert await collection.count_documents({}) == 1

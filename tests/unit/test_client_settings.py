@@ -7,7 +7,7 @@ import pymongo
 import pytest
 from pymongo.errors import ConfigurationError
 
-from ferromongo import MongoClient
+from ferromongo import MongoClient, timeout
 
 
 def made(kind: Any, arguments: dict[str, Any]) -> tuple[Any, ...]:
@@ -195,15 +195,4 @@ def test_unknown_compressors_are_warned_of(kind: Any, arguments: dict[str, Any])
 
 
 def test_timeout_is_pymongos() -> None:
-    assert ferromongo.timeout is pymongo.timeout
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [({}, None), ({"timeoutMS": 0}, 0.0), ({"timeoutMS": 1500}, 1.5), ({"timeoutMS": None}, None)],
-    ids=str,
-)
-def test_the_limit_zero_is_not_the_same_as_none(
-    given: dict[str, Any], expected: float | None
-) -> None:
-    assert settings(**given).engine["timeout"] == expected
+    assert timeout is pymongo.timeout

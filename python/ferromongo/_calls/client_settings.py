@@ -17,8 +17,8 @@ from pymongo.server_api import ServerApi
 from pymongo.uri_parser import split_hosts
 
 from ferromongo._calls.compressors import parse_with_compressors, validate_compressors
-from ferromongo._calls.srv import SrvSource, srv_source
 from ferromongo._calls.metadata import handshake_metadata, named_drivers
+from ferromongo._calls.srv import SrvSource, srv_source
 from ferromongo._pymongo_internals import (
     CaseInsensitiveDictionary,
     check_option_conflicts,

@@ -41,6 +41,9 @@ impl Batch {
         }
         let documents = documents.ok_or_else(|| malformed("no batch"))?;
         let cursor_id = cursor_id.ok_or_else(|| malformed("no cursor id"))?;
+        if cursor_id != 0 && !namespace.contains('.') {
+            return Err(malformed("no namespace to ask for more in"));
+        }
         let count = count(documents).ok_or_else(|| malformed("a malformed batch"))?;
         let start = documents.as_ptr() as usize - body.as_bytes().as_ptr() as usize;
         let documents = start..start + documents.len();
