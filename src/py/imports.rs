@@ -61,9 +61,6 @@ imports! {
     SAFE_UUID = "uuid" "SafeUUID";
     UUID = "uuid" "UUID";
 
-    HELLO = "pymongo.hello" "Hello";
-    SERVER_DESCRIPTION = "pymongo.server_description" "ServerDescription";
-
     DEFAULT_CODEC_OPTIONS = "bson.codec_options" "DEFAULT_CODEC_OPTIONS";
 
     AUTO_RECONNECT = "pymongo.errors" "AutoReconnect";
@@ -81,6 +78,9 @@ imports! {
     WAIT_QUEUE_TIMEOUT = "pymongo.errors" "WaitQueueTimeoutError";
     WRITE_CONCERN_ERROR = "pymongo.errors" "WriteConcernError";
     WTIMEOUT_ERROR = "pymongo.errors" "WTimeoutError";
+
+    HELLO = "pymongo.hello" "Hello";
+    SERVER_DESCRIPTION = "pymongo.server_description" "ServerDescription";
 
     CONTEXT = "contextvars" "Context";
 

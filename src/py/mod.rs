@@ -16,6 +16,7 @@ pub mod once;
 mod options;
 mod pending;
 mod scope;
+mod server_selector;
 mod session;
 
 /// The extension module `ferromongo._core`.
