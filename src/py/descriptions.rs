@@ -7,10 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::{imports, options};
-use crate::error::Error;
 use crate::topology::address::Address;
-use crate::topology::document::hello_document;
-use crate::topology::selection::Selector;
+use crate::topology::as_hello;
 use crate::topology::server::ServerDescription;
 use crate::topology::snapshot::Snapshot;
 
@@ -44,7 +42,7 @@ pub fn topology<'py>(
 }
 
 pub fn server<'py>(py: Python<'py>, server: &ServerDescription) -> PyResult<Bound<'py, PyAny>> {
-    let hello = hello(&options::to_dict(py, &hello_document(server))?, false)?;
+    let hello = hello(&options::to_dict(py, &as_hello::document(server))?, false)?;
     let error = match &server.error {
         Some(text) => Some(imports::AUTO_RECONNECT.get(py)?.call1((text,))?),
         None => None,
@@ -66,30 +64,7 @@ pub fn object_id(py: Python<'_>, id: ObjectId) -> PyResult<Bound<'_, PyAny>> {
     imports::OBJECT_ID.get(py)?.call1((&id.bytes()[..],))
 }
 
-/// An address as PyMongo has it: a Unix domain socket has no port.
+/// (host, port), or (path, None).
 pub fn place(address: &Address) -> (&str, Option<u16>) {
     (&address.host, (!address.is_unix_socket()).then_some(address.port))
-}
-
-/// From a callable that is given a list of servers and answers those to consider. It runs in the
-/// thread or task that waits for a server; what it raises reaches the caller as it is.
-pub fn selector(callable: Py<PyAny>) -> Selector {
-    Selector::new(move |suitable| {
-        Python::attach(|py| choose(callable.bind(py), suitable))
-            .map_err(|raised| Error::callback(std::sync::Arc::new(raised)))
-    })
-}
-
-fn choose(callable: &Bound<'_, PyAny>, suitable: &[&ServerDescription]) -> PyResult<Vec<Address>> {
-    let py = callable.py();
-    let shown: Vec<_> = suitable.iter().map(|it| server(py, it)).collect::<PyResult<_>>()?;
-    let chosen = callable.call1((shown,))?;
-    if !chosen.is_truthy()? {
-        return Ok(Vec::new());
-    }
-    let address = |chosen: PyResult<Bound<'_, PyAny>>| {
-        let (host, port): (String, Option<u16>) = chosen?.getattr("address")?.extract()?;
-        Ok(Address::new(&host, port.unwrap_or_default()))
-    };
-    chosen.try_iter()?.map(address).collect()
 }

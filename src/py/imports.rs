@@ -61,9 +61,6 @@ imports! {
     SAFE_UUID = "uuid" "SafeUUID";
     UUID = "uuid" "UUID";
 
-    HELLO = "pymongo.hello" "Hello";
-    SERVER_DESCRIPTION = "pymongo.server_description" "ServerDescription";
-
     DEFAULT_CODEC_OPTIONS = "bson.codec_options" "DEFAULT_CODEC_OPTIONS";
 
     AUTO_RECONNECT = "pymongo.errors" "AutoReconnect";
@@ -83,6 +80,8 @@ imports! {
     WRITE_CONCERN_ERROR = "pymongo.errors" "WriteConcernError";
     WTIMEOUT_ERROR = "pymongo.errors" "WTimeoutError";
 
+    HELLO = "pymongo.hello" "Hello";
+    SERVER_DESCRIPTION = "pymongo.server_description" "ServerDescription";
     TOPOLOGY_DESCRIPTION = "pymongo.topology_description" "TopologyDescription";
 
     DELIVER = "ferromongo._calls.listeners" "deliver";

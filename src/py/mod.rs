@@ -18,6 +18,7 @@ mod options;
 mod pending;
 mod scope;
 mod seed_lookup;
+mod server_selector;
 mod session;
 mod time_limit;
 

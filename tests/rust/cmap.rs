@@ -22,7 +22,6 @@ use ferromongo::event::{Event, Publisher, Wanted};
 use ferromongo::net::blocking;
 use ferromongo::pool::checkout::Checkout;
 use ferromongo::pool::handshake::Dialer;
-use ferromongo::pool::metadata;
 use ferromongo::pool::server::{Clear, Server};
 use ferromongo::settings::Settings;
 use ferromongo::wire::elements;
@@ -54,7 +53,8 @@ fn a_clear_that_interrupts_ends_what_is_in_use() {
         server.clear(Clear { interrupt: true, ..Clear::default() });
     });
     let mut find = Message::from_elements(|out| elements::string(out, "find", "c"));
-    let asking = lent.connection_mut().command(&mut find, "d");
+    let silence = Publisher::default();
+    let asking = lent.connection_mut().command(&mut find, "d", &silence);
     let error = blocking::run(pin!(asking), || false).unwrap().err().expect("nobody answers finds");
     clearing.join().unwrap();
     assert_eq!(error.kind(), Kind::Network);
@@ -174,7 +174,8 @@ impl Stage {
         let log = Arc::new(Log::default());
         let settings = Arc::new(settings(options, log.clone(), load_balanced));
         let dialer = Dialer {
-            client: metadata::client_document(&settings),
+            metadata: settings.metadata.clone(),
+            server_api: None,
             compression: Default::default(),
             buffers: Arc::default(),
             lookup: Box::new(|_, _| panic!("the address needs no look-up")),
@@ -287,7 +288,7 @@ fn settings(options: &Value, log: Arc<Log>, load_balanced: bool) -> Settings {
     let count = |name: &str, default| number(name).map_or(default, |count| count as usize);
     let time = |name: &str| number(name).map(Duration::from_millis);
     let sink = move |event| {
-        let Event::Pool(event) = event;
+        let Event::Pool(event) = event else { return };
         let mut told = written(&event.what);
         told["address"] = event.address.to_string().into();
         log.events.lock().unwrap().push(told);
@@ -302,7 +303,7 @@ fn settings(options: &Value, log: Arc<Log>, load_balanced: bool) -> Settings {
         max_idle_time: time("maxIdleTimeMS"),
         wait_queue_timeout: time("waitQueueTimeoutMS"),
         connect_timeout: Some(Duration::from_secs(20)),
-        events: Publisher::new(Wanted { pool: true }, Arc::new(sink)),
+        events: Publisher::new(Wanted { pool: true, ..Wanted::default() }, Arc::new(sink)),
         ..Settings::default()
     }
 }
