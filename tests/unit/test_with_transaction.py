@@ -64,6 +64,6 @@ def test_the_users_limit_takes_the_place_of_the_two_minutes() -> None:
     Attempts(0.0, 300.0).callback_failed(error, 299.0)
     with pytest.raises(ExecutionTimeout) as raised:
         Attempts(0.0, 5.0).callback_failed(error, 5.0)
-    assert raised.value.timeout and raised.value.code == 50
+    assert raised.value.timeout
     assert raised.value.has_error_label(TRANSIENT)
     assert raised.value.__cause__ is error
