@@ -61,10 +61,13 @@ async def test_a_change_is_heard_of(driver, streams):
 @both_drivers
 async def test_a_transaction_through_a_mongos(driver):
     with Peer(mongos) as peer:
-        async with driver.client(peer.uri()) as client:
-            async with client.start_session() as session, await session.start_transaction():
-                for _ in range(2):
-                    await client.db.c.insert_one({}, session=session)
+        async with (
+            driver.client(peer.uri()) as client,
+            client.start_session() as session,
+            await session.start_transaction(),
+        ):
+            for _ in range(2):
+                await client.db.c.insert_one({}, session=session)
     first, second = peer.of("insert")
     assert first.document["startTransaction"]
     assert "startTransaction" not in second.document
