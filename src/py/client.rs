@@ -8,11 +8,11 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use super::descriptions::{self, place};
+use super::descriptions::place;
 use super::pending::{PyPending, Step, task};
 use super::seed_lookup;
 use super::session::PySession;
-use super::{errors, options, time_limit};
+use super::{errors, options, server_selector, time_limit};
 use crate::error::Result as CoreResult;
 use crate::event::Publisher;
 use crate::exec::client::ClientCore;
@@ -219,7 +219,7 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
         server_selection_timeout: seconds("server_selection_timeout")?,
         server_selector: field("server_selector")?
             .extract::<Option<Py<PyAny>>>()?
-            .map(descriptions::selector),
+            .map(server_selector::selector),
         connect_timeout: seconds("connect_timeout")?,
         socket_timeout: seconds("socket_timeout")?,
         local_threshold: required("local_threshold")?,

@@ -61,9 +61,6 @@ imports! {
     SAFE_UUID = "uuid" "SafeUUID";
     UUID = "uuid" "UUID";
 
-    HELLO = "pymongo.hello" "Hello";
-    SERVER_DESCRIPTION = "pymongo.server_description" "ServerDescription";
-
     DEFAULT_CODEC_OPTIONS = "bson.codec_options" "DEFAULT_CODEC_OPTIONS";
 
     AUTO_RECONNECT = "pymongo.errors" "AutoReconnect";
@@ -86,6 +83,8 @@ imports! {
     CURRENT_TIMEOUT = "ferromongo._pymongo_internals" "current_timeout";
     CURRENT_DEADLINE = "ferromongo._pymongo_internals" "current_deadline";
     MONOTONIC = "time" "monotonic";
+    HELLO = "pymongo.hello" "Hello";
+    SERVER_DESCRIPTION = "pymongo.server_description" "ServerDescription";
 
     CONTEXT = "contextvars" "Context";
 

@@ -17,6 +17,7 @@ mod options;
 mod pending;
 mod scope;
 mod seed_lookup;
+mod server_selector;
 mod session;
 mod time_limit;
 

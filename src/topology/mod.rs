@@ -4,7 +4,7 @@
 //! and an operation picks a server from a snapshot (`selection`).
 
 pub mod address;
-pub mod document;
+pub mod as_hello;
 pub mod error_rules;
 pub mod hello;
 pub mod read_preference;
