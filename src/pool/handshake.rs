@@ -35,6 +35,8 @@ use crate::wire::reply::Reply;
 pub type Lookup = Box<dyn Fn(&str, u16) -> Found + Send + Sync>;
 pub type Found = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
 
+pub type Failed = Box<dyn Fn(&Server, &DialFailure) + Send + Sync>;
+
 /// What every new connection of a client needs.
 pub struct Dialer {
     pub metadata: Arc<Metadata>,
@@ -45,7 +47,7 @@ pub struct Dialer {
     /// Told every server's answer to hello.
     pub observe: Box<dyn Fn(&ServerDescription) + Send + Sync>,
     /// Told every failure to make a connection for a pool.
-    pub failed: Box<dyn Fn(&Server, &DialFailure) + Send + Sync>,
+    pub failed: Failed,
     pub load_balanced: bool,
     pub authenticator: Option<Authenticator>,
     pub tls: Option<Arc<ClientConfig>>,
