@@ -49,7 +49,8 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
             transaction::label_statement_error(&mut error);
         }
         let refused = retry::was_refused(&error);
-        if refused && (in_transaction || matches!(terms.kind, Kind::EndTransaction { .. })) {
+        // Where dialling failed nothing was noted as sent.
+        if refused && !error.is_before_handshake() && !terms.session.implicit {
             terms.session.state().transaction.note_refused();
         }
         terms.session.unpin_after(&error, refused);

@@ -177,6 +177,8 @@ impl Dialer {
             if self.load_balanced {
                 elements::boolean(out, "loadBalanced", true);
             }
+            // Servers that shed load may label errors of what may be tried again.
+            elements::string(out, "backpressure", "2");
             elements::document(out, "client", &self.metadata.current().document);
             self.compression.append(out);
             if let Some(opening) = opening {

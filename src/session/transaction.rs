@@ -226,6 +226,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_refused_was_not_sent() {
+        let mut transaction = Transaction::default();
+        transaction.start(Options::default()).unwrap();
+        assert!(transaction.note_sent());
+        transaction.note_refused();
+        assert!(transaction.note_sent());
+        transaction.note_run();
+        transaction.note_refused();
+        assert!(!transaction.note_sent());
+        assert_eq!(transaction.begin_commit().unwrap(), Ending::Send);
+        assert_eq!(transaction.ending_write_concern(true), None);
+        transaction.note_refused();
+        assert_eq!(transaction.ending_write_concern(true), None);
+        assert!(transaction.ending_write_concern(true).is_some());
+    }
+
+    #[test]
     fn the_second_commit_asks_for_a_majority() {
         let mut transaction = Transaction::default();
         let write_concern = Some(bson::rawdoc! { "w": 1, "j": true });

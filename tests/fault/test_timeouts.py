@@ -12,6 +12,7 @@ from pymongo.errors import (
     PyMongoError,
     ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
+    WriteConcernError,
 )
 from tests.drivers import both_drivers, eventually, ferromongo_only, package, takes
 from tests.fault.conftest import APP
@@ -176,6 +177,14 @@ async def test_what_cannot_fail_is_bounded_too(driver, limit, proxy, mongodb_dat
             await cursor.close()
 
 
+@both_drivers
+async def test_a_write_concern_whose_time_was_up(driver, fail, proxy, mongodb_database_name):
+    async with driver.client(proxy.uri(appName=APP, timeoutMS=10000)) as client:
+        failure = {"writeConcernError": {"code": 50, "errmsg": "operation exceeded time limit"}}
+        with fail("insert", times=1, **failure), times_out(WriteConcernError, 0):
+            await client[mongodb_database_name].c.insert_one({})
+
+
 # Which limit counts.
 
 
@@ -325,13 +334,10 @@ async def test_a_command_whose_answer_would_come_too_late_is_not_sent(
             if proxy.sent("find")[-1]["maxTimeMS"] <= 4880:
                 break
         sent = proxy.seen["find"]
-        with (
-            pytest.raises(ExecutionTimeout, match="would exceed time limit") as raised,
-            timeout(0.08),
-        ):
+        refused = pytest.raises(ExecutionTimeout, match="would exceed time limit")
+        with refused as raised, timeout(0.08):
             await collection.find_one()
-        assert raised.value.code == 50
-        assert raised.value.details["code"] == 50
+        assert raised.value.code == raised.value.details["code"] == 50
         assert proxy.seen["find"] == sent
         assert 4000 < proxy.sent("find")[-1]["maxTimeMS"] <= 4880
 
@@ -404,10 +410,7 @@ async def test_a_limit_is_shared_by_all_of_a_transaction(
             await collection.insert_one({}, session=session)
 
         async with client.start_session() as session:
-            with (
-                fail("insert", blockConnection=True, blockTimeMS=300),
-                times_out(TIMEOUTS, 0.4),
-                timeout(0.5),
-            ):
+            slowly = fail("insert", blockConnection=True, blockTimeMS=300)
+            with slowly, times_out(TIMEOUTS, 0.4), timeout(0.5):
                 await session.with_transaction(insert_twice)
         assert await collection.count_documents({}) == 1

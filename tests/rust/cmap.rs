@@ -6,6 +6,9 @@ mod hello_server;
 mod scenarios;
 
 use std::collections::HashMap;
+use std::future::ready;
+use std::io;
+use std::net::TcpListener;
 use std::pin::pin;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -16,7 +19,7 @@ use bson::oid::ObjectId;
 use ferromongo::control::thread::ControlThread;
 use ferromongo::control::upkeep;
 use ferromongo::deadline::Deadline;
-use ferromongo::error::{Error, Kind, SYSTEM_OVERLOADED};
+use ferromongo::error::{Error, Kind, RETRYABLE, SYSTEM_OVERLOADED};
 use ferromongo::event::pool::{CheckOutFailure, CloseReason, PoolChange};
 use ferromongo::event::{Event, Publisher, Wanted};
 use ferromongo::net::blocking;
@@ -24,6 +27,7 @@ use ferromongo::pool::checkout::Checkout;
 use ferromongo::pool::handshake::Dialer;
 use ferromongo::pool::server::{Clear, Server};
 use ferromongo::settings::Settings;
+use ferromongo::topology::address::Address;
 use ferromongo::wire::elements;
 use ferromongo::wire::message::Message;
 use hello_server::HelloServer;
@@ -44,7 +48,7 @@ fn pools() {
 /// No file of the specification has this case.
 #[test]
 fn a_clear_that_interrupts_ends_what_is_in_use() {
-    let stage = Stage::new(&json!({}), &HelloServer::start(&Value::Null), false);
+    let stage = Stage::new(&json!({}), &HelloServer::start(&Value::Null).address, false);
     stage.server.ready();
     let mut lent = stage.check_out().unwrap();
     let server = stage.server.clone();
@@ -70,7 +74,7 @@ fn a_clear_that_interrupts_ends_what_is_in_use() {
 fn behind_a_load_balancer_one_service_is_cleared_and_nobody_is_refused() {
     let peer = HelloServer::start(&Value::Null);
     let [one, other] = [1, 2].map(|byte| ObjectId::from_bytes([byte; 12]));
-    let stage = Stage::new(&json!({}), &peer, true);
+    let stage = Stage::new(&json!({}), &peer.address, true);
     stage.server.ready();
     peer.answer_for(one);
     let first = stage.check_out().unwrap();
@@ -92,7 +96,7 @@ fn a_cancelled_checkout_is_told_as_failed() {
         "mode": "alwaysOn",
         "data": {"failCommands": ["hello"], "blockConnection": true, "blockTimeMS": 60_000},
     });
-    let stage = Stage::new(&json!({"appName": "x"}), &HelloServer::start(&block), false);
+    let stage = Stage::new(&json!({"appName": "x"}), &HelloServer::start(&block).address, false);
     stage.server.ready();
     let pool = stage.server.pool(None);
     let cancelled = blocking::run(pin!(pool.checkout(Deadline::NEVER)), || true);
@@ -109,9 +113,29 @@ fn a_cancelled_checkout_is_told_as_failed() {
     );
 }
 
+#[test]
+fn a_server_that_refuses_is_taken_for_busy_and_a_name_that_is_not_found_is_not() {
+    let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let hanging_up = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = hanging_up.local_addr().unwrap().port();
+    thread::spawn(move || hanging_up.incoming().for_each(drop));
+    for (address, busy) in [
+        (Address::new("127.0.0.1", refusing.port()), true),
+        (Address::new("127.0.0.1", port), true),
+        (Address::new("nowhere.invalid", 27017), false),
+    ] {
+        let stage = Stage::new(&json!({}), &address, false);
+        stage.server.ready();
+        let error = stage.check_out().err().expect("no connection");
+        assert_eq!((error.kind(), error.has_label(SYSTEM_OVERLOADED)), (Kind::Network, busy));
+        assert_eq!(error.has_label(RETRYABLE), busy);
+        assert_eq!(stage.log.told(&["ConnectionPoolCleared"]).is_empty(), busy);
+    }
+}
+
 fn play(scenario: &Value) -> Result<(), String> {
     let peer = HelloServer::start(&scenario["failPoint"]);
-    let stage = Stage::new(&scenario["poolOptions"], &peer, false);
+    let stage = Stage::new(&scenario["poolOptions"], &peer.address, false);
     let mut workers = HashMap::new();
     let mut outcome = Ok(());
     for step in list(&scenario["operations"]) {
@@ -170,7 +194,7 @@ enum Failure {
 }
 
 impl Stage {
-    fn new(options: &Value, peer: &HelloServer, load_balanced: bool) -> Stage {
+    fn new(options: &Value, address: &Address, load_balanced: bool) -> Stage {
         let log = Arc::new(Log::default());
         let settings = Arc::new(settings(options, log.clone(), load_balanced));
         let dialer = Dialer {
@@ -178,7 +202,7 @@ impl Stage {
             server_api: None,
             compression: Default::default(),
             buffers: Arc::default(),
-            lookup: Box::new(|_, _| panic!("the address needs no look-up")),
+            lookup: Box::new(|_, _| Box::pin(ready(Err(io::Error::other("no such name"))))),
             observe: Box::new(|_| ()),
             failed: Box::new(|server, failure| {
                 if !failure.error.has_label(SYSTEM_OVERLOADED) {
@@ -189,7 +213,7 @@ impl Stage {
             authenticator: None,
             tls: None,
         };
-        let server = Server::new(peer.address.clone(), Arc::new(dialer), settings);
+        let server = Server::new(address.clone(), Arc::new(dialer), settings);
         let (thread, now) = (ControlThread::shared().unwrap(), Arc::new(Notify::new()));
         // -1: never.
         if let Ok(interval) =
