@@ -20,7 +20,7 @@ pub async fn select(
     deprioritized: &[Address],
     limit: Deadline,
 ) -> Result<Arc<Server>> {
-    wait_for(cluster, criteria, limit, || now(cluster, criteria, deprioritized)).await
+    wait_for(cluster, criteria, limit, || select_now(cluster, criteria, deprioritized)).await
 }
 
 /// The server at `address`, as soon as something is known of it.
@@ -74,7 +74,7 @@ async fn wait_for(
 }
 
 /// A server that suits now: of two drawn at random, the one with fewer operations under way.
-fn now(
+pub fn select_now(
     cluster: &Cluster,
     criteria: &Criteria,
     deprioritized: &[Address],

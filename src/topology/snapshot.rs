@@ -118,11 +118,6 @@ impl Snapshot {
         self.servers.values().filter(|server| server.kind.is_known())
     }
 
-    /// True when some server answers reads with a default read preference of `nearest`.
-    pub fn has_readable(&self) -> bool {
-        self.servers.values().any(|server| server.kind.is_readable())
-    }
-
     pub fn has_writable(&self) -> bool {
         self.servers.values().any(|server| server.kind.is_writable())
     }

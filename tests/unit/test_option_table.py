@@ -145,18 +145,6 @@ NEEDED: dict[str, dict[str, Any]] = {
     "zlibcompressionlevel": {"compressors": "zlib"},
     "directconnection": {"host": "a"},
 }
-# Other work in progress lifts their refusal.
-IN_WORK = {
-    "enable_overload_retargeting",
-    "enableoverloadretargeting",
-    "event_listeners",
-    "loadbalanced",
-    "max_adaptive_retries",
-    "maxadaptiveretries",
-    "srv_host_validator",
-    "srvallowedhostssuffix",
-    "srvmaxhosts",
-}
 
 
 def test_each_option_has_one_place() -> None:
@@ -165,7 +153,7 @@ def test_each_option_has_one_place() -> None:
 
 
 def test_only_these_are_refused() -> None:
-    assert {"auto_encryption_opts"} <= set(_UNSUPPORTED) <= {"auto_encryption_opts"} | IN_WORK
+    assert set(_UNSUPPORTED) == {"auto_encryption_opts"}
 
 
 def made(option: str, given: Any, way: str) -> MongoClient[Any]:
@@ -178,12 +166,7 @@ def made(option: str, given: Any, way: str) -> MongoClient[Any]:
 
 
 def client(arguments: dict[str, Any]) -> MongoClient[Any]:
-    try:
-        return MongoClient(**{"connect": False, **arguments})
-    except ConfigurationError as error:
-        if "not support the option" not in str(error) or "auto_encryption" in str(error):
-            raise
-        pytest.xfail(str(error))  # comes with other work in progress; goes when it has
+    return MongoClient(**{"connect": False, **arguments})
 
 
 def ways(table: dict[str, Any]) -> Any:

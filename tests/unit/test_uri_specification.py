@@ -36,7 +36,6 @@ def test_every_file_is_run(folder: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_case(case: dict[str, Any], monkeypatch: Any, tmp_path: Any) -> None:
-    expect_refusal_for_now(case["uri"])
     monkeypatch.chdir(tmp_path)
     certificates(tmp_path, case["options"] or {})
     if mechanism := next((name for name in NOT_YET if f"={name}" in case["uri"]), None):
@@ -100,13 +99,6 @@ def check_options(client: Any, expected: dict[str, Any]) -> None:
             # PyMongo's validators make seconds of all of these but one.
             seen = seen if name.lower() == "maxstalenessseconds" else seen * 1000
         assert seen == value, name
-
-
-def expect_refusal_for_now(uri: str) -> None:
-    """Options that other work in progress lifts; goes when it has."""
-    _, *refused = outcome(MongoClient, uri)
-    if refused and "not support" in str(refused[0]) and "authMechanism" not in str(refused[0]):
-        pytest.xfail(str(refused[0]))
 
 
 def outcome(kind: Any, uri: str) -> tuple[Any, ...]:

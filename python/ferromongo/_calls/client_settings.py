@@ -152,9 +152,11 @@ def _check_srv_options(name: str | None, options: Mapping[str, Any]) -> None:
     if options.get("srv_host_validator") is None:
         return
     if options.get("srvallowedhostssuffix") is not None:
-        raise ConfigurationError("srv_host_validator and srvAllowedHostsSuffix exclude each other")
+        raise ConfigurationError("Cannot specify both srv_host_validator and srvAllowedHostsSuffix")
     if name is None:
-        raise ConfigurationError("srv_host_validator needs a mongodb+srv:// URI")
+        raise ConfigurationError(
+            "The srv_host_validator option is only allowed with 'mongodb+srv://' URIs"
+        )
 
 
 def _merge(from_uri: Any, keywords: dict[str, Any]) -> Any:
