@@ -210,11 +210,13 @@ class CursorCore(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.
 
     A subclass defines `_open(self)`, called once, at the first fetch: scope, command (`find`,
-    `aggregate`, `list...`), session or None, batch size (0 = server's), limit (0 = none), and a
-    mapping of what every getMore carries besides (`comment`, `maxTimeMS`) or None. Instead of that
+    `aggregate`, `list...`), session or None, batch size (0 = server's), limit (0 = none), a
+    mapping of what every getMore carries besides (`comment`, `maxTimeMS`) or None, and three bools:
+    `exhaust`, `raw` (items are the bytes of whole batches), `any_command` (it runs like
+    `Scope.command`, and InvalidOperation is raised if its reply has no cursor). Instead of that
     tuple it may answer None: no documents, and nothing is sent. An empty batch of a command with
-    `tailable` ends the iteration, not the cursor. Dropped unread, the core queues killCursors
-    itself.
+    `tailable` ends the iteration, not the cursor; of any command, only `_fetch_all`. Dropped
+    unread, the core queues killCursors itself.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
@@ -230,6 +232,8 @@ class CursorCore(Generic[_T]):
         """True once the first command was sent: chain methods must refuse then."""
     def _start(self) -> Pending[None]:
         """Send the first command now unless it was sent: `aggregate` raises when it is called."""
+    def _try_next(self) -> Pending[_T | None]:
+        """The next item, or None if there is none after at most one command."""
     def _set_batch_size(self, batch_size: int) -> None:
         """The batch size of later getMores; 0 = server's."""
     def _fetch_all(self, length: int | None = None) -> Pending[list[_T]]:

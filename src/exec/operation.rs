@@ -38,6 +38,8 @@ pub struct Terms {
     pub pinned: Option<Arc<Pinned>>,
     /// Its reply may leave a cursor open.
     pub opens_cursor: bool,
+    /// The cursor keeps its connection, over which the server sends batches unasked.
+    pub exhaust: bool,
     /// Lets the server recognise a retried write; drawn at the first attempt.
     pub transaction_number: Option<i64>,
     /// Drawn once if listeners hear of commands: they see what belongs together.
@@ -90,6 +92,7 @@ impl Terms {
             server: None,
             pinned: None,
             opens_cursor: false,
+            exhaust: false,
             transaction_number: None,
             limit: TimeLimit::Unset,
             operation_id: None,

@@ -118,6 +118,9 @@ async fn on_server(
 ) -> Result<Outcome> {
     let limit = operation.terms.limit.deadline();
     let mut lent = pin::checkout(&operation.terms, server, limit).await?;
+    if operation.terms.exhaust {
+        pin::check_exhaust(&lent)?;
+    }
     let generation = lent.connection().generation;
     let result = exchange(client, cluster, operation, &mut lent).await;
     if let Err(error) = &result {

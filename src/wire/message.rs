@@ -17,6 +17,7 @@ pub struct Message {
     /// Documents of a kind 1 section, with its identifier.
     sequence: Option<(&'static str, Vec<u8>)>,
     more_to_come: bool,
+    exhaust_allowed: bool,
 }
 
 impl Message {
@@ -28,7 +29,7 @@ impl Message {
         bytes.resize(BODY, 0);
         encode(&mut bytes)?;
         let body_end = bytes.len() - 1;
-        Ok(Message { bytes, body_end, sequence: None, more_to_come: false })
+        Ok(Message { bytes, body_end, sequence: None, more_to_come: false, exhaust_allowed: false })
     }
 
     /// A command that the core makes itself.
@@ -52,6 +53,16 @@ impl Message {
     pub fn without_reply(mut self) -> Message {
         self.more_to_come = true;
         self
+    }
+
+    /// Lets the server go on answering without being asked again (exhaust cursors).
+    pub fn with_replies_to_come(mut self) -> Message {
+        self.exhaust_allowed = true;
+        self
+    }
+
+    pub fn allows_exhaust(&self) -> bool {
+        self.exhaust_allowed
     }
 
     pub fn expects_reply(&self) -> bool {
@@ -107,7 +118,8 @@ impl Message {
         self.put(4, request_id);
         self.put(8, 0);
         self.put(12, OP_MSG);
-        self.put(16, if self.more_to_come { MORE_TO_COME } else { 0 });
+        let streamed = if self.exhaust_allowed { EXHAUST_ALLOWED } else { 0 };
+        self.put(16, if self.more_to_come { MORE_TO_COME } else { streamed });
         self.bytes[20] = 0;
         self.put(BODY, body_length as i32);
         Ok(())
@@ -142,6 +154,7 @@ impl Message {
 
 pub const OP_MSG: i32 = 2013;
 pub const MORE_TO_COME: i32 = 1 << 1;
+pub const EXHAUST_ALLOWED: i32 = 1 << 16;
 /// Length, request id, the id answered to, opcode.
 pub const HEADER: usize = 16;
 /// Behind the header come 4 bytes of flags and 1 of section kind.
@@ -187,6 +200,19 @@ mod tests {
         let body = RawDocument::from_bytes(&message.parts().0[BODY..]).unwrap();
         let expected = bson::rawdoc! { "find": "c", "filter": { "maxTimeMS": 1 }, "$db": "d" };
         assert_eq!(body.as_bytes(), expected.as_bytes());
+    }
+
+    #[test]
+    fn flags_say_what_may_be_answered() {
+        let ping = || Message::from_elements(|out| elements::int32(out, "ping", 1));
+        for (mut message, flags) in [
+            (ping(), 0),
+            (ping().without_reply(), MORE_TO_COME),
+            (ping().with_replies_to_come(), EXHAUST_ALLOWED),
+        ] {
+            seal(&mut message, 1, "$db", "d");
+            assert_eq!(message.parts().0[16..20], flags.to_le_bytes());
+        }
     }
 
     #[test]

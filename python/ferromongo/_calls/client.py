@@ -11,6 +11,7 @@ from pymongo.topology_description import TopologyDescription
 
 from ferromongo._calls.bases import ClientBase, DatabaseBase
 from ferromongo._calls.client_settings import ClientSettings
+from ferromongo._calls.find import Opening
 from ferromongo._calls.listeners import publisher
 from ferromongo._calls.scopes import command_scope
 from ferromongo._calls.sessions import core_session
@@ -26,6 +27,15 @@ def list_database_names(admin: DatabaseBase, session: Any, comment: Any) -> Pend
         command["comment"] = comment
     inside = core_session(session, admin._client)
     return command_scope(admin).read(command, inside, then=_database_names)
+
+
+def list_databases(
+    admin: DatabaseBase, session: Any, comment: Any, options: dict[str, Any]
+) -> Opening:
+    command: dict[str, Any] = {"listDatabases": 1, **options}
+    if comment is not None:
+        command["comment"] = comment
+    return Opening(command_scope(admin), command, core_session(session, admin._client))
 
 
 def drop_database(database: DatabaseBase, session: Any, comment: Any) -> Pending[Any]:

@@ -10,19 +10,9 @@ from typing import Any, NoReturn
 from ferromongo._calls.bases import ClientBase, CollectionBase, DatabaseBase
 
 MISSING: dict[type, tuple[str, ...]] = {
-    ClientBase: ("bulk_write", "list_databases", "watch"),
-    DatabaseBase: ("cursor_command", "watch"),
-    CollectionBase: (
-        "aggregate_raw_batches",
-        "bulk_write",
-        "create_search_index",
-        "create_search_indexes",
-        "drop_search_index",
-        "find_raw_batches",
-        "list_search_indexes",
-        "update_search_index",
-        "watch",
-    ),
+    ClientBase: ("bulk_write", "watch"),
+    DatabaseBase: ("watch",),
+    CollectionBase: ("bulk_write", "watch"),
 }
 
 

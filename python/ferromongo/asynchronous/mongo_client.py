@@ -26,6 +26,7 @@ from ferromongo._calls.metadata import append_metadata
 from ferromongo._drive import drive
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.asynchronous.client_session import AsyncClientSession
+from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
 from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.typings import Address, DocumentType, DocumentTypeArg
 
@@ -177,6 +178,21 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         """
         options = SessionOptions(causal_consistency, default_transaction_options, snapshot)
         return AsyncClientSession(self, options)
+
+    async def list_databases(
+        self,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> AsyncCommandCursor[dict[str, Any]]:
+        """A cursor over the descriptions of all databases: name, size, emptiness.
+
+        :param kwargs: further elements of the `listDatabases` command, such as `filter`
+        """
+        opening = calls.list_databases(self._admin(), session, comment, kwargs)
+        cursor: AsyncCommandCursor[dict[str, Any]] = AsyncCommandCursor(opening, None)
+        await drive(cursor._start())
+        return cursor
 
     async def list_database_names(
         self, session: AsyncClientSession | None = None, comment: Any | None = None

@@ -27,6 +27,7 @@ from ferromongo._calls.metadata import append_metadata
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.synchronous.client_session import ClientSession
+from ferromongo.synchronous.command_cursor import CommandCursor
 from ferromongo.synchronous.database import Database
 from ferromongo.typings import Address, DocumentType, DocumentTypeArg
 
@@ -165,6 +166,21 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         """
         options = SessionOptions(causal_consistency, default_transaction_options, snapshot)
         return ClientSession(self, options)
+
+    def list_databases(
+        self,
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> CommandCursor[dict[str, Any]]:
+        """A cursor over the descriptions of all databases: name, size, emptiness.
+
+        :param kwargs: further elements of the `listDatabases` command, such as `filter`
+        """
+        opening = calls.list_databases(self._admin(), session, comment, kwargs)
+        cursor: CommandCursor[dict[str, Any]] = CommandCursor(opening, None)
+        run(cursor._start())
+        return cursor
 
     def list_database_names(
         self, session: ClientSession | None = None, comment: Any | None = None
