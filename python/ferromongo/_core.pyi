@@ -180,7 +180,8 @@ class Scope:
         read_preference: Any = None,
         then: Callable[[Any], _T] | None = None,
     ) -> Pending[Any]:
-        """A retryable read: the scope's read preference and read concern apply."""
+        """A retryable read: the scope's read preference applies, and its read concern except for
+        lists and plans (explain)."""
     def find_one(self, command: Mapping[str, Any], session: Session | None) -> Pending[Any]:
         """A `find` command with limit 1 and singleBatch: answers the document or None."""
     def write(

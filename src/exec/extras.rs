@@ -47,7 +47,7 @@ pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Res
         if let Some(write_concern) = &terms.write_concern {
             append_write_concern(terms, write_concern, out);
         }
-        if matches!(terms.kind, Kind::Read { .. }) {
+        if matches!(terms.kind, Kind::Read { concern: true, .. }) {
             append_read_concern(&session, &state, terms.read_concern.as_ref(), out);
         }
     }
@@ -66,7 +66,8 @@ pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Res
         });
     }
     drop(state);
-    if !terms.is_write() {
+    // What goes to the server of an open cursor has no choice left.
+    if !terms.is_write() && !matches!(terms.kind, Kind::GetMore | Kind::KillCursors) {
         append_read_preference(preference, to, in_transaction, out)?;
     }
     elements::string(out, "$db", &terms.database);

@@ -54,8 +54,9 @@ pub enum Kind {
     Command,
     /// Reads on from a server's cursor: whether a lost one has moved it on, nobody knows.
     GetMore,
-    /// Runs by read preference with a read concern; `retry` if running it twice is harmless.
-    Read { retry: bool },
+    /// Runs by read preference; `retry` if running it twice is harmless, `concern` if a read concern, or
+    /// the time of a causally consistent session, may be sent with it.
+    Read { retry: bool, concern: bool },
     /// Runs on the primary with a write concern; `retry` if the server can tell a retry.
     Write { retry: bool },
     /// Runs like a command, and is no operation of its session: a commit may still be repeated.
@@ -71,6 +72,16 @@ pub struct Outcome {
     pub server: Arc<ServerDescription>,
     /// The connection, if a cursor keeps it.
     pub pinned: Option<Arc<Pinned>>,
+}
+
+impl Kind {
+    pub const FIND: Kind = Kind::Read { retry: true, concern: true };
+
+    /// A read that may run twice. Servers know no read concern for lists and plans.
+    pub fn read_of(command: &Message) -> Kind {
+        let name = command.name();
+        Kind::Read { retry: true, concern: name != "explain" && !name.starts_with("list") }
+    }
 }
 
 impl Outcome {

@@ -113,7 +113,7 @@ fn may_retry(terms: &Terms, settings: &Settings, in_transaction: bool, error: &E
         Kind::EndTransaction { .. } => error.has_label(RETRYABLE_WRITE),
         _ if in_transaction => false,
         Kind::Command | Kind::GetMore | Kind::KillCursors => false,
-        Kind::Read { retry } => {
+        Kind::Read { retry, .. } => {
             retry && settings.retry_reads && terms.server.is_none() && error.is_retryable_read()
         }
         // Only by its label: without a number the server would run the retry as a second write.
@@ -157,7 +157,7 @@ mod tests {
     use crate::session::client::Session;
 
     const WRITE: Kind = Kind::Write { retry: true };
-    const READ: Kind = Kind::Read { retry: true };
+    const READ: Kind = Kind::Read { retry: true, concern: true };
     const END: Kind = Kind::EndTransaction { commit: true };
 
     fn settings() -> Settings {

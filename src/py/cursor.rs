@@ -332,7 +332,7 @@ fn next_request(
     let core = scope.core();
     let message = scope.encode(&command)?;
     let session = session.as_ref().map(|session| session.get());
-    let kind = if any_command { Kind::Command } else { Kind::Read { retry: true } };
+    let kind = if any_command { Kind::Command } else { Kind::read_of(&message) };
     let mut terms = scope.terms(py, &core, kind, session, None)?;
     terms.limit = within.unwrap_or(terms.limit);
     terms.opens_cursor = true;
@@ -443,6 +443,7 @@ impl CursorCore {
         }
         slf.get().0.lock().dry = false;
         let next = fetch(&slf, None, |py, cursor, _| {
+            cursor.get().0.lock().dry = false; // told by `None` already
             let item = cursor.get().buffered(py)?;
             Ok(Step::Done(item.map_or_else(|| py.None(), Bound::unbind)))
         })?;

@@ -70,15 +70,15 @@ impl PyScope {
     /// Sends one command; `then` makes the result of its reply.
     fn send(
         &self,
-        command: &Bound<'_, PyAny>,
+        py: Python<'_>,
+        mut message: Message,
         kind: Kind,
         session: Option<&PySession>,
         read_preference: Option<&Bound<'_, PyAny>>,
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
         let core = self.core();
-        let mut message = self.encode(command)?;
-        let terms = self.terms(command.py(), &core, kind, session, read_preference)?;
+        let terms = self.terms(py, &core, kind, session, read_preference)?;
         if terms.is_write() && !self.acknowledged {
             message = message.without_reply();
         }
@@ -142,7 +142,8 @@ impl PyScope {
         read_preference: Option<&Bound<'_, PyAny>>,
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
-        self.send(command, Kind::Command, session, read_preference, then)
+        let message = self.encode(command)?;
+        self.send(command.py(), message, Kind::Command, session, read_preference, then)
     }
 
     #[pyo3(signature = (command, session, read_preference = None, then = None))]
@@ -153,7 +154,9 @@ impl PyScope {
         read_preference: Option<&Bound<'_, PyAny>>,
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
-        self.send(command, Kind::Read { retry: true }, session, read_preference, then)
+        let message = self.encode(command)?;
+        let kind = Kind::read_of(&message);
+        self.send(command.py(), message, kind, session, read_preference, then)
     }
 
     fn find_one(
@@ -163,7 +166,7 @@ impl PyScope {
     ) -> PyResult<PyPending> {
         let core = self.core();
         let message = self.encode(command)?;
-        let terms = self.terms(command.py(), &core, Kind::Read { retry: true }, session, None)?;
+        let terms = self.terms(command.py(), &core, Kind::FIND, session, None)?;
         let codec = self.codec.clone();
         let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
             let batch = outcome.and_then(|outcome| Batch::of(outcome.into_reply()?));
@@ -182,7 +185,9 @@ impl PyScope {
         retryable: bool,
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
-        self.send(command, Kind::Write { retry: retryable }, session, None, then)
+        let message = self.encode(command)?;
+        let kind = Kind::Write { retry: retryable };
+        self.send(command.py(), message, kind, session, None, then)
     }
 
     fn insert(

@@ -97,11 +97,8 @@ def explain(collection: CollectionBase[Any], query: FindQuery, session: Any) -> 
     command = asked.command(collection._name)
     if level := collection._read_concern.document:
         command["readConcern"] = level
-    return document_scope(collection).command(
-        {"explain": command},
-        collection_session(session, collection),
-        collection._read_preference,
-    )
+    inside = collection_session(session, collection)
+    return document_scope(collection).read({"explain": command}, inside)
 
 
 def distinct_options(query: FindQuery) -> dict[str, Any]:
