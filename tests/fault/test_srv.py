@@ -26,6 +26,8 @@ from tests.fault.peer_answers import mongos
 from tests.fault.programs import run
 from tests.name_server import NameServer, looked_up
 
+from ferromongo._calls.srv import THREAD_NAME
+
 NAME = "cluster.sample.test"
 URI = f"mongodb+srv://{NAME}/?tls=false&heartbeatFrequencyMS=500"
 A, B, C, D = [(f"{letter}.sample.test", 27017) for letter in "abcd"]
@@ -57,7 +59,7 @@ def plain(client):
 
 
 def pollers():
-    names = ("ferromongo_srv", "pymongo_srv_polling_thread")
+    names = (THREAD_NAME, "pymongo_srv_polling_thread")
     return [thread for thread in threading.enumerate() if thread.name in names]
 
 
