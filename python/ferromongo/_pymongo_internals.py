@@ -36,12 +36,13 @@ from pymongo.uri_parser_shared import _handle_security_options as normalize_secu
 from pymongo.uri_parser_shared import _normalize_options as normalize_option_names
 from pymongo.uri_parser_shared import _validate_uri as parse_uri
 
-# Besides these modules' names: `PyMongoError._add_error_label`, in with_transaction; and in
-# client_settings `PoolOptions._credentials`, what PyMongo's rules make of user and authSource, and
-# `PoolOptions._ssl_context`, whether the options, taken together, turn TLS on; in metadata
-# `PoolOptions._update_metadata`, which knows the drivers named before; in listeners
-# `PoolOptions._event_listeners`, the object that makes events of what the engine tells and hands
-# them to the listeners, given and global ones.
+# Besides these modules' names:
+# * `PyMongoError._add_error_label`, in with_transaction;
+# * `PoolOptions._credentials`, in client_settings: what PyMongo makes of user and authSource;
+# * `PoolOptions._ssl_context`, there too: whether the options, taken together, turn TLS on;
+# * `PoolOptions._update_metadata`, in metadata: it knows the drivers named before;
+# * `PoolOptions._event_listeners`, in listeners, and kept by clients: it makes events of what the
+#   engine tells, and hands them to the listeners, given and global ones.
 
 current_timeout = _TIMEOUT.get
 current_deadline = _DEADLINE.get

@@ -3,7 +3,7 @@
 import pytest
 from pymongo import ReadPreference, WriteConcern
 from pymongo.driver_info import DriverInfo
-from pymongo.errors import ServerSelectionTimeoutError
+from pymongo.errors import NotPrimaryError, ServerSelectionTimeoutError
 from pymongo.server_api import ServerApi
 from tests.drivers import DRIVER_NAME, both_drivers, eventually, ferromongo_only
 from tests.fault.peer import Peer
@@ -184,7 +184,7 @@ async def test_retry_options_of_the_uri(driver, retry):
             peer.once("find", {"ok": 0, "code": 11600, "errmsg": "shutting down"})
             try:
                 await client.db.c.find_one()
-            except Exception:
+            except NotPrimaryError:
                 assert not retry
         assert ("txnNumber" in peer.of("insert")[0].document) == retry
         assert peer.seen["find"] == 1 + retry

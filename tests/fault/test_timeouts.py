@@ -222,7 +222,7 @@ async def test_a_limit_that_is_kept_changes_nothing(driver, fail, proxy, mongodb
 async def test_a_limit_begins_anew_with_each_batch_but_once_for_a_list(
     driver, proxy, mongodb_database_name
 ):
-    async with driver.client(proxy.uri(timeoutMS=350)) as client:
+    async with driver.client(proxy.uri(timeoutMS=450)) as client:
         collection = client[mongodb_database_name].c
         with timeout(20):
             await collection.insert_many([{"_id": n} for n in range(8)])
@@ -232,7 +232,7 @@ async def test_a_limit_begins_anew_with_each_batch_but_once_for_a_list(
         with times_out(TIMEOUTS):
             await collection.find(batch_size=2).to_list()
         proxy.delay = 0.12
-        with times_out(TIMEOUTS), timeout(0.35):
+        with times_out(TIMEOUTS), timeout(0.45):
             [document async for document in collection.find(batch_size=2)]
 
 

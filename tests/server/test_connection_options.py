@@ -16,6 +16,7 @@ from pymongo.errors import (
 )
 from pymongo.server_api import ServerApi
 from tests.drivers import both_drivers, eventually, ferromongo_only, package, takes
+from tests.fault.programs.forked import in_child
 
 from ferromongo.embedded import ReplicaSet
 from ferromongo.embedded.replica_set import DIRECTORY
@@ -117,15 +118,13 @@ def test_a_forked_child_uses_a_socket_of_its_own(reachable):
     path = quote(reachable.socket_of(reachable.primary), safe="")
     with package.MongoClient(uri(path, directConnection="true")) as client:
         client.admin.command("ping")
-        child = os.fork()
-        if child == 0:
-            ok = False
-            try:
-                ok = client.admin.command("ping")["ok"] == 1
-                client.close()
-            finally:
-                os._exit(0 if ok else 1)
-        assert os.waitpid(child, 0)[1] == 0
+
+        def child():
+            answer = client.admin.command("ping")["ok"]
+            client.close()
+            return answer
+
+        assert in_child(child)() == 1
         assert client.admin.command("ping")["ok"] == 1
 
 

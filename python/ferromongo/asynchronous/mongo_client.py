@@ -61,7 +61,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         type_registry: TypeRegistry | None = None,
         **kwargs: Any,
     ) -> None:
-        """Read the options; see PyMongo's documentation for all of them.
+        """Read the options; `docs/connecting.md` describes all of them.
 
         :param host: host name, `host:port`, connection string, or a list of these
         :param port: port of hosts that name none
@@ -69,6 +69,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         :param tz_aware: decode dates as `datetime` with a time zone
         :param connect: begin to look for the servers at once (synchronous client)
         :param type_registry: codecs for types of your own
+        :param kwargs: further options by PyMongo's names; they win over a connection string's
 
         Raises ConfigurationError, InvalidURI, TypeError or ValueError for options that do not fit,
         and ConfigurationError for those that ferromongo does not support yet.
