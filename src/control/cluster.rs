@@ -25,7 +25,6 @@ use crate::error::{Error, Kind, Result};
 use crate::event;
 use crate::metadata::DriverName;
 use crate::net::buffers::Buffers;
-use crate::net::event_loop::Lane;
 use crate::net::wait;
 use crate::pool::authenticate::Authenticator;
 use crate::pool::generation::Generation;
@@ -55,8 +54,6 @@ pub struct Cluster {
     upkeep: Mutex<Option<AbortHandle>>,
     /// Rung when upkeep has work before its next round.
     upkeep_now: Arc<Notify>,
-    /// Where the client was first used: whose pools hold minPoolSize before they are first asked.
-    first_lane: Option<Weak<Lane>>,
     closed: AtomicBool,
 }
 
@@ -115,7 +112,6 @@ impl Cluster {
                 monitors: Mutex::default(),
                 upkeep: Mutex::default(),
                 upkeep_now: Arc::default(),
-                first_lane: wait::current_lane().as_ref().map(Arc::downgrade),
                 closed: AtomicBool::new(false),
                 settings,
             }
@@ -388,13 +384,11 @@ impl Cluster {
 
     fn start_upkeep(self: &Arc<Self>) {
         let (cluster, now) = (Arc::downgrade(self), self.upkeep_now.clone());
-        let servers = move || {
-            let cluster = cluster.upgrade()?;
-            let lane = cluster.first_lane.as_ref().and_then(Weak::upgrade);
-            let servers = cluster.servers.read().values().cloned().collect();
-            Some((servers, lane))
-        };
-        *self.upkeep.lock() = self.spawn(upkeep::run(servers, now, UPKEEP_INTERVAL));
+        // Where the client was first used: whose pools hold minPoolSize before they are first asked.
+        let first_lane = wait::current_lane().as_ref().map(Arc::downgrade);
+        let servers = move || Some(cluster.upgrade()?.servers.read().values().cloned().collect());
+        let upkeep = upkeep::run(servers, first_lane, now, UPKEEP_INTERVAL);
+        *self.upkeep.lock() = self.spawn(upkeep);
     }
 }
 

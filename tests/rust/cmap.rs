@@ -241,8 +241,9 @@ impl Stage {
             options["backgroundThreadIntervalMS"].as_i64().unwrap_or(1000).try_into()
         {
             let weak = Arc::downgrade(&server);
-            let servers = move || Some((vec![weak.upgrade()?], None));
-            thread.spawn(upkeep::run(servers, now.clone(), Duration::from_millis(interval)));
+            let servers = move || Some(vec![weak.upgrade()?]);
+            let interval = Duration::from_millis(interval);
+            thread.spawn(upkeep::run(servers, None, now.clone(), interval));
         }
         let upkeep = Arc::new(Upkeep { now, _thread: thread });
         Stage { server, log, lent: Arc::default(), upkeep }
