@@ -347,6 +347,7 @@ impl Cluster {
             Observation::Failed { address, error, timeout } => {
                 return self.check_failed(&address, &error, timeout);
             }
+            Observation::Unclear { address } => return self.probe(&address),
         };
         self.update(|snapshot| Some(reduce::apply(snapshot, description)));
     }

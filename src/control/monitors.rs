@@ -68,6 +68,10 @@ pub enum Observation {
         error: String,
         timeout: bool,
     },
+    /// The driver made no sense of a reply, in which we may find some.
+    Unclear {
+        address: Address,
+    },
 }
 
 pub type Sink = Arc<dyn Fn(Observation) + Send + Sync>;
@@ -255,6 +259,10 @@ impl Listener {
                 }
                 SdamEvent::ServerHeartbeatSucceeded(event) => self.succeeded(event),
                 SdamEvent::ServerHeartbeatFailed(event) => self.failed(&event),
+                SdamEvent::ServerClosed(event) => {
+                    self.round_trips.remove(&address(&event.address));
+                    None
+                }
                 _ => None,
             };
             if let Some(observation) = observation {
@@ -292,13 +300,16 @@ impl Listener {
 
     fn failed(&mut self, event: &ServerHeartbeatFailedEvent) -> Option<Observation> {
         let address = address(&event.server_address);
-        self.round_trips.remove(&address);
-        let (error, timeout) = explain(&address, &event.failure)?;
+        let (error, timeout) = explain(&address, &event.failure, &self.timeouts)?;
         self.tell(&event.server_address, event.awaited, || HeartbeatChange::Failed {
             duration: event.duration,
             error: error.clone(),
             timeout,
         });
+        if matches!(*event.failure.kind, ErrorKind::InvalidResponse { .. }) {
+            return Some(Observation::Unclear { address });
+        }
+        self.round_trips.remove(&address);
         Some(Observation::Failed { address, error, timeout })
     }
 
