@@ -284,14 +284,10 @@ impl Cluster {
 
     /// Keeps exactly one `Server` for each address of the snapshot.
     fn match_servers(&self, snapshot: &Snapshot) {
+        self.probed.lock().retain(|address, _| snapshot.server(address).is_some());
         let mut servers = self.servers.write();
-        let gone: Vec<_> =
-            servers.keys().filter(|address| snapshot.server(address).is_none()).cloned().collect();
-        for address in gone {
-            if let Some(server) = servers.remove(&address) {
-                server.close();
-            }
-        }
+        let gone = servers.extract_if(|address, _| snapshot.server(address).is_none());
+        gone.for_each(|(_, server)| server.close());
         for address in snapshot.servers.keys() {
             if !servers.contains_key(address) {
                 let server =
@@ -376,8 +372,14 @@ impl Cluster {
             if let Some(probe) = cluster.probed.lock().get_mut(&server.address) {
                 probe.running = false;
             }
-            if let Some(error) = failure {
+            // Meanwhile others may have heard of the server.
+            let heard = cluster.snapshot().server(&server.address).is_some_and(|known| {
+                known.kind.is_known() && known.last_update_time.is_some_and(|at| at > now)
+            });
+            if let Some(error) = failure.filter(|_| !heard) {
                 let timeout = error.kind() == Kind::NetworkTimeout;
+                let own = server.settings.connect_timeout;
+                let error = error.with_timeouts(|| configured(own, own, TimeLimit::Unset));
                 cluster.check_failed(&server.address, error.message(), timeout);
             }
         });
