@@ -28,9 +28,7 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
     operation.terms.number_for(&client.settings.events);
     let mut failed_at: Vec<Address> = Vec::new();
     let mut failures = Failures::default();
-    if operation.terms.limit.is_finite() && operation.terms.kind != Kind::GetMore {
-        operation.message.remove("maxTimeMS"); // what is left of the limit is sent instead
-    }
+    drop_overruled(client, operation);
     loop {
         let avoided = failed_at.len();
         let attempt = attempt(client, cluster, operation, &mut failed_at).await;
@@ -72,6 +70,17 @@ fn begin(terms: &Terms) -> bool {
     match terms.kind {
         Kind::EndTransaction { .. } | Kind::KillCursors => terms.session.in_transaction(),
         _ => terms.session.begin_operation(),
+    }
+}
+
+/// Takes out of the caller's command what is sent in its place: the client's API version, and what is
+/// left of the time limit.
+fn drop_overruled(client: &ClientCore, operation: &mut Operation) {
+    if operation.terms.limit.is_finite() && operation.terms.kind != Kind::GetMore {
+        operation.message.remove(|name| name == "maxTimeMS");
+    }
+    if let Some(api) = &client.settings.server_api {
+        operation.message.remove(|name| api.get(name).is_ok_and(|declared| declared.is_some()));
     }
 }
 
