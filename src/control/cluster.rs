@@ -20,7 +20,7 @@ use super::driver;
 use super::monitors::{self, MonitorSettings, Monitors, Observation};
 use super::thread::ControlThread;
 use super::upkeep;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, TimeLimit, configured};
 use crate::error::{Error, Kind, Result};
 use crate::event;
 use crate::metadata::DriverName;

@@ -25,6 +25,7 @@ use mongodb::options::{
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::deadline::{TimeLimit, configured};
 use crate::event::Publisher;
 use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
 use crate::metadata::DriverName;
@@ -102,13 +103,15 @@ impl Monitors {
             // Nobody listens after a stop.
             let _ = sender.send(event);
         });
-        let publisher = settings.events.clone();
+        let (publisher, own) = (settings.events.clone(), settings.connect_timeout);
+        let timeouts = configured(own, own, TimeLimit::Unset);
         let client = connect(settings, handler).map_err(|error| error.to_string())?;
         let listener = Listener {
             client: client.clone(),
             sink,
             events: publisher,
             stopped: stopped.clone(),
+            timeouts,
             round_trips: BTreeMap::new(),
         };
         let listener = tokio::spawn(listener.run(events));
@@ -242,6 +245,8 @@ struct Listener {
     sink: Sink,
     events: Publisher,
     stopped: Arc<AtomicBool>,
+    /// Those of every check, for texts of errors.
+    timeouts: String,
     /// Of the servers that answer.
     round_trips: BTreeMap<Address, RoundTrips>,
 }
@@ -324,15 +329,15 @@ impl Listener {
 
 /// What went wrong, and whether it took too long. `None` for a check that the driver itself broke off:
 /// the server left the topology.
-fn explain(address: &Address, failure: &Error) -> Option<(String, bool)> {
+fn explain(address: &Address, failure: &Error, timeouts: &str) -> Option<(String, bool)> {
     let (error, timeout) = match failure.kind.as_ref() {
         ErrorKind::Internal { .. } => return None,
         ErrorKind::Io(error) => match error.get_ref().and_then(|cause| cause.downcast_ref()) {
             Some(cause) => {
                 let error = format!("SSL handshake failed: {address}: {}", tls::explain(cause));
-                return Some((error, false));
+                return Some((error + timeouts, false));
             }
-            None => (error.to_string(), error.kind() == io::ErrorKind::TimedOut),
+            None => (format!("{error}{timeouts}"), error.kind() == io::ErrorKind::TimedOut),
         },
         other => (other.to_string(), false),
     };

@@ -11,7 +11,7 @@ use super::pin;
 use super::retry::{self, Failures};
 use super::select::{select, select_address};
 use crate::control::cluster::Cluster;
-use crate::deadline::Deadline;
+use crate::deadline::{self, Deadline};
 use crate::error::{Error, Result};
 use crate::net::wait;
 use crate::pool::pinned::Loan;
@@ -125,10 +125,16 @@ async fn on_server(
     operation: &mut Operation,
     server: &Arc<Server>,
 ) -> Result<Outcome> {
-    let limit = operation.terms.limit.deadline();
-    let mut lent = pin::checkout(&operation.terms, server, limit).await?;
+    let limit = operation.terms.limit;
+    let timeouts = || {
+        let settings = &client.settings;
+        deadline::configured(settings.socket_timeout, settings.connect_timeout, limit)
+    };
+    let lent = pin::checkout(&operation.terms, server, limit.deadline()).await;
+    let mut lent = lent.map_err(|error| error.with_timeouts(timeouts))?;
     let generation = lent.connection().generation;
     let result = exchange(client, cluster, operation, &mut lent).await;
+    let result = result.map_err(|error| error.with_timeouts(timeouts));
     if let Err(error) = &result {
         if error.is_network() {
             operation.terms.session.mark_dirty();
