@@ -159,6 +159,14 @@ impl Error {
         self
     }
 
+    /// Explains what may have taken too long, or had too little time.
+    pub fn with_timeouts(mut self, timeouts: impl FnOnce() -> String) -> Error {
+        if self.is_network() || self.code() == Some(MAX_TIME_EXPIRED) {
+            self.0.message.push_str(&timeouts());
+        }
+        self
+    }
+
     /// The connection was never usable: nothing of the operation can have reached the server.
     pub fn in_handshake(mut self) -> Error {
         self.0.before_handshake = true;

@@ -205,5 +205,5 @@ fn append_read_preference(
 }
 
 fn minutes(count: i64) -> Duration {
-    Duration::from_secs(60 * u64::try_from(count).unwrap_or(0))
+    Duration::from_secs(u64::try_from(count).unwrap_or(0).saturating_mul(60))
 }

@@ -153,7 +153,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::deadline::{Deadline, TimeLimit};
+    use crate::deadline::TimeLimit;
     use crate::session::client::Session;
 
     const WRITE: Kind = Kind::Write { retry: true };
@@ -220,10 +220,10 @@ mod tests {
         for (kind, error) in [(READ, cut()), (WRITE, labelled(&[RETRYABLE_WRITE]))] {
             let mut terms = terms(kind);
             assert_eq!(retries(&terms, &settings(), false, &error), 1);
-            terms.limit = TimeLimit::Until(Deadline::NEVER);
+            terms.limit = TimeLimit::ENDLESS;
             assert_eq!(retries(&terms, &settings(), false, &error), 20);
             assert_eq!(retries(&terms, &settings(), true, &error), 0);
-            terms.limit = TimeLimit::Until(Deadline::after(Instant::now(), Some(Duration::ZERO)));
+            terms.limit = TimeLimit::after(Instant::now(), Duration::ZERO);
             assert_eq!(retries(&terms, &settings(), false, &error), 0);
         }
         assert_eq!(retries(&terms(WRITE), &settings(), false, &cut()), 0, "it has no number");
@@ -248,7 +248,7 @@ mod tests {
             assert_eq!(retries(&terms(kind), &settings(), false, &busy), 0, "{kind:?}");
         }
         let mut limited = terms(READ);
-        limited.limit = TimeLimit::Until(Deadline::NEVER);
+        limited.limit = TimeLimit::ENDLESS;
         assert_eq!(retries(&limited, &settings(), false, &refused()), 2);
     }
 
@@ -256,7 +256,7 @@ mod tests {
     fn a_pause_beyond_the_deadline_is_not_begun() {
         let now = Instant::now();
         let mut terms = terms(READ);
-        terms.limit = TimeLimit::Until(Deadline::after(now, Some(Duration::from_millis(150))));
+        terms.limit = TimeLimit::after(now, Duration::from_millis(150));
         let add = |jitter| {
             let mut failures = Failures::default();
             failures.add(refused(), &terms, &settings(), false, now, jitter)

@@ -11,7 +11,7 @@ use super::pin;
 use super::retry::{self, Failures};
 use super::select::{select, select_address};
 use crate::control::cluster::Cluster;
-use crate::deadline::Deadline;
+use crate::deadline::{self, Deadline};
 use crate::error::{Error, Result};
 use crate::net::wait;
 use crate::pool::pinned::Loan;
@@ -28,9 +28,7 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
     operation.terms.number_for(&client.settings.events);
     let mut failed_at: Vec<Address> = Vec::new();
     let mut failures = Failures::default();
-    if operation.terms.limit.is_finite() && operation.terms.kind != Kind::GetMore {
-        operation.message.remove("maxTimeMS"); // what is left of the limit is sent instead
-    }
+    drop_overruled(client, operation);
     loop {
         let avoided = failed_at.len();
         let attempt = attempt(client, cluster, operation, &mut failed_at).await;
@@ -75,6 +73,17 @@ fn begin(terms: &Terms) -> bool {
     }
 }
 
+/// Takes out of the caller's command what is sent in its place: the client's API version, and what is
+/// left of the time limit.
+fn drop_overruled(client: &ClientCore, operation: &mut Operation) {
+    if operation.terms.limit.is_finite() && operation.terms.kind != Kind::GetMore {
+        operation.message.remove(|name| name == "maxTimeMS");
+    }
+    if let Some(api) = &client.settings.server_api {
+        operation.message.remove(|name| api.get(name).is_ok_and(|declared| declared.is_some()));
+    }
+}
+
 async fn attempt(
     client: &ClientCore,
     cluster: &Arc<Cluster>,
@@ -116,13 +125,19 @@ async fn on_server(
     operation: &mut Operation,
     server: &Arc<Server>,
 ) -> Result<Outcome> {
-    let limit = operation.terms.limit.deadline();
-    let mut lent = pin::checkout(&operation.terms, server, limit).await?;
+    let limit = operation.terms.limit;
+    let timeouts = || {
+        let settings = &client.settings;
+        deadline::configured(settings.socket_timeout, settings.connect_timeout, limit)
+    };
+    let lent = pin::checkout(&operation.terms, server, limit.deadline()).await;
+    let mut lent = lent.map_err(|error| error.with_timeouts(timeouts))?;
     if operation.terms.exhaust {
         pin::check_exhaust(&lent)?;
     }
     let generation = lent.connection().generation;
     let result = exchange(client, cluster, operation, &mut lent).await;
+    let result = result.map_err(|error| error.with_timeouts(timeouts));
     if let Err(error) = &result {
         if error.is_network() {
             operation.terms.session.mark_dirty();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
@@ -56,7 +57,8 @@ impl EventQueue {
                 CodecSettings::from_python(command_codec)?,
                 CodecSettings::from_python(reply_codec)?,
             ),
-            local_threshold: Duration::from_secs_f64(local_threshold),
+            local_threshold: Duration::try_from_secs_f64(local_threshold)
+                .map_err(|error| PyValueError::new_err(error.to_string()))?,
         })
     }
 

@@ -4,7 +4,9 @@
 //! depends on the attempt (`lsid`, `txnNumber`, `$clusterTime`, ...) is appended when sealing, so
 //! that a retry copies and encodes nothing again.
 
-use bson::{RawDocument, RawDocumentBuf};
+use std::ops::Range;
+
+use bson::RawDocument;
 
 use crate::error::{Error, Kind, Result};
 use crate::wire::framer::LONGEST;
@@ -76,19 +78,29 @@ impl Message {
         std::str::from_utf8(&key[..end]).unwrap_or_default()
     }
 
-    /// Takes an element out of the caller's command, to be called before the first `seal`.
-    pub fn remove(&mut self, key: &str) {
-        let Ok(command) = RawDocument::from_bytes(&self.bytes[BODY..]) else { return };
-        if !matches!(command.get(key), Ok(Some(_))) {
-            return;
+    /// Takes elements out of the caller's command, to be called before the first `seal`.
+    pub fn remove(&mut self, unwanted: impl Fn(&str) -> bool) {
+        while let Some(element) = self.find(&unwanted) {
+            self.bytes.drain(element);
+            self.body_end = self.bytes.len() - 1;
+            self.put(BODY, (self.bytes.len() - BODY) as i32);
         }
-        let mut kept = RawDocumentBuf::new();
-        for (name, value) in command.iter().flatten().filter(|(name, _)| name.as_str() != key) {
-            kept.append(name, value);
+    }
+
+    /// Where the first such element of the command stands.
+    fn find(&self, wanted: impl Fn(&str) -> bool) -> Option<Range<usize>> {
+        let mut at = BODY + 4;
+        for element in RawDocument::from_bytes(&self.bytes[BODY..]).ok()?.iter_elements() {
+            let element = element.ok()?;
+            let key = element.key().as_str();
+            // Its type, its name with an end, its value.
+            let end = at + 1 + key.len() + 1 + element.size();
+            if wanted(key) {
+                return Some(at..end);
+            }
+            at = end;
         }
-        self.bytes.truncate(BODY);
-        self.bytes.extend_from_slice(kept.as_bytes());
-        self.body_end = self.bytes.len() - 1;
+        None
     }
 
     /// Makes the bytes of one attempt: `extras` appends elements behind the caller's.
@@ -188,14 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn an_element_can_be_taken_out() {
+    fn elements_can_be_taken_out() {
         let mut message = Message::from_elements(|out| {
             elements::string(out, "find", "c");
             elements::int64(out, "maxTimeMS", 5);
+            elements::string(out, "comment", "with it");
             elements::nested(out, "filter", |out| elements::int32(out, "maxTimeMS", 1));
+            elements::boolean(out, "hint", true);
         });
-        message.remove("maxTimeMS");
-        message.remove("hint");
+        message.remove(|name| ["maxTimeMS", "hint", "comment"].contains(&name));
         seal(&mut message, 1, "$db", "d");
         let body = RawDocument::from_bytes(&message.parts().0[BODY..]).unwrap();
         let expected = bson::rawdoc! { "find": "c", "filter": { "maxTimeMS": 1 }, "$db": "d" };

@@ -12,6 +12,7 @@ use std::net::TcpListener;
 use std::pin::pin;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::Waker;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use ferromongo::error::{Error, Kind, RETRYABLE, SYSTEM_OVERLOADED};
 use ferromongo::event::pool::{CheckOutFailure, CloseReason, PoolChange};
 use ferromongo::event::{Event, Publisher, Wanted};
 use ferromongo::net::blocking;
+use ferromongo::net::wait::{self, WaitSet};
 use ferromongo::pool::checkout::Checkout;
 use ferromongo::pool::handshake::Dialer;
 use ferromongo::pool::server::{Clear, Server};
@@ -111,6 +113,25 @@ fn a_cancelled_checkout_is_told_as_failed() {
             "ConnectionCheckOutFailed",
         ]
     );
+}
+
+#[test]
+fn what_a_cancelled_caller_was_handed_was_never_checked_out() {
+    let options = json!({"maxPoolSize": 1});
+    let stage = Stage::new(&options, &HelloServer::start(&Value::Null).address, false);
+    stage.server.ready();
+    let lent = stage.check_out().unwrap();
+    let pool = stage.server.pool(None);
+    {
+        let mut waiting = pin!(pool.checkout(Deadline::NEVER));
+        let polled = wait::poll(&mut WaitSet::default(), Waker::noop(), waiting.as_mut());
+        assert!(polled.is_pending());
+        drop(lent); // handed to the one who waits
+    }
+    let told = stage.log.told(&["ConnectionCheckedOut", "ConnectionCheckedIn"]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    drop(stage.check_out().unwrap());
+    assert_eq!(stage.log.told(&["ConnectionCreated"]).len(), 1);
 }
 
 #[test]
@@ -220,8 +241,9 @@ impl Stage {
             options["backgroundThreadIntervalMS"].as_i64().unwrap_or(1000).try_into()
         {
             let weak = Arc::downgrade(&server);
-            let servers = move || Some((vec![weak.upgrade()?], None));
-            thread.spawn(upkeep::run(servers, now.clone(), Duration::from_millis(interval)));
+            let servers = move || Some(vec![weak.upgrade()?]);
+            let interval = Duration::from_millis(interval);
+            thread.spawn(upkeep::run(servers, None, now.clone(), interval));
         }
         let upkeep = Arc::new(Upkeep { now, _thread: thread });
         Stage { server, log, lent: Arc::default(), upkeep }

@@ -293,6 +293,13 @@ async def test_strict_api_refuses_what_is_not_in_it(driver, mongodb_uri, mongodb
 
 
 @both_drivers
+async def test_the_declared_version_overrules_that_of_a_command(driver, mongodb_uri):
+    async with driver.client(mongodb_uri, server_api=ServerApi("1", strict=False)) as client:
+        # A server takes neither another version nor the same one twice.
+        await client.admin.command("ping", apiVersion="2", apiStrict=True, comment="kept")
+
+
+@both_drivers
 async def test_a_server_that_requires_a_version(driver, alone):
     api = ServerApi("1")
     async with driver.client(alone.uri, server_api=api) as client:
