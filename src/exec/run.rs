@@ -13,6 +13,7 @@ use super::select::{select, select_address};
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::event::selection::RetryEvent;
 use crate::net::wait;
 use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
@@ -33,7 +34,7 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
     }
     loop {
         let avoided = failed_at.len();
-        let attempt = attempt(client, cluster, operation, &mut failed_at).await;
+        let attempt = attempt(client, cluster, operation, &mut failed_at, failures.retries()).await;
         let mut error = match attempt {
             Ok(outcome) => {
                 if in_transaction {
@@ -80,10 +81,11 @@ async fn attempt(
     cluster: &Arc<Cluster>,
     operation: &mut Operation,
     failed_at: &mut Vec<Address>,
+    retry: u32,
 ) -> Result<Outcome> {
-    let server = choose_server(cluster, &operation.terms, failed_at).await?;
+    let server = choose_server(cluster, operation, failed_at).await?;
     let _busy = Busy::at(&server);
-    let result = on_server(client, cluster, operation, &server).await;
+    let result = on_server(client, cluster, operation, &server, retry).await;
     if result.is_err() {
         failed_at.push(server.address.clone());
     }
@@ -92,11 +94,12 @@ async fn attempt(
 
 async fn choose_server(
     cluster: &Arc<Cluster>,
-    terms: &Terms,
+    operation: &Operation,
     failed_at: &[Address],
 ) -> Result<Arc<Server>> {
+    let (terms, asker) = (&operation.terms, operation.asker());
     if let Some(address) = pin::address(terms) {
-        return select_address(cluster, &address, terms.limit.deadline()).await;
+        return select_address(cluster, &address, terms.limit.deadline(), asker).await;
     }
     let criteria = if terms.is_write() {
         Criteria::Writable
@@ -107,7 +110,7 @@ async fn choose_server(
             false => Criteria::Read((*terms.read_preference).clone()),
         }
     };
-    select(cluster, &criteria, failed_at, terms.limit.deadline()).await
+    select(cluster, &criteria, failed_at, terms.limit.deadline(), asker).await
 }
 
 async fn on_server(
@@ -115,9 +118,18 @@ async fn on_server(
     cluster: &Arc<Cluster>,
     operation: &mut Operation,
     server: &Arc<Server>,
+    retry: u32,
 ) -> Result<Outcome> {
     let limit = operation.terms.limit.deadline();
     let mut lent = pin::checkout(&operation.terms, server, limit).await?;
+    if retry > 0 {
+        client.settings.events.retry(|| RetryEvent {
+            operation: operation.message.name().to_owned(),
+            operation_id: operation.terms.operation_id,
+            attempt: retry,
+            write: operation.terms.is_write(),
+        });
+    }
     let generation = lent.connection().generation;
     let result = exchange(client, cluster, operation, &mut lent).await;
     if let Err(error) = &result {
