@@ -8,6 +8,8 @@ command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, final
 
+from bson import ObjectId
+
 _T = TypeVar("_T")
 
 __version__: str
@@ -76,7 +78,7 @@ class Client:
 
 @final
 class EventQueue:
-    """What happened to one client, for its listeners.
+    """What happened to one client, for its listeners and logs.
 
     `wanted` says whether somebody listens to events of commands, pools, servers, heartbeats and
     topologies. The two codecs decode commands and replies.
@@ -93,10 +95,16 @@ class EventQueue:
     @property
     def number(self) -> int:
         """Unique in the process."""
+    @property
+    def client_id(self) -> ObjectId:
+        """Names the client in logs, and its topology."""
     def is_empty(self) -> bool:
         """All events are delivered."""
-    def take(self, upto: int | None = None) -> tuple[str, tuple[Any, ...]] | None:
-        """The next event as a method of PyMongo's listeners and its arguments; then `done` is due.
+    def take(
+        self, upto: int | None = None
+    ) -> tuple[str, tuple[Any, ...], dict[str, Any] | None] | None:
+        """The next event as a method of PyMongo's listeners (or of `Logs` only), its arguments, and
+        if it is to be logged what the log tells besides; then `done` is due.
         None if there is none, or not among the first `upto`, or while another is being delivered.
         If it raises, that event is lost and `done` not due."""
     def done(self) -> None: ...
@@ -106,6 +114,8 @@ def wait_for_events() -> bool:
 
 def stop_waiting_for_events() -> None: ...
 def wake_dispatcher() -> None: ...
+def note_loggers(wanted: tuple[bool, bool, bool, bool]) -> None:
+    """Which of the loggers of commands, connections, server selection and topologies want records."""
 
 @final
 class SeedLookup:

@@ -18,6 +18,9 @@ from pymongo.helpers_shared import _gen_index_name as index_name
 from pymongo.helpers_shared import _index_document as key_document
 from pymongo.helpers_shared import _index_list as key_list
 
+# What a log says where an event has only a code word.
+from pymongo.logger import _verbose_connection_error_reason as verbose_reason
+
 # The handshake's limit of 512 bytes, and whether the environment may fork under a client.
 from pymongo.pool_options import _is_faas as is_faas
 from pymongo.pool_options import _truncate_metadata as shorten_metadata
@@ -64,5 +67,6 @@ __all__ = [
     "parse_uri",
     "projection_document",
     "shorten_metadata",
+    "verbose_reason",
     "warn_of_deprecated_options",
 ]

@@ -259,7 +259,9 @@ impl Listener {
             }
             let observation = match event {
                 SdamEvent::ServerHeartbeatStarted(event) => {
-                    self.tell(&event.server_address, event.awaited, || HeartbeatChange::Started);
+                    let connection = (event.driver_connection_id, event.server_connection_id);
+                    let change = || HeartbeatChange::Started;
+                    self.tell(&event.server_address, event.awaited, connection, change);
                     None
                 }
                 SdamEvent::ServerHeartbeatSucceeded(event) => self.succeeded(event),
@@ -292,7 +294,8 @@ impl Listener {
             Ok(reply) => {
                 let duration = event.duration;
                 let change = || HeartbeatChange::Succeeded { duration, reply: reply.clone() };
-                self.tell(&event.server_address, event.awaited, change);
+                let connection = (event.driver_connection_id, event.server_connection_id);
+                self.tell(&event.server_address, event.awaited, connection, change);
                 let mut server = hello::parse(address, &reply, round_trips.average(), now);
                 server.min_round_trip_time = round_trips.minimum();
                 Some(Observation::Hello { server: Box::new(server), reply })
@@ -306,11 +309,10 @@ impl Listener {
     fn failed(&mut self, event: &ServerHeartbeatFailedEvent) -> Option<Observation> {
         let address = address(&event.server_address);
         let (error, timeout) = explain(&address, &event.failure, &self.timeouts)?;
-        self.tell(&event.server_address, event.awaited, || HeartbeatChange::Failed {
-            duration: event.duration,
-            error: error.clone(),
-            timeout,
-        });
+        let connection = (event.driver_connection_id, event.server_connection_id);
+        let change =
+            || HeartbeatChange::Failed { duration: event.duration, error: error.clone(), timeout };
+        self.tell(&event.server_address, event.awaited, connection, change);
         if matches!(*event.failure.kind, ErrorKind::InvalidResponse { .. }) {
             return Some(Observation::Unclear { address });
         }
@@ -318,10 +320,18 @@ impl Listener {
         Some(Observation::Failed { address, error, timeout })
     }
 
-    fn tell(&self, server: &ServerAddress, awaited: bool, what: impl FnOnce() -> HeartbeatChange) {
+    fn tell(
+        &self,
+        server: &ServerAddress,
+        awaited: bool,
+        (driver_connection_id, server_connection_id): (u32, Option<i64>),
+        what: impl FnOnce() -> HeartbeatChange,
+    ) {
         self.events.heartbeat(|| HeartbeatEvent {
             address: address(server),
             awaited,
+            driver_connection_id: driver_connection_id + 1, // the crate counts from 0
+            server_connection_id,
             what: what(),
         });
     }

@@ -7,6 +7,7 @@ use bson::RawDocumentBuf;
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result};
 use crate::event::Publisher;
+use crate::event::selection::Asker;
 use crate::pool::pinned::Pinned;
 use crate::session::client::Session;
 use crate::topology::address::Address;
@@ -42,7 +43,7 @@ pub struct Terms {
     pub exhaust: bool,
     /// Lets the server recognise a retried write; drawn at the first attempt.
     pub transaction_number: Option<i64>,
-    /// Drawn once if listeners hear of commands: they see what belongs together.
+    /// Drawn once if listeners or loggers hear of it: they see what belongs together.
     pub operation_id: Option<i32>,
     /// For all attempts together.
     pub limit: TimeLimit,
@@ -63,6 +64,12 @@ pub enum Kind {
     KillCursors,
     /// commitTransaction and abortTransaction.
     EndTransaction { commit: bool },
+}
+
+impl Operation {
+    pub fn asker(&self) -> Asker<'_> {
+        Asker { operation: self.message.name(), operation_id: self.terms.operation_id }
+    }
 }
 
 pub struct Outcome {
@@ -111,7 +118,8 @@ impl Terms {
     }
 
     pub fn number_for(&mut self, events: &Publisher) {
-        if events.wants_commands() && self.operation_id.is_none() {
+        let wanted = events.wants_commands() || events.wants_selections();
+        if wanted && self.operation_id.is_none() {
             self.operation_id = Some(fastrand::i32(..));
         }
     }

@@ -42,6 +42,11 @@ pub struct Again {
 }
 
 impl Failures {
+    /// How many retries there were, the one that goes on included.
+    pub fn retries(&self) -> u32 {
+        self.count
+    }
+
     /// What to do about a labelled error: try again, or tell the error answered. `jitter` lies between
     /// 0 and 1.
     pub fn add(

@@ -13,6 +13,7 @@ use super::select::{select, select_address};
 use crate::control::cluster::Cluster;
 use crate::deadline::{self, Deadline};
 use crate::error::{Error, Result};
+use crate::event::selection::RetryEvent;
 use crate::net::wait;
 use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
@@ -31,7 +32,7 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
     drop_overruled(client, operation);
     loop {
         let avoided = failed_at.len();
-        let attempt = attempt(client, cluster, operation, &mut failed_at).await;
+        let attempt = attempt(client, cluster, operation, &mut failed_at, failures.retries()).await;
         let mut error = match attempt {
             Ok(outcome) => {
                 if in_transaction {
@@ -89,10 +90,11 @@ async fn attempt(
     cluster: &Arc<Cluster>,
     operation: &mut Operation,
     failed_at: &mut Vec<Address>,
+    retry: u32,
 ) -> Result<Outcome> {
-    let server = choose_server(cluster, &operation.terms, failed_at).await?;
+    let server = choose_server(cluster, operation, failed_at).await?;
     let _busy = Busy::at(&server);
-    let result = on_server(client, cluster, operation, &server).await;
+    let result = on_server(client, cluster, operation, &server, retry).await;
     if result.is_err() {
         failed_at.push(server.address.clone());
     }
@@ -101,11 +103,12 @@ async fn attempt(
 
 async fn choose_server(
     cluster: &Arc<Cluster>,
-    terms: &Terms,
+    operation: &Operation,
     failed_at: &[Address],
 ) -> Result<Arc<Server>> {
+    let (terms, asker) = (&operation.terms, operation.asker());
     if let Some(address) = pin::address(terms) {
-        return select_address(cluster, &address, terms.limit.deadline()).await;
+        return select_address(cluster, &address, terms.limit.deadline(), asker).await;
     }
     let criteria = if terms.is_write() {
         Criteria::Writable
@@ -116,7 +119,7 @@ async fn choose_server(
             false => Criteria::Read((*terms.read_preference).clone()),
         }
     };
-    select(cluster, &criteria, failed_at, terms.limit.deadline()).await
+    select(cluster, &criteria, failed_at, terms.limit.deadline(), asker).await
 }
 
 async fn on_server(
@@ -124,6 +127,7 @@ async fn on_server(
     cluster: &Arc<Cluster>,
     operation: &mut Operation,
     server: &Arc<Server>,
+    retry: u32,
 ) -> Result<Outcome> {
     let limit = operation.terms.limit;
     let timeouts = || {
@@ -134,6 +138,14 @@ async fn on_server(
     let mut lent = lent.map_err(|error| error.with_timeouts(timeouts))?;
     if operation.terms.exhaust {
         pin::check_exhaust(&lent)?;
+    }
+    if retry > 0 {
+        client.settings.events.retry(|| RetryEvent {
+            operation: operation.message.name().to_owned(),
+            operation_id: operation.terms.operation_id,
+            attempt: retry,
+            write: operation.terms.is_write(),
+        });
     }
     let generation = lent.connection().generation;
     let result = exchange(client, cluster, operation, &mut lent).await;

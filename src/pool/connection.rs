@@ -82,7 +82,7 @@ impl Connection {
         })
     }
 
-    /// Tells listeners of commands, if there are any, that a sealed message is about to be sent.
+    /// Tells listeners and the logger of commands, if they want it, that a sealed message is about to be sent.
     /// Without an operation's id it is an operation of its own.
     pub fn watch(
         &self,
@@ -101,8 +101,10 @@ impl Connection {
             request_id,
             operation_id: operation_id.unwrap_or(request_id),
             address: self.address().clone(),
+            driver_connection_id: self.id,
             server_connection_id: self.server_connection_id,
             service_id: self.description.service_id,
+            of_an_operation: operation_id.is_some(),
         };
         Some(Watch::start(events, about, message))
     }
