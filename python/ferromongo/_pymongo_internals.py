@@ -41,7 +41,8 @@ from pymongo.uri_parser_shared import _validate_uri as parse_uri
 # `PoolOptions._ssl_context`, whether the options, taken together, turn TLS on; in metadata
 # `PoolOptions._update_metadata`, which knows the drivers named before; in listeners
 # `PoolOptions._event_listeners`, the object that makes events of what the engine tells and hands
-# them to the listeners, given and global ones.
+# them to the listeners, given and global ones; in bulk `InsertOne._add_to_bulk` and its like: only
+# the request objects of a bulk write know what they are made of.
 
 current_timeout = _TIMEOUT.get
 current_deadline = _DEADLINE.get

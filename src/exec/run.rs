@@ -19,6 +19,7 @@ use crate::pool::server::Server;
 use crate::session::transaction;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
+use crate::topology::server::ServerDescription;
 use crate::topology::snapshot::TopologyKind;
 use crate::wire::reply::Reply;
 
@@ -65,6 +66,20 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
             wait::sleep(Deadline::after(now, Some(pause))).await;
         }
     }
+}
+
+/// The server that an operation would go to now, for callers who need its limits to make their message.
+pub async fn destination(client: &ClientCore, terms: &Terms) -> Result<ServerDescription> {
+    let cluster = client.cluster(terms.limit.deadline()).await?;
+    let in_transaction = begin(terms);
+    let server = choose_server(cluster, terms, &[]).await.map_err(|mut error| {
+        if in_transaction {
+            transaction::label_statement_error(&mut error);
+        }
+        error
+    })?;
+    let known = cluster.snapshot().server(&server.address).cloned();
+    Ok(known.unwrap_or_else(|| ServerDescription::unknown(server.address.clone())))
 }
 
 /// Whether the operation is a statement of a transaction.

@@ -1,6 +1,6 @@
 """What PyMongo has and ferromongo has not yet: each name raises instead of misleading.
 
-Without this `collection.bulk_write` would quietly be a sub-collection of that name.
+Without this `collection.watch` would quietly be a sub-collection of that name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ MISSING: dict[type, tuple[str, ...]] = {
     DatabaseBase: ("cursor_command", "watch"),
     CollectionBase: (
         "aggregate_raw_batches",
-        "bulk_write",
         "create_search_index",
         "create_search_indexes",
         "drop_search_index",
