@@ -168,11 +168,15 @@ async fn exchange(
     let acknowledged = message.expects_reply();
     let connection = lent.connection_mut();
     let description = connection.description.clone();
-    connection.seal(message, |out| {
-        let to =
-            Destination { client, topology, server: &description, min_round_trip, acknowledged };
-        extras::append(terms, &to, out)
-    })?;
+    let to = Destination {
+        client,
+        topology,
+        server: &description,
+        min_round_trip,
+        acknowledged,
+        ordered_write: extras::is_ordered(terms, message.name()),
+    };
+    connection.seal(message, |out| extras::append(terms, &to, out))?;
     let events = &client.settings.events;
     let watch = connection.watch(events, message, &terms.database, terms.operation_id);
     let answer = connection.ask(message, deadline, watch).await?;
