@@ -5,7 +5,7 @@ command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `
 `$clusterTime`, `readConcern`, `writeConcern`, `$readPreference`, transaction fields.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, final
 
 from bson import ObjectId
@@ -211,11 +211,25 @@ class Scope:
         documents: Sequence[Any],
         session: Session | None,
         then: Callable[[Any, list[Any]], _T],
+        measured: bool = False,
     ) -> Pending[_T]:
         """`insert`: adds missing `_id`s to the caller's documents, cuts into batches by the
-        server's limits, stops at the first error when `ordered` is true. `then(reply, ids)` gets
-        {"n": int, "writeErrors": [...] with indexes into `documents`,
-        "writeConcernErrors": [...]}."""
+        server's limits, stops at the first error when `ordered` is true. `then(totals, ids)` gets
+        the same totals as `bulk_write`. `measured`: a document that is too large for the server is
+        refused here."""
+    def bulk_write(
+        self,
+        runs: Iterable[tuple[Mapping[str, Any], list[Any], Sequence[int]]],
+        session: Session | None,
+        ordered: bool,
+        retryable: bool,
+        needs_8: Exception | None,
+        then: Callable[[dict[str, Any]], _T],
+    ) -> Pending[_T]:
+        """The runs one after another: of each the command (insert, update or delete) without its
+        statements, the statements, and the position of each in the whole. They are cut into batches
+        by the server's limits. `then(totals)` gets PyMongo's `bulk_api_result`, in which
+        `writeErrors` have no "op" yet. `needs_8` is raised if the server is older than 8.0."""
 
 class CursorCore(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.

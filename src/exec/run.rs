@@ -13,13 +13,14 @@ use super::select::{select, select_address};
 use crate::control::cluster::Cluster;
 use crate::deadline::{self, Deadline};
 use crate::error::{Error, Result};
-use crate::event::selection::RetryEvent;
+use crate::event::selection::{Asker, RetryEvent};
 use crate::net::wait;
 use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
 use crate::session::transaction;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
+use crate::topology::server::ServerDescription;
 use crate::topology::snapshot::TopologyKind;
 use crate::wire::reply::Reply;
 
@@ -66,6 +67,21 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
     }
 }
 
+/// The server that an operation would go to now, for callers who need its limits to make their message.
+pub async fn destination(client: &ClientCore, terms: &Terms) -> Result<ServerDescription> {
+    let cluster = client.cluster(terms.limit.deadline()).await?;
+    let in_transaction = begin(terms);
+    let asker = Asker { operation: "bulkWrite", operation_id: terms.operation_id };
+    let server = choose_server(cluster, terms, asker, &[]).await.map_err(|mut error| {
+        if in_transaction {
+            transaction::label_statement_error(&mut error);
+        }
+        error
+    })?;
+    let known = cluster.snapshot().server(&server.address).cloned();
+    Ok(known.unwrap_or_else(|| ServerDescription::unknown(server.address.clone())))
+}
+
 /// Whether the operation is a statement of a transaction.
 fn begin(terms: &Terms) -> bool {
     match terms.kind {
@@ -92,7 +108,7 @@ async fn attempt(
     failed_at: &mut Vec<Address>,
     retry: u32,
 ) -> Result<Outcome> {
-    let server = choose_server(cluster, operation, failed_at).await?;
+    let server = choose_server(cluster, &operation.terms, operation.asker(), failed_at).await?;
     let _busy = Busy::at(&server);
     let result = on_server(client, cluster, operation, &server, retry).await;
     if result.is_err() {
@@ -103,10 +119,10 @@ async fn attempt(
 
 async fn choose_server(
     cluster: &Arc<Cluster>,
-    operation: &Operation,
+    terms: &Terms,
+    asker: Asker<'_>,
     failed_at: &[Address],
 ) -> Result<Arc<Server>> {
-    let (terms, asker) = (&operation.terms, operation.asker());
     if let Some(address) = pin::address(terms) {
         return select_address(cluster, &address, terms.limit.deadline(), asker).await;
     }
@@ -183,11 +199,15 @@ async fn exchange(
     let acknowledged = message.expects_reply();
     let connection = lent.connection_mut();
     let description = connection.description.clone();
-    connection.seal(message, |out| {
-        let to =
-            Destination { client, topology, server: &description, min_round_trip, acknowledged };
-        extras::append(terms, &to, out)
-    })?;
+    let to = Destination {
+        client,
+        topology,
+        server: &description,
+        min_round_trip,
+        acknowledged,
+        ordered_write: extras::is_ordered(terms, message.name()),
+    };
+    connection.seal(message, |out| extras::append(terms, &to, out))?;
     let events = &client.settings.events;
     let watch = connection.watch(events, message, &terms.database, terms.operation_id);
     let answer = connection.ask(message, deadline, watch).await?;

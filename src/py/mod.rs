@@ -3,12 +3,13 @@
 use pyo3::prelude::*;
 
 mod bson;
+mod bulk;
+mod bulk_totals;
 mod client;
 mod cursor;
 mod descriptions;
 mod errors;
 pub mod imports;
-mod insert;
 mod interpreter;
 mod listeners;
 mod loggers;

@@ -1,6 +1,6 @@
 """What PyMongo has and ferromongo has not yet: each name raises instead of misleading.
 
-Without this `collection.bulk_write` would quietly be a sub-collection of that name.
+Without this `collection.watch` would quietly be a sub-collection of that name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ferromongo._calls.bases import ClientBase, CollectionBase, DatabaseBase
 MISSING: dict[type, tuple[str, ...]] = {
     ClientBase: ("bulk_write", "watch"),
     DatabaseBase: ("watch",),
-    CollectionBase: ("bulk_write", "watch"),
+    CollectionBase: ("watch",),
 }
 
 

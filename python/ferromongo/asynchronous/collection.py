@@ -12,10 +12,16 @@ from pymongo.collection import ReturnDocument
 from pymongo.errors import OperationFailure
 from pymongo.operations import IndexModel, SearchIndexModel
 from pymongo.read_concern import ReadConcern
-from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
+from pymongo.results import (
+    BulkWriteResult,
+    DeleteResult,
+    InsertManyResult,
+    InsertOneResult,
+    UpdateResult,
+)
 from pymongo.write_concern import WriteConcern
 
-from ferromongo._calls import aggregation, find_and_modify, reads, writes
+from ferromongo._calls import aggregation, bulk, find_and_modify, reads, writes
 from ferromongo._calls import database as database_calls
 from ferromongo._calls import find as find_calls
 from ferromongo._calls import indexes as index_calls
@@ -36,6 +42,7 @@ from ferromongo.typings import (
     Hint,
     KeyPattern,
     Pipeline,
+    WriteOp,
 )
 
 if TYPE_CHECKING:
@@ -208,6 +215,29 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         return await drive(
             writes.insert_many(
                 self, documents, ordered, bypass_document_validation, session, comment
+            )
+        )
+
+    async def bulk_write(
+        self,
+        requests: Sequence[WriteOp[DocumentType]],
+        ordered: bool = True,
+        bypass_document_validation: bool | None = None,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        let: Mapping[str, Any] | None = None,
+    ) -> BulkWriteResult:
+        """Make many writes of different kinds, in as few messages as the server's limits allow.
+
+        :param requests: a list of `InsertOne`, `UpdateOne`, `UpdateMany`, `ReplaceOne`,
+            `DeleteOne` and `DeleteMany`
+        :param ordered: stop at the first that fails; False tries them all, in any order
+
+        Raises BulkWriteError, whose `details` tell what was done, which requests failed and why.
+        """
+        return await drive(
+            bulk.bulk_write(
+                self, requests, ordered, bypass_document_validation, session, comment, let
             )
         )
 

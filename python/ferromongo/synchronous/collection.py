@@ -13,10 +13,16 @@ from pymongo.collection import ReturnDocument
 from pymongo.errors import OperationFailure
 from pymongo.operations import IndexModel, SearchIndexModel
 from pymongo.read_concern import ReadConcern
-from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
+from pymongo.results import (
+    BulkWriteResult,
+    DeleteResult,
+    InsertManyResult,
+    InsertOneResult,
+    UpdateResult,
+)
 from pymongo.write_concern import WriteConcern
 
-from ferromongo._calls import aggregation, find_and_modify, reads, writes
+from ferromongo._calls import aggregation, bulk, find_and_modify, reads, writes
 from ferromongo._calls import database as database_calls
 from ferromongo._calls import find as find_calls
 from ferromongo._calls import indexes as index_calls
@@ -34,6 +40,7 @@ from ferromongo.typings import (
     Hint,
     KeyPattern,
     Pipeline,
+    WriteOp,
 )
 
 if TYPE_CHECKING:
@@ -199,6 +206,29 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         return run(
             writes.insert_many(
                 self, documents, ordered, bypass_document_validation, session, comment
+            )
+        )
+
+    def bulk_write(
+        self,
+        requests: Sequence[WriteOp[DocumentType]],
+        ordered: bool = True,
+        bypass_document_validation: bool | None = None,
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        let: Mapping[str, Any] | None = None,
+    ) -> BulkWriteResult:
+        """Make many writes of different kinds, in as few messages as the server's limits allow.
+
+        :param requests: a list of `InsertOne`, `UpdateOne`, `UpdateMany`, `ReplaceOne`,
+            `DeleteOne` and `DeleteMany`
+        :param ordered: stop at the first that fails; False tries them all, in any order
+
+        Raises BulkWriteError, whose `details` tell what was done, which requests failed and why.
+        """
+        return run(
+            bulk.bulk_write(
+                self, requests, ordered, bypass_document_validation, session, comment, let
             )
         )
 
