@@ -264,10 +264,6 @@ impl Stream {
         let _ = self.home.set(lane.clone());
     }
 
-    pub fn is_settled(&self) -> bool {
-        self.home.get().is_some()
-    }
-
     /// Ends both directions now, whoever still holds the stream.
     pub fn shutdown(&self) {
         if self.born_in == fork::generation() {

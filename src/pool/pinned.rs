@@ -116,7 +116,7 @@ impl Loan {
         self.checkout.is_none()
     }
 
-    pub fn is_pinned(&self) -> bool {
+    fn is_pinned(&self) -> bool {
         self.home.is_some()
     }
 

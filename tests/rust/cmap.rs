@@ -17,12 +17,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bson::oid::ObjectId;
+use bson::rawdoc;
 use ferromongo::control::thread::ControlThread;
 use ferromongo::control::upkeep;
 use ferromongo::deadline::Deadline;
 use ferromongo::error::{Error, Kind, RETRYABLE, SYSTEM_OVERLOADED};
 use ferromongo::event::pool::{CheckOutFailure, CloseReason, PoolChange};
 use ferromongo::event::{Event, Publisher, Wanted};
+use ferromongo::metadata::Metadata;
 use ferromongo::net::blocking;
 use ferromongo::net::wait::{self, WaitSet};
 use ferromongo::pool::checkout::Checkout;
@@ -340,9 +342,14 @@ fn settings(options: &Value, log: Arc<Log>, load_balanced: bool) -> Settings {
         log.events.lock().unwrap().push(told);
         log.more.notify_all();
     };
+    // What fail points know a client by.
+    let said = match options["appName"].as_str() {
+        Some(name) => rawdoc! { "application": { "name": name } },
+        None => rawdoc! {},
+    };
     Settings {
         load_balanced,
-        app_name: options["appName"].as_str().map(str::to_owned),
+        metadata: Arc::new(Metadata::new(said, Vec::new())),
         max_pool_size: count("maxPoolSize", 100),
         min_pool_size: count("minPoolSize", 0),
         max_connecting: count("maxConnecting", 2),
