@@ -83,7 +83,7 @@ async def test_the_server_is_slower_than_the_reader(driver):
 @both_drivers
 async def test_over_tls(driver, tmp_path):
     certificates = make_certificates(tmp_path)
-    options = {"tls": True, "tlsCAFile": certificates.ca_file}
+    options = {"tls": True, "tlsCAFile": str(certificates.ca_file)}
     async with streaming(driver, certificates=certificates, **options) as (peer, client):
         found = []
         async for document in client.db.c.find(**EXHAUST):
