@@ -46,8 +46,8 @@ from pymongo.uri_parser_shared import _validate_uri as parse_uri
 # * `PoolOptions._update_metadata`, in metadata: it knows the drivers named before;
 # * `PoolOptions._event_listeners`, in listeners, and kept by clients: it makes events of what the
 #   engine tells, and hands them to the listeners, given and global ones;
-# * `InsertOne._add_to_bulk` and its like, in bulk: only the request objects of a bulk write know what
-#   they are made of.
+# * `InsertOne._add_to_bulk` and its like, in bulk: only the request objects of a bulk write know
+#   what they are made of.
 
 current_timeout = _TIMEOUT.get
 current_deadline = _DEADLINE.get

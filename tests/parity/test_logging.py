@@ -1,7 +1,7 @@
 """The same program logged on ferromongo and on PyMongo: the same records in the same loggers.
 
-Compared are the records as they are written, field by field. What differs from run to run (ids, times)
-is replaced by names in the order of its appearance.
+Compared are the records as they are written, field by field. What differs from run to run (ids,
+times) is replaced by names in the order of its appearance.
 """
 
 import contextlib
@@ -225,9 +225,11 @@ def _recorded(logger="pymongo"):
 
 def _logged_by_both(program, driver_class, uri):
     for package in (pymongo, ferromongo):
-        with pymongo.MongoClient(uri, serverSelectionTimeoutMS=500) as admin:
-            with contextlib.suppress(ServerSelectionTimeoutError):
-                admin.drop_database("shop")
+        with (
+            pymongo.MongoClient(uri, serverSelectionTimeoutMS=500) as admin,
+            contextlib.suppress(ServerSelectionTimeoutError),
+        ):
+            admin.drop_database("shop")
         driver = driver_class()
         with _recorded() as records:
             driver.run(_play(program, driver, package, uri, records))
@@ -239,9 +241,7 @@ async def _play(program, driver, package, uri, records):
     client = getattr(package, name)(uri)
     async with _Awaitable(client) if driver.name == "sync" else client as client:
         await program(client)
-    await eventually(
-        driver, lambda: _said(records, "Stopped topology monitoring")
-    )
+    await eventually(driver, lambda: _said(records, "Stopped topology monitoring"))
 
 
 def _said(records, message):

@@ -129,7 +129,7 @@ class Runner:
 
 def check_version(version: str) -> None:
     wanted = numbers(version)
-    if wanted[0] != SCHEMA_VERSION[0] or wanted > SCHEMA_VERSION + (99,):
+    if wanted[0] != SCHEMA_VERSION[0] or wanted > (*SCHEMA_VERSION, 99):
         raise Unsupported(f"schema version {version}")
 
 
