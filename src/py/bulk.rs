@@ -107,9 +107,9 @@ impl Bulk {
         self.ensure_ids(py)?;
         let core = self.core.clone();
         let snapshot = core.opened().map(|cluster| cluster.snapshot());
-        let server = snapshot.as_ref().and_then(|snapshot| {
-            snapshot.known_servers().find(|server| server.kind.is_writable())
-        });
+        let server = snapshot
+            .as_ref()
+            .and_then(|snapshot| snapshot.known_servers().find(|server| server.kind.is_writable()));
         match server {
             Some(server) => self.learn(py, server)?,
             None if self.needs_limits(py) => return Ok(PyPending::new(self.meet())),
@@ -154,8 +154,8 @@ impl Bulk {
 
     fn learn(&mut self, py: Python<'_>, server: &ServerDescription) -> PyResult<()> {
         self.progress.limits = Some(BatchLimits::of(server));
-        let old = server.kind != ServerType::LoadBalancer
-            && server.max_wire_version < WIRE_VERSION_OF_8;
+        let old =
+            server.kind != ServerType::LoadBalancer && server.max_wire_version < WIRE_VERSION_OF_8;
         match &self.needs_8 {
             Some(error) if old => Err(PyErr::from_value(error.bind(py).clone())),
             _ => Ok(()),
@@ -214,7 +214,7 @@ impl Bulk {
             let measured = self.measured || !answered;
             let fits = limits.fits(count, beside + start, size);
             if (measured && size > limits.document_bytes) || (!fits && count == 0) {
-                return Err(too_large(py, run.verb, size, limits.document_bytes));
+                return Err(too_large(py, run.verb.name(), size, limits.document_bytes));
             }
             if !fits {
                 bytes.truncate(start);
@@ -271,15 +271,15 @@ impl Bulk {
     }
 }
 
-fn too_large(py: Python<'_>, verb: Verb, size: usize, limit: usize) -> PyErr {
-    let text = match verb {
-        Verb::Insert => format!(
+pub fn too_large(py: Python<'_>, kind: &str, size: usize, limit: usize) -> PyErr {
+    let text = match kind {
+        "insert" => format!(
             "BSON document too large ({size} bytes) - the connected server supports BSON document sizes up to {limit} bytes."
         ),
-        verb => format!("{} command document too large", verb.name()),
+        kind => format!("{kind} command document too large"),
     };
     let made = imports::DOCUMENT_TOO_LARGE.get(py).and_then(|class| class.call1((text,)));
     made.map_or_else(|error| error, PyErr::from_value)
 }
 
-const WIRE_VERSION_OF_8: i32 = 25;
+pub const WIRE_VERSION_OF_8: i32 = 25;

@@ -34,7 +34,8 @@ impl Totals {
     ) -> PyResult<()> {
         let py = reply.py();
         let field = |name: &str| reply.call_method1(name!(py, "get"), (name,));
-        let count = |name: &str| Ok::<_, PyErr>(field(name)?.extract::<Option<i64>>()?.unwrap_or(0));
+        let count =
+            |name: &str| Ok::<_, PyErr>(field(name)?.extract::<Option<i64>>()?.unwrap_or(0));
         let affected = count("n")?;
         match verb {
             Verb::Insert => self.inserted += affected,

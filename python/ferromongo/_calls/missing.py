@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from ferromongo._calls.bases import ClientBase, CollectionBase, DatabaseBase
 
 MISSING: dict[type, tuple[str, ...]] = {
-    ClientBase: ("bulk_write", "list_databases", "watch"),
+    ClientBase: ("list_databases", "watch"),
     DatabaseBase: ("cursor_command", "watch"),
     CollectionBase: (
         "aggregate_raw_batches",
