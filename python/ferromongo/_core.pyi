@@ -226,9 +226,7 @@ class Scope:
         session: Session | None,
         retryable: bool,
         needs_8: Exception,
-        note: Callable[
-            [dict[str, Any], Exception | None, list[dict[str, Any]], int, int], bool
-        ],
+        note: Callable[[dict[str, Any], Exception | None, list[dict[str, Any]], int, int], bool],
         then: Callable[[], _T],
     ) -> Pending[_T]:
         """`bulkWrite` with its operations (kind, namespace, document), batch by batch. Of each batch

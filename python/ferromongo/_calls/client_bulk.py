@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bson.raw_bson import RawBSONDocument
 from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
 from pymongo.common import (
     validate_is_document_type,
     validate_list,
@@ -136,7 +136,9 @@ class Operations:
         **options: Any,
     ) -> None:
         validate_ok_for_replace(replacement)
-        self._add_update("replace", namespace, selector, replacement, False, upsert=upsert, **options)
+        self._add_update(
+            "replace", namespace, selector, replacement, False, upsert=upsert, **options
+        )
 
     def add_delete(self, namespace: str, selector: Any, multi: bool, **options: Any) -> None:
         document = {"delete": -1, "filter": selector, "multi": multi}
