@@ -2,6 +2,7 @@
 driver benchmarking specification where it has one."""
 
 from benches.workloads import (
+    bulk_write_mixed,
     compressed,
     find_many_and_empty_the_cursor,
     find_many_to_list,
@@ -32,6 +33,7 @@ WORKLOADS = (
     find_many_to_list.FLAT_DOCUMENTS,
     small_doc_insert_one.WORKLOAD,
     small_doc_bulk_insert.WORKLOAD,
+    bulk_write_mixed.WORKLOAD,
     transaction.WORKLOAD,
     compressed.FIND_ONE_SNAPPY,
     compressed.TWEETS_SNAPPY,

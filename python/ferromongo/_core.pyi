@@ -230,6 +230,19 @@ class Scope:
         statements, the statements, and the position of each in the whole. They are cut into batches
         by the server's limits. `then(totals)` gets PyMongo's `bulk_api_result`, in which
         `writeErrors` have no "op" yet. `needs_8` is raised if the server is older than 8.0."""
+    def client_bulk_write(
+        self,
+        command: dict[str, Any],
+        operations: list[tuple[str, str, dict[str, Any]]],
+        session: Session | None,
+        retryable: bool,
+        needs_8: Exception,
+        note: Callable[[dict[str, Any], Exception | None, list[dict[str, Any]], int, int], bool],
+        then: Callable[[], _T],
+    ) -> Pending[_T]:
+        """`bulkWrite` with its operations (kind, namespace, document), batch by batch. Of each batch
+        `note` gets the reply, what went wrong, the results, the position of the first operation and
+        how many they were; it answers whether to go on. `then()` makes the result."""
 
 class CursorCore(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.

@@ -9,7 +9,7 @@ use bson::oid::ObjectId;
 use super::Publisher;
 use crate::error::Error;
 use crate::topology::address::Address;
-use crate::wire::message::Message;
+use crate::wire::message::{Message, Sequence};
 use crate::wire::reply::Reply;
 
 #[derive(Clone, Debug)]
@@ -39,8 +39,8 @@ pub enum CommandChange {
     Started {
         /// `None` if it is not for others' eyes.
         body: Option<Vec<u8>>,
-        /// A section of documents, end to end, with its name.
-        documents: Option<(&'static str, Vec<u8>)>,
+        /// What stands beside the body.
+        documents: Vec<Sequence>,
     },
     Succeeded {
         duration: Duration,
@@ -74,10 +74,9 @@ impl Watch {
         let hidden = about.is_sensitive();
         let watch =
             Watch { events: events.clone(), about: Arc::new(about), started: Instant::now() };
-        let documents = message.sequence().filter(|_| !hidden);
         watch.tell(CommandChange::Started {
             body: (!hidden).then(|| message.body().to_vec()),
-            documents: documents.map(|(name, documents)| (name, documents.to_vec())),
+            documents: if hidden { Vec::new() } else { message.sequences().to_vec() },
         });
         watch
     }

@@ -214,7 +214,7 @@ impl Bulk {
             let measured = self.measured || !answered;
             let fits = limits.fits(count, beside + start, size);
             if (measured && size > limits.document_bytes) || (!fits && count == 0) {
-                return Err(too_large(py, run.verb, size, limits.document_bytes));
+                return Err(too_large(py, run.verb.name(), size, limits.document_bytes));
             }
             if !fits {
                 bytes.truncate(start);
@@ -271,15 +271,15 @@ impl Bulk {
     }
 }
 
-fn too_large(py: Python<'_>, verb: Verb, size: usize, limit: usize) -> PyErr {
-    let text = match verb {
-        Verb::Insert => format!(
+pub fn too_large(py: Python<'_>, kind: &str, size: usize, limit: usize) -> PyErr {
+    let text = match kind {
+        "insert" => format!(
             "BSON document too large ({size} bytes) - the connected server supports BSON document sizes up to {limit} bytes."
         ),
-        verb => format!("{} command document too large", verb.name()),
+        kind => format!("{kind} command document too large"),
     };
     let made = imports::DOCUMENT_TOO_LARGE.get(py).and_then(|class| class.call1((text,)));
     made.map_or_else(|error| error, PyErr::from_value)
 }
 
-const WIRE_VERSION_OF_8: i32 = 25;
+pub const WIRE_VERSION_OF_8: i32 = 25;

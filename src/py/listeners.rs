@@ -261,7 +261,7 @@ impl EventQueue {
                         name_only.into_any()
                     }
                 };
-                if let Some((name, documents)) = documents {
+                for (name, documents) in documents {
                     command.set_item(*name, self.documents(py, documents)?)?;
                 }
                 call(

@@ -6,6 +6,7 @@ mod bson;
 mod bulk;
 mod bulk_totals;
 mod client;
+mod client_bulk;
 mod cursor;
 mod descriptions;
 mod errors;

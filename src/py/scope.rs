@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyList};
 
 use super::bulk::{Answers, Bulk, Progress, Run};
 use super::client::PyClient;
+use super::client_bulk::ClientBulk;
 use super::once::name;
 use super::pending::{PyPending, Step, task};
 use super::session::PySession;
@@ -17,6 +18,7 @@ use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome, Terms};
 use crate::exec::run::run;
+use crate::ops::bulk::limits::BatchLimits;
 use crate::ops::bulk::verb::Verb;
 use crate::ops::cursor::batch::Batch;
 use crate::session::client::Session;
@@ -266,5 +268,35 @@ impl PyScope {
             self.bulk(py, runs.collect::<PyResult<_>>()?, session, ordered, retryable, then)?;
         bulk.needs_8 = needs_8;
         bulk.start(py)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn client_bulk_write(
+        &self,
+        command: Bound<'_, PyDict>,
+        operations: Vec<(String, String, Py<PyDict>)>,
+        session: Option<&PySession>,
+        retryable: bool,
+        needs_8: Py<PyAny>,
+        note: Py<PyAny>,
+        then: Py<PyAny>,
+    ) -> PyResult<PyPending> {
+        let core = self.core();
+        let kind = Kind::Write { retry: retryable };
+        let terms = self.terms(command.py(), &core, kind, session, None)?;
+        let bulk = ClientBulk {
+            codec: self.codec.clone(),
+            core,
+            acknowledged: self.is_acknowledged(&terms),
+            terms,
+            command: command.unbind(),
+            operations,
+            needs_8,
+            note,
+            then,
+            limits: BatchLimits::default(),
+            sent: 0,
+        };
+        Ok(bulk.start())
     }
 }

@@ -16,11 +16,14 @@ pub struct Message {
     bytes: Vec<u8>,
     /// Where the caller's elements end.
     body_end: usize,
-    /// Documents of a kind 1 section, with its identifier.
-    sequence: Option<(&'static str, Vec<u8>)>,
+    /// Documents of kind 1 sections, with their identifiers.
+    sequences: Vec<Sequence>,
     more_to_come: bool,
     exhaust_allowed: bool,
 }
+
+/// BSON documents end to end, under the name of the field they would be in the command.
+pub type Sequence = (&'static str, Vec<u8>);
 
 impl Message {
     /// `encode` appends one whole BSON document, the command.
@@ -31,7 +34,13 @@ impl Message {
         bytes.resize(BODY, 0);
         encode(&mut bytes)?;
         let body_end = bytes.len() - 1;
-        Ok(Message { bytes, body_end, sequence: None, more_to_come: false, exhaust_allowed: false })
+        Ok(Message {
+            bytes,
+            body_end,
+            sequences: Vec::new(),
+            more_to_come: false,
+            exhaust_allowed: false,
+        })
     }
 
     /// A command that the core makes itself.
@@ -47,7 +56,7 @@ impl Message {
 
     /// Adds the documents of `insert` and the like; `documents` are BSON documents end to end.
     pub fn with_sequence(mut self, identifier: &'static str, documents: Vec<u8>) -> Message {
-        self.sequence = Some((identifier, documents));
+        self.sequences.push((identifier, documents));
         self
     }
 
@@ -114,13 +123,17 @@ impl Message {
         self.bytes.push(0);
         let body_length = self.bytes.len() - BODY;
         let mut total = self.bytes.len();
-        if let Some((identifier, documents)) = &self.sequence {
+        for (at, (identifier, documents)) in self.sequences.iter().enumerate() {
             let size = 4 + identifier.len() + 1 + documents.len();
             self.bytes.push(1);
             self.bytes.extend_from_slice(&(size as u32).to_le_bytes());
             self.bytes.extend_from_slice(identifier.as_bytes());
             self.bytes.push(0);
             total += 1 + size;
+            // The last, which may be long, is sent from where it is.
+            if at + 1 < self.sequences.len() {
+                self.bytes.extend_from_slice(documents);
+            }
         }
         if total > LONGEST {
             let text = format!("a command of {total} bytes is over the limit of {LONGEST}");
@@ -148,14 +161,14 @@ impl Message {
         &self.bytes[BODY..BODY + u32::from_le_bytes(length) as usize]
     }
 
-    /// The documents behind the body, end to end, with their name.
-    pub fn sequence(&self) -> Option<(&'static str, &[u8])> {
-        self.sequence.as_ref().map(|(name, documents)| (*name, &documents[..]))
+    /// The documents behind the body.
+    pub fn sequences(&self) -> &[Sequence] {
+        &self.sequences
     }
 
     /// What to send: the message, and the documents that end it.
     pub fn parts(&self) -> (&[u8], &[u8]) {
-        let documents = self.sequence.as_ref().map_or(&[][..], |(_, documents)| documents);
+        let documents = self.sequences.last().map_or(&[][..], |(_, documents)| documents);
         (&self.bytes, documents)
     }
 
@@ -234,7 +247,7 @@ mod tests {
         let mut message = Message::from_elements(|out| elements::string(out, "insert", "c"))
             .with_sequence("documents", documents.clone());
         seal(&mut message, 7, "$db", "d");
-        assert_eq!(message.sequence(), Some(("documents", &documents[..])));
+        assert_eq!(message.sequences(), [("documents", documents.clone())]);
         assert_eq!(message.body(), bson::rawdoc! { "insert": "c", "$db": "d" }.as_bytes());
         let (head, tail) = message.parts();
         assert_eq!(tail, documents);
@@ -243,5 +256,22 @@ mod tests {
         assert_eq!(section[0], 1);
         assert_eq!(section[1..5], (14 + documents.len() as i32).to_le_bytes());
         assert_eq!(&section[5..], b"documents\0");
+    }
+    #[test]
+    fn the_last_of_several_sequences_is_the_tail() {
+        let (first, last) = (bson::rawdoc! { "ns": "d.c" }, bson::rawdoc! { "insert": 0 });
+        let mut message = Message::from_elements(|out| elements::int32(out, "bulkWrite", 1))
+            .with_sequence("nsInfo", first.as_bytes().to_vec())
+            .with_sequence("ops", last.as_bytes().to_vec());
+        for id in [1, 2] {
+            seal(&mut message, id, "$db", "admin");
+            let (head, tail) = message.parts();
+            assert_eq!(tail, last.as_bytes());
+            assert_eq!(head[..4], ((head.len() + tail.len()) as i32).to_le_bytes());
+            let sections = &head[BODY + message.body().len()..];
+            let of_first = 1 + 4 + "nsInfo".len() + 1 + first.as_bytes().len();
+            assert_eq!(&sections[12..of_first], first.as_bytes());
+            assert_eq!(&sections[of_first + 5..], b"ops\0");
+        }
     }
 }

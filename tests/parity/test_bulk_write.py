@@ -135,34 +135,11 @@ case("bypassing_in_a_delete", lambda: [DeleteOne({})], bypass_document_validatio
 
 @program
 async def too_large_documents(collection):
-    large = bytes(16 * 1024 * 1024 + 100)
+    large = InsertOne({"_id": 61, "x": bytes(16 * 1024 * 1024 + 100)})
     return [
-        (await outcome(collection, requests, ordered=ordered))[:2]
+        (await outcome(collection, [InsertOne({}), large, InsertOne({})], ordered=ordered))[:2]
         for ordered in (True, False)
-        for requests in (
-            [InsertOne({"_id": 60}), InsertOne({"_id": 61, "x": large}), InsertOne({"_id": 62})],
-            [DeleteOne({"_id": 62}), DeleteOne({"x": large}), DeleteOne({"_id": 60})],
-        )
     ]
-
-
-@program
-async def longer_than_a_message(collection):
-    """Four times 15 MB do not fit into 48 MB; the fourth meets the first again."""
-    large = bytes(15 * 1024 * 1024)
-    requests = [InsertOne({"_id": 70 + n % 3, "x": large}) for n in range(4)]
-    written = await outcome(collection, [*requests, DeleteMany({"_id": {"$gte": 70}})])
-    written[2]["writeErrors"][0].pop("op")
-    await collection.delete_many({"_id": {"$gte": 70}})
-    return written
-
-
-@program
-async def more_than_a_batch(collection):
-    """A batch holds 100,000 statements; the last one of the first batch and the next one fail."""
-    requests = [InsertOne({"_id": 1000 + n}) for n in range(100_003)]
-    requests[99_999] = requests[100_000] = InsertOne({"_id": 1})
-    return await outcome(collection, requests, ordered=False)
 
 
 @program

@@ -43,7 +43,7 @@ def bulk_write(
     acknowledged = is_acknowledged(collection, inside)
     needs_8 = None
     if not acknowledged:
-        statements.check_unacknowledged(bypass)
+        check_unacknowledged(statements.options, bool(bypass))
         if "sort" in statements.options:
             text = "an unacknowledged write supports sort on MongoDB 8.0 or later"
             needs_8 = ConfigurationError(text)
@@ -136,15 +136,16 @@ class Statements:
         self.all.append(statement)
         self.kinds.append(kind)
 
-    def check_unacknowledged(self, bypass: bool | None) -> None:
-        """Raise for what the server could only refuse in an answer that nobody will hear."""
-        for name in ("collation", "array_filters"):
-            if name in self.options:
-                raise ConfigurationError(f"an unacknowledged write does not support {name}")
-        if bypass:
-            raise OperationFailure(
-                "an unacknowledged write does not support bypass_document_validation"
-            )
+
+def check_unacknowledged(options: set[str], bypass: bool) -> None:
+    """Raise for what the server could only refuse in an answer that nobody will hear."""
+    for name in ("collation", "array_filters"):
+        if name in options:
+            raise ConfigurationError(f"an unacknowledged write does not support {name}")
+    if bypass:
+        raise OperationFailure(
+            "an unacknowledged write does not support bypass_document_validation"
+        )
 
 
 def _consecutive(kinds: list[str]) -> list[Sequence[int]]:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from ferromongo._calls.bases import ClientBase, CollectionBase, DatabaseBase
 
 MISSING: dict[type, tuple[str, ...]] = {
-    ClientBase: ("bulk_write", "watch"),
+    ClientBase: ("watch",),
     DatabaseBase: ("watch",),
     CollectionBase: ("watch",),
 }

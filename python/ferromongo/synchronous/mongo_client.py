@@ -17,10 +17,12 @@ from pymongo.driver_info import DriverInfo
 from pymongo.errors import ConfigurationError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
+from pymongo.results import ClientBulkWriteResult
 from pymongo.topology_description import TopologyDescription
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import client as calls
+from ferromongo._calls import client_bulk
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.client_settings import client_settings, describe
 from ferromongo._calls.metadata import append_metadata
@@ -29,7 +31,7 @@ from ferromongo._pymongo_internals import ServerMode
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.command_cursor import CommandCursor
 from ferromongo.synchronous.database import Database
-from ferromongo.typings import Address, DocumentType, DocumentTypeArg
+from ferromongo.typings import Address, DocumentType, DocumentTypeArg, WriteOp
 
 if TYPE_CHECKING:
     from typing import Self
@@ -188,6 +190,42 @@ class MongoClient(ClientBase, Generic[DocumentType]):
     ) -> list[str]:
         """The names of all databases of the deployment."""
         return run(calls.list_database_names(self._admin(), session, comment))
+
+    def bulk_write(
+        self,
+        models: Sequence[WriteOp[DocumentType]],
+        session: ClientSession | None = None,
+        ordered: bool = True,
+        verbose_results: bool = False,
+        bypass_document_validation: bool | None = None,
+        comment: Any | None = None,
+        let: Mapping[str, Any] | None = None,
+        write_concern: WriteConcern | None = None,
+    ) -> ClientBulkWriteResult:
+        """Make many writes to several collections by one command; needs MongoDB 8.0 or later.
+
+        :param models: a list of `InsertOne`, `UpdateOne`, `UpdateMany`, `ReplaceOne`, `DeleteOne`
+            and `DeleteMany`, each with the `namespace` it is for
+        :param ordered: stop at the first that fails; False tries them all
+        :param verbose_results: have the result tell of each operation, not only how many there were
+        :param write_concern: instead of the client's
+
+        Raises ClientBulkWriteException, which tells what was done, which operations failed and why,
+        and InvalidOperation for a server that is too old.
+        """
+        return run(
+            client_bulk.bulk_write(
+                self,
+                models,
+                session,
+                ordered,
+                verbose_results,
+                bypass_document_validation,
+                comment,
+                let,
+                write_concern,
+            )
+        )
 
     def drop_database(
         self,
