@@ -1,16 +1,17 @@
 """A tour of the API, and a money transfer that is all or nothing: `python examples/tour.py`.
 
 It starts a real three-member replica set of its own, or uses the one FERROMONGO_TEST_URI
-names. Change the import of `MongoClient` to pymongo's and it runs just the same.
+names. Change the import from ferromongo to pymongo's and it runs just the same.
 """
 
 import os
 from contextlib import contextmanager
 
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.monitoring import CommandListener
 from pymongo.read_concern import ReadConcern
 
-from ferromongo import ASCENDING, DESCENDING, MongoClient, ReadPreference
+from ferromongo import ASCENDING, DESCENDING, MongoClient, ReadPreference, timeout
 from ferromongo.embedded import ReplicaSet
 
 
@@ -23,9 +24,10 @@ def main():
         write_and_read(database["planets"])
         duplicate_key(database["planets"])
         causal_consistency(client, database["planets"])
+        connection_options(uri)
         money_transfers(client, database["accounts"])
         client.drop_database("tour")
-    step("Shown: reads and writes, errors, a causally consistent session, transactions")
+    step("Shown: reads and writes, errors, a causally consistent session, transactions, options")
 
 
 def write_and_read(planets):
@@ -82,6 +84,38 @@ def causal_consistency(client, planets):
         )
         mars = replica.find_one({"name": "Mars"}, session=session)
     print("Mars has", mars["rover"])
+
+
+class Heard(CommandListener):
+    def __init__(self):
+        self.names = []
+
+    def started(self, event):
+        self.names.append(event.command_name)
+
+    def succeeded(self, event):
+        pass
+
+    def failed(self, event):
+        pass
+
+
+def connection_options(uri):
+    step("A connection with compression and a listener, and a time limit for a slow query")
+    heard = Heard()
+    with MongoClient(uri, compressors="zlib", event_listeners=[heard]) as client:
+        planets = client["tour"]["planets"]
+        print("counted", planets.count_documents({}), "over a compressed line")
+        try:
+            with timeout(0.3):
+                planets.find_one({"$where": "sleep(3000) || true"})
+        except PyMongoError as error:
+            print(type(error).__name__, "because its time was up:", error.timeout)
+            expect(error.timeout, True)
+        else:
+            raise AssertionError("the time limit did not hold")
+    print("heard of", heard.names)
+    expect(heard.names[:2], ["aggregate", "find"])
 
 
 def money_transfers(client, accounts):

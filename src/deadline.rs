@@ -41,11 +41,23 @@ pub enum TimeLimit {
     #[default]
     Unset,
     /// In use: it takes the place of socketTimeoutMS, waitQueueTimeoutMS, maxTimeMS and wtimeout, and
-    /// retries go on until then. A timeout of 0 is `Deadline::NEVER`.
-    Until(Deadline),
+    /// retries go on until then.
+    Until {
+        deadline: Deadline,
+        /// What the user has asked for; an enclosing limit may leave less.
+        timeout: Duration,
+    },
 }
 
 impl TimeLimit {
+    /// A timeout of 0.
+    pub const ENDLESS: TimeLimit =
+        TimeLimit::Until { deadline: Deadline::NEVER, timeout: Duration::ZERO };
+
+    pub fn after(now: Instant, timeout: Duration) -> TimeLimit {
+        TimeLimit::Until { deadline: Deadline::after(now, Some(timeout)), timeout }
+    }
+
     pub fn is_set(self) -> bool {
         self != TimeLimit::Unset
     }
@@ -53,7 +65,14 @@ impl TimeLimit {
     pub fn deadline(self) -> Deadline {
         match self {
             TimeLimit::Unset => Deadline::NEVER,
-            TimeLimit::Until(deadline) => deadline,
+            TimeLimit::Until { deadline, .. } => deadline,
+        }
+    }
+
+    fn timeout(self) -> Option<Duration> {
+        match self {
+            TimeLimit::Until { timeout, .. } if !timeout.is_zero() => Some(timeout),
+            _ => None,
         }
     }
 
@@ -73,6 +92,29 @@ impl TimeLimit {
 pub fn max_time_ms(remaining: Duration, round_trip: Duration) -> Option<i64> {
     let left = remaining.checked_sub(round_trip).filter(|_| !remaining.is_zero())?;
     Some(i64::try_from(left.as_millis()).unwrap_or(i64::MAX).max(1))
+}
+
+/// The end of an error's text that names the timeouts in force, as PyMongo's does.
+pub fn configured(
+    socket_timeout: Option<Duration>,
+    connect_timeout: Option<Duration>,
+    limit: TimeLimit,
+) -> String {
+    let timeout = limit.timeout();
+    let named = [
+        ("socketTimeoutMS", socket_timeout.filter(|_| timeout.is_none())),
+        ("timeoutMS", timeout),
+        ("connectTimeoutMS", connect_timeout),
+    ];
+    let named: Vec<_> = named
+        .into_iter()
+        .filter_map(|(name, time)| Some((name, time.filter(|time| !time.is_zero())?)))
+        .map(|(name, time)| format!("{name}: {:?}ms", time.as_secs_f64() * 1000.0))
+        .collect();
+    match named.is_empty() {
+        true => String::new(),
+        false => format!(" (configured timeouts: {})", named.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -95,10 +137,34 @@ mod tests {
     fn a_limit_takes_the_place_of_other_timeouts_unless_it_is_zero() {
         let now = Instant::now();
         let own = Some(Duration::from_secs(1));
-        let late = Deadline::after(now, Some(Duration::from_secs(2)));
-        assert_eq!(TimeLimit::Until(late).or_after(now, own), late);
-        for unlimited in [TimeLimit::Unset, TimeLimit::Until(Deadline::NEVER)] {
+        let late = TimeLimit::after(now, Duration::from_secs(2));
+        assert_eq!(late.or_after(now, own), late.deadline());
+        for unlimited in [TimeLimit::Unset, TimeLimit::ENDLESS] {
             assert_eq!(unlimited.or_after(now, own), Deadline::after(now, own));
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_timeouts_in_force() {
+        let seconds = |count| Some(Duration::from_secs(count));
+        let limit = TimeLimit::after(Instant::now(), Duration::from_micros(1500));
+        for (socket, connect, limit, expected) in [
+            (None, None, TimeLimit::ENDLESS, ""),
+            (
+                None,
+                seconds(20),
+                TimeLimit::Unset,
+                " (configured timeouts: connectTimeoutMS: 20000.0ms)",
+            ),
+            (
+                seconds(1),
+                seconds(2),
+                TimeLimit::Unset,
+                " (configured timeouts: socketTimeoutMS: 1000.0ms, connectTimeoutMS: 2000.0ms)",
+            ),
+            (seconds(1), seconds(0), limit, " (configured timeouts: timeoutMS: 1.5ms)"),
+        ] {
+            assert_eq!(configured(socket, connect, limit), expected);
         }
     }
 

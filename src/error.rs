@@ -159,6 +159,14 @@ impl Error {
         self
     }
 
+    /// Explains what may have taken too long, or had too little time.
+    pub fn with_timeouts(mut self, timeouts: impl FnOnce() -> String) -> Error {
+        if self.is_network() || self.code() == Some(MAX_TIME_EXPIRED) {
+            self.0.message.push_str(&timeouts());
+        }
+        self
+    }
+
     /// The connection was never usable: nothing of the operation can have reached the server.
     pub fn in_handshake(mut self) -> Error {
         self.0.before_handshake = true;
@@ -211,20 +219,27 @@ impl Error {
 
     /// "not primary" and "node is recovering" codes (SDAM specification).
     pub fn is_state_change(&self) -> bool {
-        matches!(self.code(), Some(10107 | 13435 | 10058 | 11600 | 11602 | 13436 | 189 | 91))
+        self.code().is_some_and(is_state_change_code)
     }
 
     /// Retryable reads specification.
     pub fn is_retryable_read(&self) -> bool {
-        self.is_network()
-            || self.is_state_change()
-            || matches!(self.code(), Some(89 | 7 | 6 | 9001 | 262 | 134))
+        self.is_network() || self.code().is_some_and(is_retryable_code)
     }
 
     /// Of a commit or an abort, which the server knows by the transaction's number.
     pub fn is_retryable_ending(&self) -> bool {
         self.is_network() || self.has_label(RETRYABLE_WRITE)
     }
+}
+
+/// The server could not do it now, and may be able to later.
+pub fn is_retryable_code(code: i32) -> bool {
+    is_state_change_code(code) || matches!(code, 89 | 7 | 6 | 9001 | 262 | 134)
+}
+
+fn is_state_change_code(code: i32) -> bool {
+    matches!(code, 10107 | 13435 | 10058 | 11600 | 11602 | 13436 | 189 | 91)
 }
 
 const MAX_TIME_EXPIRED: i32 = 50;

@@ -17,6 +17,8 @@ use crate::wire::compression::Offer;
 
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// Names the client in log records, and its topology in messages and events.
+    pub id: ObjectId,
     pub seeds: Vec<Address>,
     pub replica_set: Option<String>,
     pub direct_connection: bool,
@@ -59,7 +61,7 @@ impl Settings {
     /// What a new topology is made from.
     pub fn topology(&self) -> TopologySettings {
         TopologySettings {
-            id: ObjectId::new(),
+            id: self.id,
             seeds: self.seeds.clone(),
             replica_set: self.replica_set.clone(),
             direct_connection: self.direct_connection,

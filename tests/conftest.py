@@ -1,9 +1,18 @@
 """Fixtures of all tests. The server comes from ferromongo's own pytest plugin (`mongodb_uri`,
 `mongodb_replica_set`, `mongodb_database_name`): one replica set serves the whole session."""
 
+import gc
+
 import pytest
 
 from tests.drivers import AsyncDriver, SyncDriver, package
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_collections():
+    """What pytest knows of thousands of tests is not walked again: each gc.collect() took 0.2 s."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

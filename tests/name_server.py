@@ -92,3 +92,15 @@ def use(port):
         resolver = module.Resolver(configure=False)
         resolver.nameservers, resolver.port = ["127.0.0.1"], port
         module.default_resolver = resolver
+
+
+async def looked_up(driver, uri, **options):
+    """A client that knows its servers' names; the synchronous one does as soon as it is made."""
+    client = driver.client(uri, **options)
+    if driver.name == "async":
+        try:
+            await client.aconnect()
+        except BaseException:
+            await client.close()
+            raise
+    return client

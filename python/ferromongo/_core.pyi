@@ -5,8 +5,10 @@ command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `
 `$clusterTime`, `readConcern`, `writeConcern`, `$readPreference`, transaction fields.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, final
+
+from bson import ObjectId
 
 _T = TypeVar("_T")
 
@@ -76,7 +78,7 @@ class Client:
 
 @final
 class EventQueue:
-    """What happened to one client, for its listeners.
+    """What happened to one client, for its listeners and logs.
 
     `wanted` says whether somebody listens to events of commands, pools, servers, heartbeats and
     topologies. The two codecs decode commands and replies.
@@ -93,10 +95,16 @@ class EventQueue:
     @property
     def number(self) -> int:
         """Unique in the process."""
+    @property
+    def client_id(self) -> ObjectId:
+        """Names the client in logs, and its topology."""
     def is_empty(self) -> bool:
         """All events are delivered."""
-    def take(self, upto: int | None = None) -> tuple[str, tuple[Any, ...]] | None:
-        """The next event as a method of PyMongo's listeners and its arguments; then `done` is due.
+    def take(
+        self, upto: int | None = None
+    ) -> tuple[str, tuple[Any, ...], dict[str, Any] | None] | None:
+        """The next event as a method of PyMongo's listeners (or of `Logs` only), its arguments, and
+        if it is to be logged what the log tells besides; then `done` is due.
         None if there is none, or not among the first `upto`, or while another is being delivered.
         If it raises, that event is lost and `done` not due."""
     def done(self) -> None: ...
@@ -106,6 +114,8 @@ def wait_for_events() -> bool:
 
 def stop_waiting_for_events() -> None: ...
 def wake_dispatcher() -> None: ...
+def note_loggers(wanted: tuple[bool, bool, bool, bool]) -> None:
+    """Which loggers want records: of commands, connections, server selection, topologies."""
 
 @final
 class SeedLookup:
@@ -180,7 +190,8 @@ class Scope:
         read_preference: Any = None,
         then: Callable[[Any], _T] | None = None,
     ) -> Pending[Any]:
-        """A retryable read: the scope's read preference and read concern apply."""
+        """A retryable read: the scope's read preference applies, and its read concern except for
+        lists and plans (explain)."""
     def find_one(self, command: Mapping[str, Any], session: Session | None) -> Pending[Any]:
         """A `find` command with limit 1 and singleBatch: answers the document or None."""
     def write(
@@ -200,21 +211,37 @@ class Scope:
         documents: Sequence[Any],
         session: Session | None,
         then: Callable[[Any, list[Any]], _T],
+        measured: bool = False,
     ) -> Pending[_T]:
         """`insert`: adds missing `_id`s to the caller's documents, cuts into batches by the
-        server's limits, stops at the first error when `ordered` is true. `then(reply, ids)` gets
-        {"n": int, "writeErrors": [...] with indexes into `documents`,
-        "writeConcernErrors": [...]}."""
+        server's limits, stops at the first error when `ordered` is true. `then(totals, ids)` gets
+        the same totals as `bulk_write`. `measured`: a document that is too large for the server is
+        refused here."""
+    def bulk_write(
+        self,
+        runs: Iterable[tuple[Mapping[str, Any], list[Any], Sequence[int]]],
+        session: Session | None,
+        ordered: bool,
+        retryable: bool,
+        needs_8: Exception | None,
+        then: Callable[[dict[str, Any]], _T],
+    ) -> Pending[_T]:
+        """The runs one after another: of each the command (insert, update or delete) without its
+        statements, the statements, and the position of each in the whole. They are cut into batches
+        by the server's limits. `then(totals)` gets PyMongo's `bulk_api_result`, in which
+        `writeErrors` have no "op" yet. `needs_8` is raised if the server is older than 8.0."""
 
 class CursorCore(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.
 
     A subclass defines `_open(self)`, called once, at the first fetch: scope, command (`find`,
-    `aggregate`, `list...`), session or None, batch size (0 = server's), limit (0 = none), and a
-    mapping of what every getMore carries besides (`comment`, `maxTimeMS`) or None. Instead of that
+    `aggregate`, `list...`), session or None, batch size (0 = server's), limit (0 = none), a
+    mapping of what every getMore carries besides (`comment`, `maxTimeMS`) or None, and three bools:
+    `exhaust`, `raw` (items are the bytes of whole batches), `any_command` (it runs like
+    `Scope.command`, and InvalidOperation is raised if its reply has no cursor). Instead of that
     tuple it may answer None: no documents, and nothing is sent. An empty batch of a command with
-    `tailable` ends the iteration, not the cursor. Dropped unread, the core queues killCursors
-    itself.
+    `tailable` ends the iteration, not the cursor; of any command, only `_fetch_all`. Dropped
+    unread, the core queues killCursors itself.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
@@ -230,6 +257,8 @@ class CursorCore(Generic[_T]):
         """True once the first command was sent: chain methods must refuse then."""
     def _start(self) -> Pending[None]:
         """Send the first command now unless it was sent: `aggregate` raises when it is called."""
+    def _try_next(self) -> Pending[_T | None]:
+        """The next item, or None if there is none after at most one command."""
     def _set_batch_size(self, batch_size: int) -> None:
         """The batch size of later getMores; 0 = server's."""
     def _fetch_all(self, length: int | None = None) -> Pending[list[_T]]:

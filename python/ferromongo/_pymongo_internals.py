@@ -18,6 +18,9 @@ from pymongo.helpers_shared import _gen_index_name as index_name
 from pymongo.helpers_shared import _index_document as key_document
 from pymongo.helpers_shared import _index_list as key_list
 
+# What a log says where an event has only a code word.
+from pymongo.logger import _verbose_connection_error_reason as verbose_reason
+
 # The handshake's limit of 512 bytes, and whether the environment may fork under a client.
 from pymongo.pool_options import _is_faas as is_faas
 from pymongo.pool_options import _truncate_metadata as shorten_metadata
@@ -36,12 +39,15 @@ from pymongo.uri_parser_shared import _handle_security_options as normalize_secu
 from pymongo.uri_parser_shared import _normalize_options as normalize_option_names
 from pymongo.uri_parser_shared import _validate_uri as parse_uri
 
-# Besides these modules' names: `PyMongoError._add_error_label`, in with_transaction; and in
-# client_settings `PoolOptions._credentials`, what PyMongo's rules make of user and authSource, and
-# `PoolOptions._ssl_context`, whether the options, taken together, turn TLS on; in metadata
-# `PoolOptions._update_metadata`, which knows the drivers named before; in listeners
-# `PoolOptions._event_listeners`, the object that makes events of what the engine tells and hands
-# them to the listeners, given and global ones.
+# Besides these modules' names:
+# * `PyMongoError._add_error_label`, in with_transaction;
+# * `PoolOptions._credentials`, in client_settings: what PyMongo makes of user and authSource;
+# * `PoolOptions._ssl_context`, there too: whether the options, taken together, turn TLS on;
+# * `PoolOptions._update_metadata`, in metadata: it knows the drivers named before;
+# * `PoolOptions._event_listeners`, in listeners, and kept by clients: it makes events of what the
+#   engine tells, and hands them to the listeners, given and global ones;
+# * `InsertOne._add_to_bulk` and its like, in bulk: only the request objects of a bulk write know
+#   what they are made of.
 
 current_timeout = _TIMEOUT.get
 current_deadline = _DEADLINE.get
@@ -63,5 +69,6 @@ __all__ = [
     "parse_uri",
     "projection_document",
     "shorten_metadata",
+    "verbose_reason",
     "warn_of_deprecated_options",
 ]

@@ -1,5 +1,5 @@
-"""Where PyMongo has CommandCursor."""
+"""Where PyMongo has CommandCursor and RawBatchCommandCursor."""
 
-from ferromongo.synchronous.command_cursor import CommandCursor
+from ferromongo.synchronous.command_cursor import CommandCursor, RawBatchCommandCursor
 
-__all__ = ["CommandCursor"]
+__all__ = ["CommandCursor", "RawBatchCommandCursor"]

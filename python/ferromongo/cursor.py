@@ -1,7 +1,7 @@
-"""Where PyMongo has Cursor and CursorType."""
+"""Where PyMongo has Cursor, RawBatchCursor and CursorType."""
 
 from pymongo.cursor import CursorType
 
-from ferromongo.synchronous.cursor import Cursor
+from ferromongo.synchronous.cursor import Cursor, RawBatchCursor
 
-__all__ = ["Cursor", "CursorType"]
+__all__ = ["Cursor", "CursorType", "RawBatchCursor"]

@@ -8,6 +8,14 @@ from mmap import mmap
 from typing import Any, TypeAlias, TypeVar
 
 from pymongo.collation import Collation
+from pymongo.operations import (
+    DeleteMany,
+    DeleteOne,
+    InsertOne,
+    ReplaceOne,
+    UpdateMany,
+    UpdateOne,
+)
 
 DocumentType = TypeVar("DocumentType", bound=Mapping[str, Any])
 DocumentTypeArg = TypeVar("DocumentTypeArg", bound=Mapping[str, Any])
@@ -20,6 +28,14 @@ KeyPattern: TypeAlias = (
 )
 """Keys with directions: of a sort, an index, a hint, `min` and `max`."""
 Hint: TypeAlias = str | KeyPattern
+WriteOp: TypeAlias = (
+    InsertOne[DocumentType]
+    | DeleteOne
+    | DeleteMany
+    | ReplaceOne[DocumentType]
+    | UpdateOne
+    | UpdateMany
+)
 ClusterTime: TypeAlias = Mapping[str, Any]
 ReadableBuffer: TypeAlias = bytes | bytearray | memoryview | mmap | array  # type: ignore[type-arg]
 
@@ -33,4 +49,5 @@ __all__ = [
     "KeyPattern",
     "Pipeline",
     "ReadableBuffer",
+    "WriteOp",
 ]

@@ -20,12 +20,11 @@ use super::driver;
 use super::monitors::{self, MonitorSettings, Monitors, Observation};
 use super::thread::ControlThread;
 use super::upkeep;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, TimeLimit, configured};
 use crate::error::{Error, Kind, Result};
 use crate::event;
 use crate::metadata::DriverName;
 use crate::net::buffers::Buffers;
-use crate::net::event_loop::Lane;
 use crate::net::wait;
 use crate::pool::authenticate::Authenticator;
 use crate::pool::generation::Generation;
@@ -55,8 +54,6 @@ pub struct Cluster {
     upkeep: Mutex<Option<AbortHandle>>,
     /// Rung when upkeep has work before its next round.
     upkeep_now: Arc<Notify>,
-    /// Where the client was first used: whose pools hold minPoolSize before they are first asked.
-    first_lane: Option<Weak<Lane>>,
     closed: AtomicBool,
 }
 
@@ -115,7 +112,6 @@ impl Cluster {
                 monitors: Mutex::default(),
                 upkeep: Mutex::default(),
                 upkeep_now: Arc::default(),
-                first_lane: wait::current_lane().as_ref().map(Arc::downgrade),
                 closed: AtomicBool::new(false),
                 settings,
             }
@@ -288,14 +284,10 @@ impl Cluster {
 
     /// Keeps exactly one `Server` for each address of the snapshot.
     fn match_servers(&self, snapshot: &Snapshot) {
+        self.probed.lock().retain(|address, _| snapshot.server(address).is_some());
         let mut servers = self.servers.write();
-        let gone: Vec<_> =
-            servers.keys().filter(|address| snapshot.server(address).is_none()).cloned().collect();
-        for address in gone {
-            if let Some(server) = servers.remove(&address) {
-                server.close();
-            }
-        }
+        let gone = servers.extract_if(|address, _| snapshot.server(address).is_none());
+        gone.for_each(|(_, server)| server.close());
         for address in snapshot.servers.keys() {
             if !servers.contains_key(address) {
                 let server =
@@ -351,6 +343,7 @@ impl Cluster {
             Observation::Failed { address, error, timeout } => {
                 return self.check_failed(&address, &error, timeout);
             }
+            Observation::Unclear { address } => return self.probe(&address),
         };
         self.update(|snapshot| Some(reduce::apply(snapshot, description)));
     }
@@ -379,8 +372,14 @@ impl Cluster {
             if let Some(probe) = cluster.probed.lock().get_mut(&server.address) {
                 probe.running = false;
             }
-            if let Some(error) = failure {
+            // Meanwhile others may have heard of the server.
+            let heard = cluster.snapshot().server(&server.address).is_some_and(|known| {
+                known.kind.is_known() && known.last_update_time.is_some_and(|at| at > now)
+            });
+            if let Some(error) = failure.filter(|_| !heard) {
                 let timeout = error.kind() == Kind::NetworkTimeout;
+                let own = server.settings.connect_timeout;
+                let error = error.with_timeouts(|| configured(own, own, TimeLimit::Unset));
                 cluster.check_failed(&server.address, error.message(), timeout);
             }
         });
@@ -388,13 +387,11 @@ impl Cluster {
 
     fn start_upkeep(self: &Arc<Self>) {
         let (cluster, now) = (Arc::downgrade(self), self.upkeep_now.clone());
-        let servers = move || {
-            let cluster = cluster.upgrade()?;
-            let lane = cluster.first_lane.as_ref().and_then(Weak::upgrade);
-            let servers = cluster.servers.read().values().cloned().collect();
-            Some((servers, lane))
-        };
-        *self.upkeep.lock() = self.spawn(upkeep::run(servers, now, UPKEEP_INTERVAL));
+        // Where the client was first used: whose pools hold minPoolSize before they are first asked.
+        let first_lane = wait::current_lane().as_ref().map(Arc::downgrade);
+        let servers = move || Some(cluster.upgrade()?.servers.read().values().cloned().collect());
+        let upkeep = upkeep::run(servers, first_lane, now, UPKEEP_INTERVAL);
+        *self.upkeep.lock() = self.spawn(upkeep);
     }
 }
 

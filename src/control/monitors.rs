@@ -25,6 +25,7 @@ use mongodb::options::{
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::deadline::{TimeLimit, configured};
 use crate::event::Publisher;
 use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
 use crate::metadata::DriverName;
@@ -68,6 +69,10 @@ pub enum Observation {
         error: String,
         timeout: bool,
     },
+    /// The driver made no sense of a reply, in which we may find some.
+    Unclear {
+        address: Address,
+    },
 }
 
 pub type Sink = Arc<dyn Fn(Observation) + Send + Sync>;
@@ -98,13 +103,15 @@ impl Monitors {
             // Nobody listens after a stop.
             let _ = sender.send(event);
         });
-        let publisher = settings.events.clone();
+        let (publisher, own) = (settings.events.clone(), settings.connect_timeout);
+        let timeouts = configured(own, own, TimeLimit::Unset);
         let client = connect(settings, handler).map_err(|error| error.to_string())?;
         let listener = Listener {
             client: client.clone(),
             sink,
             events: publisher,
             stopped: stopped.clone(),
+            timeouts,
             round_trips: BTreeMap::new(),
         };
         let listener = tokio::spawn(listener.run(events));
@@ -238,6 +245,8 @@ struct Listener {
     sink: Sink,
     events: Publisher,
     stopped: Arc<AtomicBool>,
+    /// Those of every check, for texts of errors.
+    timeouts: String,
     /// Of the servers that answer.
     round_trips: BTreeMap<Address, RoundTrips>,
 }
@@ -250,11 +259,17 @@ impl Listener {
             }
             let observation = match event {
                 SdamEvent::ServerHeartbeatStarted(event) => {
-                    self.tell(&event.server_address, event.awaited, || HeartbeatChange::Started);
+                    let connection = (event.driver_connection_id, event.server_connection_id);
+                    let change = || HeartbeatChange::Started;
+                    self.tell(&event.server_address, event.awaited, connection, change);
                     None
                 }
                 SdamEvent::ServerHeartbeatSucceeded(event) => self.succeeded(event),
                 SdamEvent::ServerHeartbeatFailed(event) => self.failed(&event),
+                SdamEvent::ServerClosed(event) => {
+                    self.round_trips.remove(&address(&event.address));
+                    None
+                }
                 _ => None,
             };
             if let Some(observation) = observation {
@@ -279,7 +294,8 @@ impl Listener {
             Ok(reply) => {
                 let duration = event.duration;
                 let change = || HeartbeatChange::Succeeded { duration, reply: reply.clone() };
-                self.tell(&event.server_address, event.awaited, change);
+                let connection = (event.driver_connection_id, event.server_connection_id);
+                self.tell(&event.server_address, event.awaited, connection, change);
                 let mut server = hello::parse(address, &reply, round_trips.average(), now);
                 server.min_round_trip_time = round_trips.minimum();
                 Some(Observation::Hello { server: Box::new(server), reply })
@@ -292,20 +308,30 @@ impl Listener {
 
     fn failed(&mut self, event: &ServerHeartbeatFailedEvent) -> Option<Observation> {
         let address = address(&event.server_address);
+        let (error, timeout) = explain(&address, &event.failure, &self.timeouts)?;
+        let connection = (event.driver_connection_id, event.server_connection_id);
+        let change =
+            || HeartbeatChange::Failed { duration: event.duration, error: error.clone(), timeout };
+        self.tell(&event.server_address, event.awaited, connection, change);
+        if matches!(*event.failure.kind, ErrorKind::InvalidResponse { .. }) {
+            return Some(Observation::Unclear { address });
+        }
         self.round_trips.remove(&address);
-        let (error, timeout) = explain(&address, &event.failure)?;
-        self.tell(&event.server_address, event.awaited, || HeartbeatChange::Failed {
-            duration: event.duration,
-            error: error.clone(),
-            timeout,
-        });
         Some(Observation::Failed { address, error, timeout })
     }
 
-    fn tell(&self, server: &ServerAddress, awaited: bool, what: impl FnOnce() -> HeartbeatChange) {
+    fn tell(
+        &self,
+        server: &ServerAddress,
+        awaited: bool,
+        (driver_connection_id, server_connection_id): (u32, Option<i64>),
+        what: impl FnOnce() -> HeartbeatChange,
+    ) {
         self.events.heartbeat(|| HeartbeatEvent {
             address: address(server),
             awaited,
+            driver_connection_id: driver_connection_id + 1, // the crate counts from 0
+            server_connection_id,
             what: what(),
         });
     }
@@ -313,15 +339,15 @@ impl Listener {
 
 /// What went wrong, and whether it took too long. `None` for a check that the driver itself broke off:
 /// the server left the topology.
-fn explain(address: &Address, failure: &Error) -> Option<(String, bool)> {
+fn explain(address: &Address, failure: &Error, timeouts: &str) -> Option<(String, bool)> {
     let (error, timeout) = match failure.kind.as_ref() {
         ErrorKind::Internal { .. } => return None,
         ErrorKind::Io(error) => match error.get_ref().and_then(|cause| cause.downcast_ref()) {
             Some(cause) => {
                 let error = format!("SSL handshake failed: {address}: {}", tls::explain(cause));
-                return Some((error, false));
+                return Some((error + timeouts, false));
             }
-            None => (error.to_string(), error.kind() == io::ErrorKind::TimedOut),
+            None => (format!("{error}{timeouts}"), error.kind() == io::ErrorKind::TimedOut),
         },
         other => (other.to_string(), false),
     };

@@ -1,7 +1,7 @@
 //! The pools' background work: minPoolSize, maxIdleTimeMS, sockets that the server has closed, and the
 //! pools of event loops that have gone.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -11,21 +11,22 @@ use crate::net::event_loop::Lane;
 use crate::pool::server::Server;
 use crate::pool::state::Phase;
 
-/// Runs until `servers` has no more to say: all servers, and the event loop whose pools hold minPoolSize
-/// even if nobody has asked for them yet (`None` are blocking callers).
+/// Runs until `servers` has no more to say: all servers. `first_lane` is the event loop whose pools hold
+/// minPoolSize even if nobody has asked for them yet (`None` are blocking callers).
 pub async fn run(
-    servers: impl Fn() -> Option<(Vec<Arc<Server>>, Option<Arc<Lane>>)>,
+    servers: impl Fn() -> Option<Vec<Arc<Server>>>,
+    first_lane: Option<Weak<Lane>>,
     now: Arc<Notify>,
     interval: Duration,
 ) {
-    while let Some((servers, lane)) = servers() {
-        servers.iter().for_each(|server| look_after(server, lane.as_ref()));
-        drop((servers, lane)); // not kept alive by waiting
+    while let Some(servers) = servers() {
+        servers.iter().for_each(|server| look_after(server, first_lane.as_ref()));
+        drop(servers); // not kept alive by waiting
         let _ = tokio::time::timeout(interval, now.notified()).await;
     }
 }
 
-fn look_after(server: &Arc<Server>, lane: Option<&Arc<Lane>>) {
+fn look_after(server: &Arc<Server>, first_lane: Option<&Weak<Lane>>) {
     server.forget_retired();
     let mut pools = server.pools();
     pools.iter().for_each(|pool| pool.prune());
@@ -33,7 +34,12 @@ fn look_after(server: &Arc<Server>, lane: Option<&Arc<Lane>>) {
         return;
     }
     if pools.is_empty() {
-        pools.push(server.pool(lane.filter(|lane| !lane.is_retired())));
+        pools.extend(match first_lane.map(Weak::upgrade) {
+            None => Some(server.pool(None)),
+            Some(lane) => {
+                lane.filter(|lane| !lane.is_retired()).map(|lane| server.pool(Some(&lane)))
+            }
+        });
     }
     for pool in pools {
         // One server that is slow to answer must not hold up the others. The end of a pool, or a clear

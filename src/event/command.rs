@@ -27,8 +27,11 @@ pub struct About {
     /// The same for all attempts and batches of an operation.
     pub operation_id: i32,
     pub address: Address,
+    pub driver_connection_id: u64,
     pub server_connection_id: Option<i64>,
     pub service_id: Option<ObjectId>,
+    /// Authentication within a handshake is for listeners only, as with PyMongo.
+    pub of_an_operation: bool,
 }
 
 #[derive(Clone, Debug)]

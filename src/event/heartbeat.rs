@@ -11,6 +11,9 @@ pub struct HeartbeatEvent {
     pub address: Address,
     /// The server answers when something has changed, so the time says nothing about the line.
     pub awaited: bool,
+    /// The monitor's connections are numbered apart from those of the pool.
+    pub driver_connection_id: u32,
+    pub server_connection_id: Option<i64>,
     pub what: HeartbeatChange,
 }
 

@@ -3,8 +3,10 @@
 pub mod bell;
 pub mod command;
 pub mod heartbeat;
+pub mod logs;
 pub mod pool;
 pub mod queue;
+pub mod selection;
 pub mod topology;
 
 use std::fmt;
@@ -14,7 +16,9 @@ use bson::oid::ObjectId;
 
 use self::command::CommandEvent;
 use self::heartbeat::HeartbeatEvent;
+use self::logs::Logger;
 use self::pool::PoolEvent;
+use self::selection::{RetryEvent, SelectionEvent};
 use self::topology::{TopologyChange, TopologyEvent};
 
 #[derive(Clone, Debug)]
@@ -23,6 +27,8 @@ pub enum Event {
     Topology(TopologyEvent),
     Heartbeat(HeartbeatEvent),
     Command(CommandEvent),
+    Selection(SelectionEvent),
+    Retry(RetryEvent),
 }
 
 /// The kinds of events that somebody listens to.
@@ -38,7 +44,8 @@ pub struct Wanted {
 /// Takes an event from any thread, in the order they happen; must neither block nor touch Python.
 pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// Where a client's events go. The default tells nobody.
+/// Where a client's events go, if its listeners or the process's loggers want them. The default
+/// tells nobody.
 #[derive(Clone, Default)]
 pub struct Publisher {
     wanted: Wanted,
@@ -50,36 +57,52 @@ impl Publisher {
         Publisher { wanted, sink: Some(sink) }
     }
 
-    pub fn has_listeners(&self) -> bool {
-        self.sink.is_some()
+    /// Somebody wants events of some kind.
+    pub fn is_heard(&self) -> bool {
+        self.sink.is_some() && (self.wanted != Wanted::default() || logs::wants_any())
     }
 
     pub fn wants_commands(&self) -> bool {
-        self.wanted.command
+        self.sink.is_some() && (self.wanted.command || logs::wants(Logger::Command))
+    }
+
+    pub fn wants_selections(&self) -> bool {
+        self.sink.is_some() && logs::wants(Logger::ServerSelection)
     }
 
     pub fn command(&self, event: CommandEvent) {
-        self.publish(self.wanted.command, || Event::Command(event));
+        self.publish(true, || Event::Command(event)); // was wanted when the command began
     }
 
     pub fn pool(&self, make: impl FnOnce() -> PoolEvent) {
-        self.publish(self.wanted.pool, || Event::Pool(make()));
+        let wanted = self.wanted.pool || logs::wants(Logger::Connection);
+        self.publish(wanted, || Event::Pool(make()));
     }
 
     pub fn heartbeat(&self, make: impl FnOnce() -> HeartbeatEvent) {
-        self.publish(self.wanted.heartbeat, || Event::Heartbeat(make()));
+        let wanted = self.wanted.heartbeat || logs::wants(Logger::Topology);
+        self.publish(wanted, || Event::Heartbeat(make()));
+    }
+
+    pub fn selection(&self, make: impl FnOnce() -> SelectionEvent) {
+        self.publish(true, || Event::Selection(make())); // was wanted when it began
+    }
+
+    pub fn retry(&self, make: impl FnOnce() -> RetryEvent) {
+        self.publish(logs::wants(Logger::Command), || Event::Retry(make()));
     }
 
     pub fn topology(&self, id: ObjectId, make: impl FnOnce() -> Vec<TopologyChange>) {
-        if !(self.wanted.server || self.wanted.topology) {
+        let logged = logs::wants(Logger::Topology);
+        if !(self.wanted.server || self.wanted.topology || logged) {
             return;
         }
         for what in make() {
-            let wanted = match what.is_of_a_server() {
+            let heard = match what.is_of_a_server() {
                 true => self.wanted.server,
                 false => self.wanted.topology,
             };
-            self.publish(wanted, || Event::Topology(TopologyEvent { id, what }));
+            self.publish(heard || logged, || Event::Topology(TopologyEvent { id, what }));
         }
     }
 

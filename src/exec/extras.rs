@@ -25,6 +25,15 @@ pub struct Destination<'a> {
     pub min_round_trip: Duration,
     /// Unacknowledged writes carry no implicit session: the server may still run them later.
     pub acknowledged: bool,
+    /// A write that a causally consistent session orders behind what it has seen: see `is_ordered`.
+    pub ordered_write: bool,
+}
+
+/// Writes that take `afterClusterTime`, as PyMongo has them.
+pub fn is_ordered(terms: &Terms, command: &str) -> bool {
+    !terms.session.implicit
+        && matches!(terms.kind, Kind::Write { .. })
+        && ORDERED_WRITES.contains(&command)
 }
 
 /// Called at the moment of sending: it draws the transaction number of a retryable write, and a
@@ -47,8 +56,10 @@ pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Res
         if let Some(write_concern) = &terms.write_concern {
             append_write_concern(terms, write_concern, out);
         }
-        if matches!(terms.kind, Kind::Read { .. }) {
+        if matches!(terms.kind, Kind::Read { concern: true, .. }) {
             append_read_concern(&session, &state, terms.read_concern.as_ref(), out);
+        } else if to.ordered_write {
+            append_read_concern(&session, &state, None, out);
         }
     }
     if with_session && !terms.sessionless && (to.acknowledged || !session.implicit) {
@@ -66,7 +77,8 @@ pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Res
         });
     }
     drop(state);
-    if !terms.is_write() {
+    // What goes to the server of an open cursor has no choice left.
+    if !terms.is_write() && !matches!(terms.kind, Kind::GetMore | Kind::KillCursors) {
         append_read_preference(preference, to, in_transaction, out)?;
     }
     elements::string(out, "$db", &terms.database);
@@ -204,5 +216,18 @@ fn append_read_preference(
 }
 
 fn minutes(count: i64) -> Duration {
-    Duration::from_secs(60 * u64::try_from(count).unwrap_or(0))
+    Duration::from_secs(u64::try_from(count).unwrap_or(0).saturating_mul(60))
 }
+
+const ORDERED_WRITES: [&str; 10] = [
+    "insert",
+    "update",
+    "delete",
+    "findAndModify",
+    "bulkWrite",
+    "create",
+    "createIndexes",
+    "drop",
+    "dropDatabase",
+    "dropIndexes",
+];

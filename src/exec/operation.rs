@@ -7,6 +7,7 @@ use bson::RawDocumentBuf;
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result};
 use crate::event::Publisher;
+use crate::event::selection::Asker;
 use crate::pool::pinned::Pinned;
 use crate::session::client::Session;
 use crate::topology::address::Address;
@@ -38,9 +39,11 @@ pub struct Terms {
     pub pinned: Option<Arc<Pinned>>,
     /// Its reply may leave a cursor open.
     pub opens_cursor: bool,
+    /// The cursor keeps its connection, over which the server sends batches unasked.
+    pub exhaust: bool,
     /// Lets the server recognise a retried write; drawn at the first attempt.
     pub transaction_number: Option<i64>,
-    /// Drawn once if listeners hear of commands: they see what belongs together.
+    /// Drawn once if listeners or loggers hear of it: they see what belongs together.
     pub operation_id: Option<i32>,
     /// For all attempts together.
     pub limit: TimeLimit,
@@ -52,14 +55,21 @@ pub enum Kind {
     Command,
     /// Reads on from a server's cursor: whether a lost one has moved it on, nobody knows.
     GetMore,
-    /// Runs by read preference with a read concern; `retry` if running it twice is harmless.
-    Read { retry: bool },
+    /// Runs by read preference; `retry` if running it twice is harmless, `concern` if a read concern, or
+    /// the time of a causally consistent session, may be sent with it.
+    Read { retry: bool, concern: bool },
     /// Runs on the primary with a write concern; `retry` if the server can tell a retry.
     Write { retry: bool },
     /// Runs like a command, and is no operation of its session: a commit may still be repeated.
     KillCursors,
     /// commitTransaction and abortTransaction.
     EndTransaction { commit: bool },
+}
+
+impl Operation {
+    pub fn asker(&self) -> Asker<'_> {
+        Asker { operation: self.message.name(), operation_id: self.terms.operation_id }
+    }
 }
 
 pub struct Outcome {
@@ -69,6 +79,16 @@ pub struct Outcome {
     pub server: Arc<ServerDescription>,
     /// The connection, if a cursor keeps it.
     pub pinned: Option<Arc<Pinned>>,
+}
+
+impl Kind {
+    pub const FIND: Kind = Kind::Read { retry: true, concern: true };
+
+    /// A read that may run twice. Servers know no read concern for lists and plans.
+    pub fn read_of(command: &Message) -> Kind {
+        let name = command.name();
+        Kind::Read { retry: true, concern: name != "explain" && !name.starts_with("list") }
+    }
 }
 
 impl Outcome {
@@ -90,6 +110,7 @@ impl Terms {
             server: None,
             pinned: None,
             opens_cursor: false,
+            exhaust: false,
             transaction_number: None,
             limit: TimeLimit::Unset,
             operation_id: None,
@@ -97,7 +118,8 @@ impl Terms {
     }
 
     pub fn number_for(&mut self, events: &Publisher) {
-        if events.wants_commands() && self.operation_id.is_none() {
+        let wanted = events.wants_commands() || events.wants_selections();
+        if wanted && self.operation_id.is_none() {
             self.operation_id = Some(fastrand::i32(..));
         }
     }

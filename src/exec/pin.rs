@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::operation::Terms;
 use crate::deadline::Deadline;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::net::wait;
 use crate::pool::pinned::{Holder, Loan, Pinned};
 use crate::pool::server::Server;
@@ -45,12 +45,24 @@ pub async fn checkout(terms: &Terms, server: &Arc<Server>, limit: Deadline) -> R
     }
 }
 
-/// Behind a load balancer only the same connection leads to the server that has the cursor. Within a
-/// transaction that is the transaction's.
+/// An older mongos would answer a getMore once and never go on.
+pub fn check_exhaust(lent: &Loan) -> Result<()> {
+    let server = &lent.connection().description;
+    if server.kind == ServerType::Mongos && server.max_wire_version < EXHAUST_BY_MONGOS {
+        return Err(Error::invalid_operation("a mongos knows exhaust cursors from MongoDB 7.1 on"));
+    }
+    Ok(())
+}
+
+/// Behind a load balancer only the same connection leads to the server that has the cursor, and an exhaust
+/// cursor's batches come over it. Within a transaction that is the transaction's.
 pub fn keep(terms: &Terms, lent: Loan) -> Option<Arc<Pinned>> {
     if terms.pinned.is_some() {
         return terms.pinned.clone();
     }
     let balanced = lent.connection().description.kind == ServerType::LoadBalancer;
-    if terms.opens_cursor && balanced { lent.pin(Holder::Cursor) } else { None }
+    if terms.opens_cursor && (balanced || terms.exhaust) { lent.pin(Holder::Cursor) } else { None }
 }
+
+/// Wire version of MongoDB 7.1.
+const EXHAUST_BY_MONGOS: i32 = 22;

@@ -42,6 +42,11 @@ pub struct Again {
 }
 
 impl Failures {
+    /// How many retries there were, the one that goes on included.
+    pub fn retries(&self) -> u32 {
+        self.count
+    }
+
     /// What to do about a labelled error: try again, or tell the error answered. `jitter` lies between
     /// 0 and 1.
     pub fn add(
@@ -113,7 +118,7 @@ fn may_retry(terms: &Terms, settings: &Settings, in_transaction: bool, error: &E
         Kind::EndTransaction { .. } => error.has_label(RETRYABLE_WRITE),
         _ if in_transaction => false,
         Kind::Command | Kind::GetMore | Kind::KillCursors => false,
-        Kind::Read { retry } => {
+        Kind::Read { retry, .. } => {
             retry && settings.retry_reads && terms.server.is_none() && error.is_retryable_read()
         }
         // Only by its label: without a number the server would run the retry as a second write.
@@ -153,11 +158,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::deadline::{Deadline, TimeLimit};
+    use crate::deadline::TimeLimit;
     use crate::session::client::Session;
 
     const WRITE: Kind = Kind::Write { retry: true };
-    const READ: Kind = Kind::Read { retry: true };
+    const READ: Kind = Kind::Read { retry: true, concern: true };
     const END: Kind = Kind::EndTransaction { commit: true };
 
     fn settings() -> Settings {
@@ -220,10 +225,10 @@ mod tests {
         for (kind, error) in [(READ, cut()), (WRITE, labelled(&[RETRYABLE_WRITE]))] {
             let mut terms = terms(kind);
             assert_eq!(retries(&terms, &settings(), false, &error), 1);
-            terms.limit = TimeLimit::Until(Deadline::NEVER);
+            terms.limit = TimeLimit::ENDLESS;
             assert_eq!(retries(&terms, &settings(), false, &error), 20);
             assert_eq!(retries(&terms, &settings(), true, &error), 0);
-            terms.limit = TimeLimit::Until(Deadline::after(Instant::now(), Some(Duration::ZERO)));
+            terms.limit = TimeLimit::after(Instant::now(), Duration::ZERO);
             assert_eq!(retries(&terms, &settings(), false, &error), 0);
         }
         assert_eq!(retries(&terms(WRITE), &settings(), false, &cut()), 0, "it has no number");
@@ -248,7 +253,7 @@ mod tests {
             assert_eq!(retries(&terms(kind), &settings(), false, &busy), 0, "{kind:?}");
         }
         let mut limited = terms(READ);
-        limited.limit = TimeLimit::Until(Deadline::NEVER);
+        limited.limit = TimeLimit::ENDLESS;
         assert_eq!(retries(&limited, &settings(), false, &refused()), 2);
     }
 
@@ -256,7 +261,7 @@ mod tests {
     fn a_pause_beyond_the_deadline_is_not_begun() {
         let now = Instant::now();
         let mut terms = terms(READ);
-        terms.limit = TimeLimit::Until(Deadline::after(now, Some(Duration::from_millis(150))));
+        terms.limit = TimeLimit::after(now, Duration::from_millis(150));
         let add = |jitter| {
             let mut failures = Failures::default();
             failures.add(refused(), &terms, &settings(), false, now, jitter)

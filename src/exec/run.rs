@@ -11,14 +11,16 @@ use super::pin;
 use super::retry::{self, Failures};
 use super::select::{select, select_address};
 use crate::control::cluster::Cluster;
-use crate::deadline::Deadline;
+use crate::deadline::{self, Deadline};
 use crate::error::{Error, Result};
+use crate::event::selection::{Asker, RetryEvent};
 use crate::net::wait;
 use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
 use crate::session::transaction;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
+use crate::topology::server::ServerDescription;
 use crate::topology::snapshot::TopologyKind;
 use crate::wire::reply::Reply;
 
@@ -28,12 +30,10 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
     operation.terms.number_for(&client.settings.events);
     let mut failed_at: Vec<Address> = Vec::new();
     let mut failures = Failures::default();
-    if operation.terms.limit.is_finite() && operation.terms.kind != Kind::GetMore {
-        operation.message.remove("maxTimeMS"); // what is left of the limit is sent instead
-    }
+    drop_overruled(client, operation);
     loop {
         let avoided = failed_at.len();
-        let attempt = attempt(client, cluster, operation, &mut failed_at).await;
+        let attempt = attempt(client, cluster, operation, &mut failed_at, failures.retries()).await;
         let mut error = match attempt {
             Ok(outcome) => {
                 if in_transaction {
@@ -67,6 +67,21 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
     }
 }
 
+/// The server that an operation would go to now, for callers who need its limits to make their message.
+pub async fn destination(client: &ClientCore, terms: &Terms) -> Result<ServerDescription> {
+    let cluster = client.cluster(terms.limit.deadline()).await?;
+    let in_transaction = begin(terms);
+    let asker = Asker { operation: "bulkWrite", operation_id: terms.operation_id };
+    let server = choose_server(cluster, terms, asker, &[]).await.map_err(|mut error| {
+        if in_transaction {
+            transaction::label_statement_error(&mut error);
+        }
+        error
+    })?;
+    let known = cluster.snapshot().server(&server.address).cloned();
+    Ok(known.unwrap_or_else(|| ServerDescription::unknown(server.address.clone())))
+}
+
 /// Whether the operation is a statement of a transaction.
 fn begin(terms: &Terms) -> bool {
     match terms.kind {
@@ -75,15 +90,27 @@ fn begin(terms: &Terms) -> bool {
     }
 }
 
+/// Takes out of the caller's command what is sent in its place: the client's API version, and what is
+/// left of the time limit.
+fn drop_overruled(client: &ClientCore, operation: &mut Operation) {
+    if operation.terms.limit.is_finite() && operation.terms.kind != Kind::GetMore {
+        operation.message.remove(|name| name == "maxTimeMS");
+    }
+    if let Some(api) = &client.settings.server_api {
+        operation.message.remove(|name| api.get(name).is_ok_and(|declared| declared.is_some()));
+    }
+}
+
 async fn attempt(
     client: &ClientCore,
     cluster: &Arc<Cluster>,
     operation: &mut Operation,
     failed_at: &mut Vec<Address>,
+    retry: u32,
 ) -> Result<Outcome> {
-    let server = choose_server(cluster, &operation.terms, failed_at).await?;
+    let server = choose_server(cluster, &operation.terms, operation.asker(), failed_at).await?;
     let _busy = Busy::at(&server);
-    let result = on_server(client, cluster, operation, &server).await;
+    let result = on_server(client, cluster, operation, &server, retry).await;
     if result.is_err() {
         failed_at.push(server.address.clone());
     }
@@ -93,10 +120,11 @@ async fn attempt(
 async fn choose_server(
     cluster: &Arc<Cluster>,
     terms: &Terms,
+    asker: Asker<'_>,
     failed_at: &[Address],
 ) -> Result<Arc<Server>> {
     if let Some(address) = pin::address(terms) {
-        return select_address(cluster, &address, terms.limit.deadline()).await;
+        return select_address(cluster, &address, terms.limit.deadline(), asker).await;
     }
     let criteria = if terms.is_write() {
         Criteria::Writable
@@ -107,7 +135,7 @@ async fn choose_server(
             false => Criteria::Read((*terms.read_preference).clone()),
         }
     };
-    select(cluster, &criteria, failed_at, terms.limit.deadline()).await
+    select(cluster, &criteria, failed_at, terms.limit.deadline(), asker).await
 }
 
 async fn on_server(
@@ -115,11 +143,29 @@ async fn on_server(
     cluster: &Arc<Cluster>,
     operation: &mut Operation,
     server: &Arc<Server>,
+    retry: u32,
 ) -> Result<Outcome> {
-    let limit = operation.terms.limit.deadline();
-    let mut lent = pin::checkout(&operation.terms, server, limit).await?;
+    let limit = operation.terms.limit;
+    let timeouts = || {
+        let settings = &client.settings;
+        deadline::configured(settings.socket_timeout, settings.connect_timeout, limit)
+    };
+    let lent = pin::checkout(&operation.terms, server, limit.deadline()).await;
+    let mut lent = lent.map_err(|error| error.with_timeouts(timeouts))?;
+    if operation.terms.exhaust {
+        pin::check_exhaust(&lent)?;
+    }
+    if retry > 0 {
+        client.settings.events.retry(|| RetryEvent {
+            operation: operation.message.name().to_owned(),
+            operation_id: operation.terms.operation_id,
+            attempt: retry,
+            write: operation.terms.is_write(),
+        });
+    }
     let generation = lent.connection().generation;
     let result = exchange(client, cluster, operation, &mut lent).await;
+    let result = result.map_err(|error| error.with_timeouts(timeouts));
     if let Err(error) = &result {
         if error.is_network() {
             operation.terms.session.mark_dirty();
@@ -153,11 +199,15 @@ async fn exchange(
     let acknowledged = message.expects_reply();
     let connection = lent.connection_mut();
     let description = connection.description.clone();
-    connection.seal(message, |out| {
-        let to =
-            Destination { client, topology, server: &description, min_round_trip, acknowledged };
-        extras::append(terms, &to, out)
-    })?;
+    let to = Destination {
+        client,
+        topology,
+        server: &description,
+        min_round_trip,
+        acknowledged,
+        ordered_write: extras::is_ordered(terms, message.name()),
+    };
+    connection.seal(message, |out| extras::append(terms, &to, out))?;
     let events = &client.settings.events;
     let watch = connection.watch(events, message, &terms.database, terms.operation_id);
     let answer = connection.ask(message, deadline, watch).await?;

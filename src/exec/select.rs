@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::event::selection::{Asker, Selecting, SelectionChange};
 use crate::net::wait;
 use crate::pool::server::Server;
 use crate::topology::address::Address;
@@ -19,8 +20,10 @@ pub async fn select(
     criteria: &Criteria,
     deprioritized: &[Address],
     limit: Deadline,
+    asker: Asker<'_>,
 ) -> Result<Arc<Server>> {
-    wait_for(cluster, criteria, limit, || select_now(cluster, criteria, deprioritized)).await
+    let told = told(cluster, Some(criteria), asker);
+    wait_for(cluster, criteria, limit, told, || select_now(cluster, criteria, deprioritized)).await
 }
 
 /// The server at `address`, as soon as something is known of it.
@@ -28,6 +31,7 @@ pub async fn select_address(
     cluster: &Arc<Cluster>,
     address: &Address,
     limit: Deadline,
+    asker: Asker<'_>,
 ) -> Result<Arc<Server>> {
     let any = Criteria::Read(ReadPreference::new(ReadMode::Nearest));
     let look = || match cluster.snapshot().server(address) {
@@ -38,7 +42,7 @@ pub async fn select_address(
             Err(Error::new(Kind::Network, text))
         }
     };
-    wait_for(cluster, &any, limit, look).await
+    wait_for(cluster, &any, limit, told(cluster, None, asker), look).await
 }
 
 /// Waits until `look` finds a server, or the time of server selection is up.
@@ -46,31 +50,51 @@ async fn wait_for(
     cluster: &Arc<Cluster>,
     criteria: &Criteria,
     limit: Deadline,
+    told: Option<Selecting>,
     look: impl Fn() -> Result<Option<Arc<Server>>>,
 ) -> Result<Arc<Server>> {
+    let tell = |what: &dyn Fn() -> SelectionChange| {
+        if let Some(told) = &told {
+            told.tell(&cluster.snapshot(), what());
+        }
+    };
+    let found = |server: Arc<Server>| {
+        tell(&|| SelectionChange::Succeeded { address: server.address.clone() });
+        Ok(server)
+    };
     if let Some(server) = look()? {
-        return Ok(server);
+        return found(server);
     }
     let began = Instant::now();
     let own = Deadline::after(began, cluster.settings.server_selection_timeout);
     let deadline = own.earlier(limit);
+    tell(&|| SelectionChange::Waiting { remaining: deadline.remaining(began).unwrap_or_default() });
     loop {
         let change = cluster.listen();
         if cluster.is_closed() {
             return Err(Error::client_closed());
         }
         if let Some(server) = look()? {
-            return Ok(server);
+            return found(server);
         }
         let started = Instant::now();
         if deadline.passed(started) {
             let timeout = deadline.remaining(began).unwrap_or_default();
+            let reason = || summary::reason(&cluster.snapshot(), criteria);
+            tell(&|| SelectionChange::Failed { reason: reason() });
             return Err(timed_out(cluster, criteria, timeout));
         }
         cluster.probe_unknown();
         let pause = Deadline::after(started, Some(PROBE_AGAIN)).earlier(deadline);
         wait::until(pause, wait::gate(change)).await;
     }
+}
+
+/// What tells the logger, if it wants to know.
+fn told(cluster: &Cluster, criteria: Option<&Criteria>, asker: Asker<'_>) -> Option<Selecting> {
+    let events = &cluster.settings.events;
+    let start = || Selecting::start(events, asker, criteria, &cluster.snapshot());
+    events.wants_selections().then(start)
 }
 
 /// A server that suits now: of two drawn at random, the one with fewer operations under way.

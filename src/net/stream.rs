@@ -10,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub struct Stream {
     home: OnceLock<Arc<Lane>>,
     /// The fork generation that opened the socket.
     born_in: u64,
+    /// Frames come without being asked for: what arrives early is in turn.
+    more_to_come: AtomicBool,
 }
 
 #[derive(Default)]
@@ -60,6 +63,8 @@ pub enum Filled {
     Partly,
     Frame,
     Ended,
+    /// A frame that nobody has taken yet holds up those behind it: until then there is nothing to read.
+    Full,
     /// A TLS handshake needs its future: it is done, or has something to write.
     Handshake,
 }
@@ -92,6 +97,7 @@ impl Stream {
             buffers,
             home: OnceLock::new(),
             born_in: fork::generation(),
+            more_to_come: AtomicBool::new(false),
         });
         let started = match endpoint {
             Endpoint::Ip(address) => {
@@ -177,7 +183,7 @@ impl Stream {
     /// The next frame, length prefix included.
     pub async fn frame(self: &Arc<Self>) -> io::Result<Buffer> {
         // Right after a request the answer can't be there yet: not trying saves a system call.
-        let mut try_first = false;
+        let mut try_first = self.more_to_come.load(Ordering::Relaxed);
         poll_fn(|_| {
             let mut inbox = self.inbox.lock();
             let state = if try_first { self.fill_inbox(&mut inbox) } else { inbox.state() };
@@ -185,7 +191,7 @@ impl Stream {
             match state {
                 Filled::Frame => Poll::Ready(Ok(inbox.take(&self.buffers))),
                 Filled::Ended => Poll::Ready(Err(inbox.error())),
-                Filled::Partly | Filled::Handshake => {
+                Filled::Partly | Filled::Full | Filled::Handshake => {
                     wait::on_socket(self.clone(), Interest::Read);
                     Poll::Pending
                 }
@@ -197,6 +203,9 @@ impl Stream {
     /// Reads what has arrived on a socket that is readable, without waiting.
     pub fn fill(&self) -> Filled {
         let mut inbox = self.inbox.lock();
+        if self.more_to_come.load(Ordering::Relaxed) && self.whole_frame(&mut inbox) {
+            return Filled::Full;
+        }
         if let Some(tls) = self.tls.get() {
             return self.fill_decrypted(tls, &mut inbox);
         }
@@ -206,6 +215,11 @@ impl Stream {
             inbox.end(io::Error::new(io::ErrorKind::UnexpectedEof, OUT_OF_TURN));
         }
         self.fill_inbox(&mut inbox)
+    }
+
+    /// Whether frames come without being asked for from now on.
+    pub fn expect_more(&self, expected: bool) {
+        self.more_to_come.store(expected, Ordering::Relaxed);
     }
 
     /// How many bytes of the current frame are still to come, as far as known.
@@ -248,10 +262,6 @@ impl Stream {
     /// From now on `lane`'s thread closes the socket. A stream keeps its first lane for life.
     pub fn settle(&self, lane: &Arc<Lane>) {
         let _ = self.home.set(lane.clone());
-    }
-
-    pub fn is_settled(&self) -> bool {
-        self.home.get().is_some()
     }
 
     /// Ends both directions now, whoever still holds the stream.
@@ -348,6 +358,11 @@ impl Stream {
         // The answer to a key update; if the socket is full it goes with the next message.
         session.flush(self.socket())?;
         measured.map(|()| received)
+    }
+
+    /// Several frames may have come in one piece, so the first is measured only here.
+    fn whole_frame(&self, inbox: &mut Inbox) -> bool {
+        self.measure(inbox).is_ok() && inbox.state() == Filled::Frame
     }
 
     async fn writable(self: &Arc<Self>) {
@@ -512,6 +527,25 @@ mod tests {
     /// Frames of one length byte and what it counts, itself included.
     fn length(bytes: &[u8]) -> io::Result<Option<usize>> {
         Ok(bytes.first().map(|&length| length.into()))
+    }
+
+    #[test]
+    fn frames_that_were_not_asked_for_wait_their_turn() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = Stream::connect(Endpoint::Ip(address), length, Arc::default());
+        let stream = blocking::run(pin!(connect), || false).unwrap().unwrap();
+        stream.expect_more(true);
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(&[3, 1, 2, 2, 8, 4, 5]).unwrap();
+        while stream.fill() == Filled::Partly {}
+        assert_eq!(stream.fill(), Filled::Full);
+        peer.write_all(&[6, 7]).unwrap();
+        for expected in [&[3, 1, 2][..], &[2, 8], &[4, 5, 6, 7]] {
+            let frame = blocking::run(pin!(stream.frame()), || false).unwrap().unwrap();
+            assert_eq!(*frame, *expected);
+        }
+        assert!(stream.is_clean());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Server commands that the engine itself makes or reads.
 
-pub mod crud;
+pub mod bulk;
 pub mod cursor;
 pub mod end_sessions;
 pub mod transaction;

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::control::driver;
-use crate::deadline::{Deadline, TimeLimit};
+use crate::deadline::TimeLimit;
 use crate::error::{Error, Result, UNKNOWN_COMMIT_RESULT};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Terms};
 use crate::exec::run::run;
+use crate::exec::select::select_now;
 use crate::session::client::Session;
 use crate::session::transaction::{Ending, label_commit_error};
+use crate::topology::selection::Criteria;
 use crate::wire::elements;
 use crate::wire::message::Message;
 
@@ -30,7 +32,7 @@ pub async fn commit(client: &ClientCore, session: &Arc<Session>, limit: TimeLimi
             elements::int64(out, "maxTimeMS", limit);
         }
     });
-    let result = end(client, session, message, true, limit).await;
+    let result = end(client, message, ending(session, true, limit)).await;
     result.map_err(|mut error| {
         label_commit_error(&mut error);
         if error.has_label(UNKNOWN_COMMIT_RESULT) {
@@ -55,7 +57,7 @@ pub async fn abort(
             return Ok(());
         }
     }
-    let told = end(client, session, abort_message(), false, limit).await;
+    let told = end(client, abort_message(), ending(session, false, limit)).await;
     if limit.is_finite() && told.as_ref().is_err_and(Error::is_timeout) {
         abort_later(client.clone(), session);
     }
@@ -68,9 +70,18 @@ fn abort_later(client: Arc<ClientCore>, session: &Session) {
     else {
         return;
     };
+    // A selector is the user's Python code: it must not run on the control thread.
+    let server = match cluster.settings.server_selector {
+        None => None,
+        Some(_) => match select_now(&cluster, &Criteria::Writable, &[]) {
+            Ok(Some(server)) => Some(server.address.clone()),
+            _ => return,
+        },
+    };
     cluster.spawn(async move {
-        let limit = TimeLimit::Until(Deadline::after(Instant::now(), Some(LATE_ABORT)));
-        let _ = driver::drive(end(&client, &session, abort_message(), false, limit)).await;
+        let limit = TimeLimit::after(Instant::now(), LATE_ABORT);
+        let terms = ending(&session, false, limit);
+        let _ = driver::drive(end(&client, abort_message(), Terms { server, ..terms })).await;
     });
 }
 
@@ -78,16 +89,12 @@ fn abort_message() -> Message {
     Message::from_elements(|out| elements::int32(out, "abortTransaction", 1))
 }
 
-async fn end(
-    client: &ClientCore,
-    session: &Arc<Session>,
-    message: Message,
-    commit: bool,
-    limit: TimeLimit,
-) -> Result<()> {
+fn ending(session: &Arc<Session>, commit: bool, limit: TimeLimit) -> Terms {
     let kind = Kind::EndTransaction { commit };
-    let mut terms = Terms::new("admin".into(), kind, session.clone());
-    terms.limit = limit;
+    Terms { limit, ..Terms::new("admin".into(), kind, session.clone()) }
+}
+
+async fn end(client: &ClientCore, message: Message, terms: Terms) -> Result<()> {
     let outcome = run(client, &mut Operation { message, terms }).await?;
     match outcome.reply {
         Some(reply) => reply.check_write_concern(),

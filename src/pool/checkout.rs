@@ -38,6 +38,8 @@ pub struct Checkout {
     connection: Option<Connection>,
     /// Who keeps it for more than one command.
     holder: Option<Holder>,
+    /// Its caller has it: one that was cancelled while it waited never does.
+    arrived: bool,
 }
 
 /// The right to make one connection.
@@ -68,8 +70,11 @@ impl Pool {
     /// `limit` bounds the wait, in place of waitQueueTimeoutMS, and the making of a connection.
     pub async fn checkout(self: &Arc<Self>, limit: Deadline) -> Result<Checkout> {
         let request = Request::begin(&self.server);
-        let obtained = self.obtain(limit).await;
+        let mut obtained = self.obtain(limit).await;
         request.end(obtained.as_ref().map(|lent| lent.connection().id));
+        if let Ok(lent) = &mut obtained {
+            lent.arrived = true;
+        }
         obtained
     }
 
@@ -196,7 +201,8 @@ impl Pool {
     }
 
     fn lend(self: &Arc<Self>, connection: Connection) -> Checkout {
-        Checkout { pool: self.clone(), connection: Some(connection), holder: None }
+        let connection = Some(connection);
+        Checkout { pool: self.clone(), connection, holder: None, arrived: false }
     }
 
     /// Why nobody may use an idle connection again.
@@ -356,7 +362,9 @@ impl Drop for Checkout {
             return;
         }
         if let Some(connection) = self.connection.take() {
-            self.pool.server.tell(|| PoolChange::CheckedIn { id: connection.id });
+            if self.arrived {
+                self.pool.server.tell(|| PoolChange::CheckedIn { id: connection.id });
+            }
             self.pool.take_back(connection);
         }
     }

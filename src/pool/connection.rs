@@ -39,6 +39,8 @@ pub struct Connection {
     pub server_api: Option<Arc<RawDocumentBuf>>,
     /// A request is on its way or a reply is due: nobody else could use the stream.
     in_flight: bool,
+    /// The server goes on answering its exhaust cursor; the next reply answers this id.
+    goes_on_as: Option<i32>,
 }
 
 impl Connection {
@@ -59,6 +61,7 @@ impl Connection {
             server_connection_id: None,
             server_api: None,
             in_flight: false,
+            goes_on_as: None,
         }
     }
 
@@ -79,7 +82,7 @@ impl Connection {
         })
     }
 
-    /// Tells listeners of commands, if there are any, that a sealed message is about to be sent.
+    /// Tells listeners and the logger of commands, if they want it, that a sealed message is about to be sent.
     /// Without an operation's id it is an operation of its own.
     pub fn watch(
         &self,
@@ -98,8 +101,10 @@ impl Connection {
             request_id,
             operation_id: operation_id.unwrap_or(request_id),
             address: self.address().clone(),
+            driver_connection_id: self.id,
             server_connection_id: self.server_connection_id,
             service_id: self.description.service_id,
+            of_an_operation: operation_id.is_some(),
         };
         Some(Watch::start(events, about, message))
     }
@@ -108,10 +113,15 @@ impl Connection {
         &self.stream
     }
 
-    /// Sends a sealed message and reads its answer; `None` if it asked for none. Dropped midway, or
-    /// failed, the connection stays marked as in flight and its pool closes it.
+    /// Sends a sealed message and reads its answer; `None` if it asked for none. Where the server goes
+    /// on answering, nothing is sent. Dropped midway, or failed, the connection stays marked as in
+    /// flight and its pool closes it.
     async fn exchange(&mut self, message: &Message, deadline: Deadline) -> Result<Option<Reply>> {
-        let compressed = self.compression.compress(message);
+        let goes_on_as = self.goes_on_as.take();
+        let compressed = match goes_on_as {
+            Some(_) => None,
+            None => self.compression.compress(message),
+        };
         self.in_flight = true;
         let stream = &self.stream;
         let answer = wait::until(deadline, async {
@@ -119,7 +129,9 @@ impl Connection {
                 Some(envelope) => (&envelope[..], &[][..]),
                 None => message.parts(),
             };
-            stream.send(head, tail).await?;
+            if goes_on_as.is_none() {
+                stream.send(head, tail).await?;
+            }
             if message.expects_reply() { stream.frame().await.map(Some) } else { Ok(None) }
         })
         .await;
@@ -131,11 +143,16 @@ impl Connection {
             None => Ok(None),
             Some(frame) => {
                 let frame = self.compression.decompress(frame)?;
-                Reply::parse(frame, message.request_id()).map(Some)
+                let answers = goes_on_as.unwrap_or(message.request_id());
+                Reply::parse(frame, answers, message.allows_exhaust()).map(Some)
             }
         });
         let reply = reply.map_err(|error| error.at(self.address()))?;
         self.in_flight = false;
+        if message.allows_exhaust() {
+            self.goes_on_as = reply.as_ref().and_then(Reply::goes_on_as);
+            self.stream.expect_more(self.goes_on_as.is_some());
+        }
         Ok(reply)
     }
 
@@ -184,7 +201,12 @@ impl Connection {
     }
 
     pub fn is_reusable(&self) -> bool {
-        !self.in_flight && self.stream.is_clean()
+        !self.in_flight && self.goes_on_as.is_none() && self.stream.is_clean()
+    }
+
+    /// Its cursor may read on; it is of no use to anybody else.
+    pub fn goes_on(&self) -> bool {
+        !self.in_flight && self.goes_on_as.is_some()
     }
 
     /// Looks at the socket itself when it has been idle long enough for the peer to have left.

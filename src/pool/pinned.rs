@@ -78,11 +78,21 @@ impl Pinned {
     }
 
     pub fn is_home(&self) -> bool {
-        matches!(*self.place.lock(), Place::Home(_))
+        self.at_home(|_| true)
+    }
+
+    /// The server goes on answering over it unasked: nothing else can be sent, and all that can be done
+    /// about the rest is to let go of the connection.
+    pub fn goes_on(&self) -> bool {
+        self.at_home(|checkout| checkout.connection().goes_on())
     }
 
     pub fn lane(&self) -> Option<&Arc<Lane>> {
         self.lane.as_ref()
+    }
+
+    fn at_home(&self, test: impl Fn(&Checkout) -> bool) -> bool {
+        matches!(&*self.place.lock(), Place::Home(checkout) if !checkout.is_inherited() && test(checkout))
     }
 
     fn refuse(&self, why: &str) -> Error {
@@ -106,7 +116,7 @@ impl Loan {
         self.checkout.is_none()
     }
 
-    pub fn is_pinned(&self) -> bool {
+    fn is_pinned(&self) -> bool {
         self.home.is_some()
     }
 
@@ -142,7 +152,10 @@ impl DerefMut for Loan {
 impl Drop for Loan {
     fn drop(&mut self) {
         let Some(home) = self.home.take() else { return };
-        let fit = |checkout: &Checkout| checkout.connection().is_reusable();
+        let fit = |checkout: &Checkout| {
+            let connection = checkout.connection();
+            connection.is_reusable() || connection.goes_on()
+        };
         let place = match self.checkout.take() {
             // Another thread may have locked the place at the fork.
             Some(checkout) if checkout.is_inherited() => return,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bson::oid::ObjectId;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
@@ -16,6 +17,7 @@ use super::session::PySession;
 use super::{errors, options, server_selector, time_limit};
 use crate::error::Result as CoreResult;
 use crate::event::Publisher;
+use crate::event::selection::Asker;
 use crate::exec::client::ClientCore;
 use crate::exec::seed_lookup::Start;
 use crate::exec::select::select;
@@ -52,7 +54,7 @@ impl PyClient {
         }
         let core = held.1.clone();
         drop(held);
-        if forked && self.settings.events.has_listeners() {
+        if forked && self.settings.events.is_heard() {
             listeners::start_dispatcher();
         }
         core
@@ -159,9 +161,11 @@ impl PyClient {
         let criteria = Criteria::Read(options::read_preference(read_preference)?);
         let core = self.core();
         let limit = time_limit::current(read_preference.py(), &core.settings)?.deadline();
+        // What PyMongo calls a selection that no operation asks for.
+        let asker = Asker { operation: "testOperation", operation_id: None };
         let work = async move {
             let cluster = core.cluster(limit).await?;
-            let server = select(cluster, &criteria, &[], limit).await?;
+            let server = select(cluster, &criteria, &[], limit, asker).await?;
             let known = cluster.snapshot().server(&server.address).cloned();
             Ok(known.unwrap_or_else(|| ServerDescription::unknown(server.address.clone())))
         };
@@ -215,7 +219,9 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
         Compressor::from_name(name).ok_or_else(unknown)
     });
     let compressors = compressors.collect::<PyResult<_>>()?;
+    let events: Option<Bound<'_, EventQueue>> = field("events")?.extract()?;
     Ok(Settings {
+        id: events.as_ref().map_or_else(ObjectId::new, |queue| queue.get().client_id),
         seeds: seeds
             .into_iter()
             .map(|(host, port)| {
@@ -254,8 +260,6 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
             given => Some(Arc::new(options::document(&given)?)),
         },
         poll: field("poll")?.extract()?,
-        events: field("events")?
-            .extract::<Option<Bound<'_, EventQueue>>>()?
-            .map_or_else(Publisher::default, |queue| queue.get().publisher()),
+        events: events.map_or_else(Publisher::default, |queue| queue.get().publisher()),
     })
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::errors;
 use super::once::name;
@@ -19,7 +19,7 @@ use super::session::PySession;
 use super::time_limit;
 use crate::codec::{self, CodecSettings};
 use crate::deadline::TimeLimit;
-use crate::error::Result as CoreResult;
+use crate::error::{Error, Result as CoreResult};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome, Terms};
 use crate::net::fork;
@@ -37,7 +37,8 @@ struct State {
     started: bool,
     origin: Option<Origin>,
     batch: Option<Box<Unread>>,
-    /// How many documents of the batch are left. None of them is here while some are decoded.
+    /// How many items of the batch are left: documents, or the raw batch as one. None of them is here
+    /// while some are decoded.
     left: usize,
     /// A command is on its way.
     fetching: bool,
@@ -46,6 +47,7 @@ struct State {
     closed: bool,
     /// A tailable cursor has nothing now: iteration ends, and the next call asks again.
     dry: bool,
+    /// Items, too.
     retrieved: usize,
     cursor_id: Option<i64>,
     address: Option<Address>,
@@ -57,6 +59,38 @@ struct Unread {
     codec: Arc<CodecSettings>,
     /// Where the next document starts.
     at: usize,
+    raw: bool,
+}
+
+impl Unread {
+    fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if self.raw {
+            return self.bytes(py).map(|bytes| Some(bytes.into_any()));
+        }
+        codec::decode_next_in_array(py, self.batch.documents(), &self.codec, &mut self.at)
+    }
+
+    fn some<'py>(&mut self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
+        if self.raw {
+            return PyList::new(py, [self.bytes(py)?]);
+        }
+        let documents = self.batch.documents();
+        let slice = (SLICE_BYTES * self.batch.count / documents.len()).clamp(1, most);
+        codec::decode_array_of_documents(py, documents, &self.codec, &mut self.at, slice)
+    }
+
+    /// All documents, end to end.
+    fn bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let documents = self.batch.raw();
+        PyBytes::new_with(py, documents.iter().map(|document| document.len()).sum(), |mut out| {
+            for document in documents {
+                let (here, rest) = out.split_at_mut(document.len());
+                here.copy_from_slice(document);
+                out = rest;
+            }
+            Ok(())
+        })
+    }
 }
 
 /// What the first command was sent with, and the later ones are.
@@ -69,6 +103,8 @@ struct Origin {
     extra: Vec<u8>,
     /// An empty batch is a pause, not the end.
     tailable: bool,
+    /// Whole batches are handed out, undecoded.
+    raw: bool,
     born_in: u64,
 }
 
@@ -87,8 +123,7 @@ impl CursorCore {
     /// The next document of the batch that is here.
     fn buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some(mut unread) = self.unread()? else { return Ok(None) };
-        let documents = unread.batch.documents();
-        let found = codec::decode_next_in_array(py, documents, &unread.codec, &mut unread.at);
+        let found = unread.next(py);
         self.give_back(unread, usize::from(found.is_ok()));
         found
     }
@@ -122,17 +157,22 @@ fn busy() -> PyErr {
 impl State {
     /// Takes in a reply; on an error the cursor is over.
     fn install(&mut self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
+        let any_command = self.runs_any_command();
         let batch = outcome.and_then(|outcome| {
             let (address, pinned) = (outcome.server.address.clone(), outcome.pinned.clone());
-            Ok((Batch::of(outcome.into_reply()?)?, address, pinned))
+            let reply = outcome.into_reply()?;
+            if any_command && reply.body().get_document("cursor").is_err() {
+                return Err(Error::invalid_operation("the command does not return a cursor"));
+            }
+            Ok((Batch::of(reply)?, address, pinned))
         });
-        let (batch, address, pinned) = batch.inspect_err(|error| {
-            let held = self.take_held().filter(|_| close::leaves_it_open(error));
-            held.into_iter().for_each(|(core, held)| close::kill_later(core, held));
-            self.end();
-        })?;
+        let (batch, address, pinned) = match batch {
+            Ok(batch) => batch,
+            Err(error) => return self.fail(error),
+        };
         let Some(origin) = &self.origin else { return Ok(()) }; // rewound meanwhile
-        self.retrieved += batch.count;
+        let items = if origin.raw { batch.count.min(1) } else { batch.count };
+        self.retrieved += items;
         self.dry = origin.tailable && batch.count == 0;
         self.cursor_id = Some(batch.cursor_id);
         let held = (batch.cursor_id != 0).then(|| {
@@ -153,14 +193,40 @@ impl State {
             held.into_iter().for_each(|held| close::kill_later(origin.core(), held));
             return Ok(());
         }
+        let limit = usize::try_from(origin.limit).ok().filter(|&limit| limit > 0);
+        let enough = limit.is_some_and(|limit| self.retrieved >= limit);
+        let (raw, codec) = (origin.raw, origin.scope.get().codec.clone());
         self.held = held;
-        self.left = batch.count;
-        self.batch =
-            Some(Box::new(Unread { batch, codec: origin.scope.get().codec.clone(), at: 0 }));
+        self.left = items;
+        self.batch = Some(Box::new(Unread { batch, codec, at: 0, raw }));
+        if enough && let Some((core, held)) = self.take_held() {
+            close::kill_later(core, held);
+        }
         if self.held.is_none() {
             self.release_session();
         }
         Ok(())
+    }
+
+    fn fail(&mut self, error: Error) -> CoreResult<()> {
+        let exhaust = self.origin.as_ref().is_some_and(|origin| origin.terms.exhaust);
+        let held = self.take_held().filter(|_| !exhaust && close::leaves_it_open(&error));
+        held.into_iter().for_each(|(core, held)| close::kill_later(core, held));
+        let tailable = self.origin.as_ref().is_some_and(|origin| origin.tailable);
+        // A capped collection has overtaken its reader, who is not told more than that this was all.
+        let overtaken = tailable && !self.runs_any_command() && close::says_it_has_gone(&error);
+        self.end();
+        if overtaken { Ok(()) } else { Err(error) }
+    }
+
+    /// `cursor_command`: the command is the user's, and need not open a cursor.
+    fn runs_any_command(&self) -> bool {
+        self.origin.as_ref().is_some_and(|origin| origin.terms.kind == Kind::Command)
+    }
+
+    /// Only find's cursors let iteration end when there is nothing now.
+    fn waits_for_more(&self) -> bool {
+        self.runs_any_command() && self.more_to_fetch()
     }
 
     /// An implicit session goes back to its pool as soon as the server's cursor is gone.
@@ -194,7 +260,11 @@ impl State {
         let (origin, held) = (self.origin.as_ref()?, self.held.as_ref()?);
         let retrieved = i64::try_from(self.retrieved).unwrap_or(i64::MAX);
         let size = get_more::next_batch_size(origin.batch_size, origin.limit, retrieved);
-        let message = get_more::message(held.id, &held.collection, size, &origin.extra);
+        let mut message = get_more::message(held.id, &held.collection, size, &origin.extra);
+        // A forked child has no part in its parent's connection.
+        if origin.terms.exhaust && held.pinned.as_ref().is_some_and(|pinned| pinned.is_home()) {
+            message = message.with_replies_to_come();
+        }
         let terms = Terms {
             kind: Kind::GetMore,
             limit,
@@ -244,8 +314,12 @@ fn next_request(
         i64,
         i64,
         Option<Bound<'py, PyAny>>,
+        bool,
+        bool,
+        bool,
     );
-    let (scope, command, session, batch_size, limit, extra): Opened<'_> = opened.extract()?;
+    let (scope, command, session, batch_size, limit, extra, exhaust, raw, any_command): Opened<'_> =
+        opened.extract()?;
     let handle = scope.clone().unbind();
     let scope = scope.get();
     let mut elements = Vec::new();
@@ -258,9 +332,11 @@ fn next_request(
     let core = scope.core();
     let message = scope.encode(&command)?;
     let session = session.as_ref().map(|session| session.get());
-    let mut terms = scope.terms(py, &core, Kind::Read { retry: true }, session, None)?;
+    let kind = if any_command { Kind::Command } else { Kind::read_of(&message) };
+    let mut terms = scope.terms(py, &core, kind, session, None)?;
     terms.limit = within.unwrap_or(terms.limit);
     terms.opens_cursor = true;
+    terms.exhaust = exhaust;
     let mut state = cursor.get().0.lock();
     state.started = true;
     state.origin = Some(Origin {
@@ -270,6 +346,7 @@ fn next_request(
         limit,
         extra: elements,
         tailable,
+        raw,
         born_in: fork::generation(),
     });
     Ok(Some((core, Operation { message, terms })))
@@ -358,6 +435,21 @@ impl CursorCore {
         Ok(first.map_or_else(|| PyPending::known(Ok(py.None())), PyPending::new))
     }
 
+    /// The next item if there is one now: at most one command is sent.
+    fn _try_next(slf: Bound<'_, Self>) -> PyResult<PyPending> {
+        let py = slf.py();
+        if let Some(item) = slf.get().buffered(py)? {
+            return Ok(PyPending::known(Ok(item.unbind())));
+        }
+        slf.get().0.lock().dry = false;
+        let next = fetch(&slf, None, |py, cursor, _| {
+            cursor.get().0.lock().dry = false; // told by `None` already
+            let item = cursor.get().buffered(py)?;
+            Ok(Step::Done(item.map_or_else(|| py.None(), Bound::unbind)))
+        })?;
+        Ok(next.map_or_else(|| PyPending::known(Ok(py.None())), PyPending::new))
+    }
+
     fn _set_batch_size(&self, batch_size: i64) {
         if let Some(origin) = &mut self.0.lock().origin {
             origin.batch_size = batch_size;
@@ -429,6 +521,7 @@ impl SyncCursorCore {
             }
             match fetch(cursor, None, |py, _, _| Ok(Step::Done(py.None())))? {
                 Some(task) => run_blocking(py, task)?,
+                None if cursor.get().0.lock().waits_for_more() => continue,
                 None => return Ok(None),
             };
         }
@@ -468,6 +561,7 @@ fn next_of(cursor: &Bound<'_, CursorCore>) -> PyResult<Step> {
     }
     match fetch(cursor, None, |py, cursor, _| next_of(cursor.bind(py)))? {
         Some(task) => Ok(Step::Again(task)),
+        None if cursor.get().0.lock().waits_for_more() => next_of(cursor),
         None => Err(PyStopAsyncIteration::new_err(())),
     }
 }
@@ -485,11 +579,7 @@ fn collect(
         return Ok(Step::Done(list.into_any()));
     }
     if let Some(mut unread) = cursor.get().unread()? {
-        let documents = unread.batch.documents();
-        let slice = (SLICE_BYTES * unread.batch.count / documents.len()).max(1);
-        let slice = slice.min(length - gathered.len());
-        let (codec, at) = (&unread.codec, &mut unread.at);
-        let decoded = codec::decode_array_of_documents(py, documents, codec, at, slice);
+        let decoded = unread.some(py, length - gathered.len());
         cursor.get().give_back(unread, decoded.as_ref().map_or(0, |decoded| decoded.len()));
         let end = gathered.len();
         gathered.set_slice(end, end, decoded?.as_any())?;

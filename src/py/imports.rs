@@ -85,6 +85,12 @@ imports! {
     TOPOLOGY_DESCRIPTION = "pymongo.topology_description" "TopologyDescription";
 
     DELIVER = "ferromongo._calls.listeners" "deliver";
+    LOOK_AT_LOGGERS = "ferromongo._calls.listeners" "look_at_loggers";
+    KNOWN_LEVELS = "ferromongo._calls.logs" "KNOWN_LEVELS";
+    LEVELS_SEEN = "ferromongo._calls.logs" "LEVELS_SEEN";
+    MAKE_READ_PREFERENCE = "pymongo.read_preferences" "make_read_preference";
+    ANY_SERVER_SELECTOR = "pymongo.server_selectors" "any_server_selector";
+    WRITABLE_SERVER_SELECTOR = "pymongo.server_selectors" "writable_server_selector";
     START_DISPATCHER = "ferromongo._calls.listeners" "start_dispatcher";
     CURRENT_TIMEOUT = "ferromongo._pymongo_internals" "current_timeout";
     CURRENT_DEADLINE = "ferromongo._pymongo_internals" "current_deadline";

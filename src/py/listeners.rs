@@ -1,16 +1,17 @@
 //! `_core.EventQueue`: what happened, as calls of the methods that make PyMongo's events of it and hand
-//! them to the user's listeners. The calling is Python's part (`_calls/listeners.py`), so that no frame
+//! them to the user's listeners, or log it. The calling is Python's part (`_calls/listeners.py`), so that no frame
 //! of ours is on the stack of a listener that never returns.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::descriptions::{self, object_id, place};
-use super::{errors, imports, options};
+use super::{errors, imports, loggers, options};
 use crate::codec::{self, CodecSettings};
 use crate::error::Error;
 use crate::event::command::{Answer, CommandChange, CommandEvent};
@@ -18,11 +19,12 @@ use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
 use crate::event::pool::{CheckOutFailure, CloseReason, PoolChange, PoolEvent};
 use crate::event::queue::{self, Queue};
 use crate::event::topology::{TopologyChange, TopologyEvent};
-use crate::event::{Event, Publisher, Wanted, bell};
+use crate::event::{Event, Publisher, Wanted, bell, logs};
 
 #[pyclass(name = "EventQueue", module = "ferromongo._core", frozen)]
 pub struct EventQueue {
     queue: Arc<Queue>,
+    pub client_id: ObjectId,
     wanted: Wanted,
     pool_options: Py<PyAny>,
     /// Of commands and of replies.
@@ -50,13 +52,15 @@ impl EventQueue {
         let (command, pool, server, heartbeat, topology) = wanted;
         Ok(EventQueue {
             queue: Queue::new(),
+            client_id: ObjectId::new(),
             wanted: Wanted { command, pool, server, heartbeat, topology },
             pool_options,
             codecs: (
                 CodecSettings::from_python(command_codec)?,
                 CodecSettings::from_python(reply_codec)?,
             ),
-            local_threshold: Duration::from_secs_f64(local_threshold),
+            local_threshold: Duration::try_from_secs_f64(local_threshold)
+                .map_err(|error| PyValueError::new_err(error.to_string()))?,
         })
     }
 
@@ -65,23 +69,27 @@ impl EventQueue {
         self.queue.number
     }
 
+    #[getter]
+    fn client_id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        object_id(py, self.client_id)
+    }
+
     fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
     #[pyo3(signature = (upto = None))]
-    fn take<'py>(&self, py: Python<'py>, upto: Option<u64>) -> PyResult<Option<Call<'py>>> {
+    fn take<'py>(&self, py: Python<'py>, upto: Option<u64>) -> PyResult<Option<Taken<'py>>> {
         let Some(event) = self.queue.take(upto) else { return Ok(None) };
-        let call = match event {
-            Event::Pool(event) => self.of_pool(py, &event),
-            Event::Topology(event) => self.of_topology(py, &event),
-            Event::Heartbeat(event) => of_heartbeat(py, &event),
-            Event::Command(event) => self.of_command(py, &event),
-        };
-        if call.is_err() {
+        let taken = self.call(py, &event).and_then(|(name, arguments)| {
+            let logged = logs::wants(loggers::of(&event));
+            let more = if logged { loggers::more_about(py, &event)? } else { None };
+            Ok((name, arguments, more))
+        });
+        if taken.is_err() {
             self.queue.done();
         }
-        call.map(Some)
+        taken.map(Some)
     }
 
     fn done(&self) {
@@ -142,10 +150,13 @@ pub fn start_dispatcher() {
     });
 }
 
-/// A method of PyMongo's listeners, and its arguments.
-type Call<'py> = (&'static str, Bound<'py, PyTuple>);
+/// A method of PyMongo's listeners (or of logs only), and its arguments.
+pub(super) type Call<'py> = (&'static str, Bound<'py, PyTuple>);
 
-fn call<'py>(
+/// A call, and what only the log tells besides. `None`: it is not logged.
+type Taken<'py> = (&'static str, Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>);
+
+pub(super) fn call<'py>(
     py: Python<'py>,
     name: &'static str,
     arguments: impl IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error = PyErr>,
@@ -158,6 +169,17 @@ fn id_or_none<'py>(py: Python<'py>, id: Option<ObjectId>) -> PyResult<Option<Bou
 }
 
 impl EventQueue {
+    fn call<'py>(&self, py: Python<'py>, event: &Event) -> PyResult<Call<'py>> {
+        match event {
+            Event::Pool(event) => self.of_pool(py, event),
+            Event::Topology(event) => self.of_topology(py, event),
+            Event::Heartbeat(event) => of_heartbeat(py, event),
+            Event::Command(event) => self.of_command(py, event),
+            Event::Selection(event) => loggers::of_selection(py, event, self.local_threshold),
+            Event::Retry(event) => loggers::of_retry(py, event),
+        }
+    }
+
     fn of_pool<'py>(&self, py: Python<'py>, event: &PoolEvent) -> PyResult<Call<'py>> {
         use PoolChange::*;
         let at = place(&event.address);

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -157,6 +157,8 @@ pub struct LoopLane {
 struct Registration {
     stream: Weak<Stream>,
     reader: Mutex<Option<Py<PyAny>>>,
+    /// Not watched while a frame waits to be taken and others may be behind it.
+    held_up: AtomicBool,
 }
 
 impl LoopLane {
@@ -231,12 +233,19 @@ impl LoopLane {
             Interest::Read => {
                 let mut registered = self.registered.lock();
                 if let Some(known) = registered.get(&stream.fd()) {
+                    let known = known.clone();
+                    drop(registered);
                     *known.reader.lock() = Some(future.clone().unbind());
+                    if known.held_up.swap(false, Ordering::Relaxed) {
+                        let callback = Bound::new(py, Readable(known))?;
+                        in_empty_context(event_loop, "add_reader", stream.fd(), callback)?;
+                    }
                     return Ok(());
                 }
                 let registration = Arc::new(Registration {
                     stream: Arc::downgrade(stream),
                     reader: Mutex::new(Some(future.clone().unbind())),
+                    held_up: AtomicBool::new(false),
                 });
                 registered.insert(stream.fd(), registration.clone());
                 drop(registered);
@@ -363,7 +372,10 @@ impl Readable {
             true => py.detach(|| stream.fill()),
             false => stream.fill(),
         };
-        if stream.has_ended() {
+        if filled == Filled::Full {
+            self.0.held_up.store(true, Ordering::Relaxed);
+        }
+        if filled == Filled::Full || stream.has_ended() {
             let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
             event_loop.call_method1(name!(py, "remove_reader"), (stream.fd(),))?;
         }

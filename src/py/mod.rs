@@ -3,14 +3,16 @@
 use pyo3::prelude::*;
 
 mod bson;
+mod bulk;
+mod bulk_totals;
 mod client;
 mod cursor;
 mod descriptions;
 mod errors;
 pub mod imports;
-mod insert;
 mod interpreter;
 mod listeners;
+mod loggers;
 mod loop_driver;
 mod object_ids;
 pub mod once;
@@ -44,5 +46,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(listeners::wait_for_events, module)?)?;
     module.add_function(wrap_pyfunction!(listeners::stop_waiting_for_events, module)?)?;
     module.add_function(wrap_pyfunction!(listeners::wake_dispatcher, module)?)?;
+    module.add_function(wrap_pyfunction!(loggers::note_loggers, module)?)?;
     Ok(())
 }

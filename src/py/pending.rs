@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 
-use super::listeners;
 use super::loop_driver::Flight;
+use super::{listeners, loggers};
 use crate::event::queue;
 use crate::net::blocking;
 
@@ -103,6 +103,7 @@ impl PyPending {
 
 /// Blocks this thread until the task and those that follow it are done. Ctrl-C is answered.
 pub fn run_blocking(py: Python<'_>, task: Box<dyn Task>) -> PyResult<Py<PyAny>> {
+    loggers::look(py)?;
     let result = run_to_the_end(py, task);
     listeners::deliver_own(py, true)?;
     result
@@ -160,7 +161,7 @@ impl PyPending {
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
         let py = slf.py();
         match slf.get().take()? {
-            State::Built(task) => match Flight::new(py, task)? {
+            State::Built(task) => match loggers::look(py).and_then(|()| Flight::new(py, task))? {
                 Ok(flight) => *slf.get().0.lock() = State::Flying(flight),
                 // This event loop cannot watch sockets: block in one of its threads.
                 Err((event_loop, task)) => {

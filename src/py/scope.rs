@@ -6,8 +6,9 @@ use bson::RawDocumentBuf;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::bulk::{Answers, Bulk, Progress, Run};
 use super::client::PyClient;
-use super::insert::Insertion;
+use super::once::name;
 use super::pending::{PyPending, Step, task};
 use super::session::PySession;
 use super::{errors, options, time_limit};
@@ -16,6 +17,7 @@ use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome, Terms};
 use crate::exec::run::run;
+use crate::ops::bulk::verb::Verb;
 use crate::ops::cursor::batch::Batch;
 use crate::session::client::Session;
 use crate::topology::read_preference::ReadPreference;
@@ -67,19 +69,54 @@ impl PyScope {
         Ok(terms)
     }
 
+    fn bulk(
+        &self,
+        py: Python<'_>,
+        runs: Vec<Run>,
+        session: Option<&PySession>,
+        ordered: bool,
+        retryable: bool,
+        then: Py<PyAny>,
+    ) -> PyResult<Bulk> {
+        let core = self.core();
+        let terms = self.terms(py, &core, Kind::Write { retry: retryable }, session, None)?;
+        let answers = match self.is_acknowledged(&terms) {
+            true => Answers::All,
+            false if ordered => Answers::AllButLast,
+            false => Answers::None,
+        };
+        Ok(Bulk {
+            codec: self.codec.clone(),
+            core,
+            terms,
+            runs,
+            ordered,
+            answers,
+            measured: false,
+            needs_8: None,
+            then,
+            progress: Progress::default(),
+        })
+    }
+
+    /// Inside a transaction every write is.
+    fn is_acknowledged(&self, terms: &Terms) -> bool {
+        self.acknowledged || terms.session.in_transaction()
+    }
+
     /// Sends one command; `then` makes the result of its reply.
     fn send(
         &self,
-        command: &Bound<'_, PyAny>,
+        py: Python<'_>,
+        mut message: Message,
         kind: Kind,
         session: Option<&PySession>,
         read_preference: Option<&Bound<'_, PyAny>>,
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
         let core = self.core();
-        let mut message = self.encode(command)?;
-        let terms = self.terms(command.py(), &core, kind, session, read_preference)?;
-        if terms.is_write() && !self.acknowledged {
+        let terms = self.terms(py, &core, kind, session, read_preference)?;
+        if terms.is_write() && !self.is_acknowledged(&terms) {
             message = message.without_reply();
         }
         let codec = self.codec.clone();
@@ -142,7 +179,8 @@ impl PyScope {
         read_preference: Option<&Bound<'_, PyAny>>,
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
-        self.send(command, Kind::Command, session, read_preference, then)
+        let message = self.encode(command)?;
+        self.send(command.py(), message, Kind::Command, session, read_preference, then)
     }
 
     #[pyo3(signature = (command, session, read_preference = None, then = None))]
@@ -153,7 +191,9 @@ impl PyScope {
         read_preference: Option<&Bound<'_, PyAny>>,
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
-        self.send(command, Kind::Read { retry: true }, session, read_preference, then)
+        let message = self.encode(command)?;
+        let kind = Kind::read_of(&message);
+        self.send(command.py(), message, kind, session, read_preference, then)
     }
 
     fn find_one(
@@ -163,7 +203,7 @@ impl PyScope {
     ) -> PyResult<PyPending> {
         let core = self.core();
         let message = self.encode(command)?;
-        let terms = self.terms(command.py(), &core, Kind::Read { retry: true }, session, None)?;
+        let terms = self.terms(command.py(), &core, Kind::FIND, session, None)?;
         let codec = self.codec.clone();
         let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
             let batch = outcome.and_then(|outcome| Batch::of(outcome.into_reply()?));
@@ -182,37 +222,49 @@ impl PyScope {
         retryable: bool,
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
-        self.send(command, Kind::Write { retry: retryable }, session, None, then)
+        let message = self.encode(command)?;
+        let kind = Kind::Write { retry: retryable };
+        self.send(command.py(), message, kind, session, None, then)
     }
 
+    #[pyo3(signature = (command, documents, session, then, measured = false))]
     fn insert(
-        slf: Bound<'_, Self>,
+        &self,
         command: &Bound<'_, PyAny>,
         documents: &Bound<'_, PyAny>,
         session: Option<&PySession>,
         then: Py<PyAny>,
+        measured: bool,
     ) -> PyResult<PyPending> {
-        let py = slf.py();
-        let scope = slf.get();
-        let core = scope.core();
-        let terms = scope.terms(py, &core, Kind::Write { retry: true }, session, None)?;
+        let py = command.py();
         let documents = match documents.cast::<PyList>() {
             Ok(list) => list.clone(),
             Err(_) => PyList::new(py, documents.try_iter()?.collect::<PyResult<Vec<_>>>()?)?,
         };
-        let insertion = Insertion::new(
-            scope.codec.clone(),
-            core,
-            terms,
-            command.clone().unbind(),
-            documents.unbind(),
-            scope.acknowledged,
-            then,
-        );
-        // The first batch is encoded now: bad documents are refused before anything is sent.
-        match insertion.next(py)? {
-            Step::Again(first) | Step::Pause(first) => Ok(PyPending::new(first)),
-            Step::Done(result) => Ok(PyPending::known(Ok(result))),
-        }
+        let ordered = command.get_item(name!(py, "ordered"));
+        let ordered = ordered.map_or(Ok(true), |ordered| ordered.is_truthy())?;
+        let (command, statements) = (command.clone().unbind(), documents.unbind());
+        let run = Run { verb: Verb::Insert, command, statements, positions: None };
+        let mut bulk = self.bulk(py, vec![run], session, ordered, true, then)?;
+        bulk.measured = measured;
+        bulk.progress = Progress::with_ids();
+        bulk.start(py)
+    }
+
+    fn bulk_write(
+        &self,
+        runs: &Bound<'_, PyAny>,
+        session: Option<&PySession>,
+        ordered: bool,
+        retryable: bool,
+        needs_8: Option<Py<PyAny>>,
+        then: Py<PyAny>,
+    ) -> PyResult<PyPending> {
+        let py = runs.py();
+        let runs = runs.try_iter()?.map(|run| Run::of_bulk_write(&run?));
+        let mut bulk =
+            self.bulk(py, runs.collect::<PyResult<_>>()?, session, ordered, retryable, then)?;
+        bulk.needs_8 = needs_8;
+        bulk.start(py)
     }
 }

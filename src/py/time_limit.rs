@@ -11,18 +11,18 @@ use crate::settings::Settings;
 /// To be asked for when the user's call begins: everything the call leads to shares it.
 pub fn current(py: Python<'_>, settings: &Settings) -> PyResult<TimeLimit> {
     let around = imports::CURRENT_TIMEOUT.get(py)?.call0()?;
-    let own = if around.is_none() {
+    let (own, timeout) = if around.is_none() {
         let Some(timeout) = settings.timeout else { return Ok(TimeLimit::Unset) };
-        if timeout.is_zero() {
-            return Ok(TimeLimit::Until(Deadline::NEVER));
-        }
-        Deadline::after(Instant::now(), Some(timeout))
-    } else if around.extract::<f64>()? == 0.0 {
-        return Ok(TimeLimit::Until(Deadline::NEVER));
+        (Deadline::after(Instant::now(), Some(timeout)), timeout)
     } else {
-        Deadline::NEVER
+        // What is too short for a clock has passed, and is not "no limit".
+        let shortest = if around.is_truthy()? { Duration::from_nanos(1) } else { Duration::ZERO };
+        (Deadline::NEVER, length(around.extract()?).unwrap_or(Duration::MAX).max(shortest))
     };
-    Ok(TimeLimit::Until(own.earlier(enclosing(py)?)))
+    if timeout.is_zero() {
+        return Ok(TimeLimit::ENDLESS);
+    }
+    Ok(TimeLimit::Until { deadline: own.earlier(enclosing(py)?), timeout })
 }
 
 /// The earliest deadline of the `timeout()` blocks around the call, which are told on Python's clock.
@@ -32,7 +32,10 @@ fn enclosing(py: Python<'_>) -> PyResult<Deadline> {
         return Ok(Deadline::NEVER);
     }
     let now: f64 = imports::MONOTONIC.get(py)?.call0()?.extract()?;
-    // A sum too large for a clock is no limit.
-    let left = Duration::try_from_secs_f64((at - now).max(0.0)).ok();
-    Ok(Deadline::after(Instant::now(), left))
+    Ok(Deadline::after(Instant::now(), length(at - now)))
+}
+
+/// A sum too large for a clock is no limit.
+fn length(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds.max(0.0)).ok()
 }

@@ -123,7 +123,7 @@ pub fn is_state_change(code: i32) -> bool {
     NOT_PRIMARY_CODES.contains(&code) || RECOVERING_CODES.contains(&code) || is_shutdown(code)
 }
 
-pub fn is_shutdown(code: i32) -> bool {
+fn is_shutdown(code: i32) -> bool {
     SHUTDOWN_CODES.contains(&code)
 }
 

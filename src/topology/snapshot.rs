@@ -118,10 +118,6 @@ impl Snapshot {
         self.servers.values().filter(|server| server.kind.is_known())
     }
 
-    pub fn has_writable(&self) -> bool {
-        self.servers.values().any(|server| server.kind.is_writable())
-    }
-
     /// Logical sessions work: every data-bearing server announced a session timeout, or a load balancer
     /// stands in front (servers behind one always have sessions).
     pub fn supports_sessions(&self) -> bool {

@@ -420,7 +420,7 @@ mod tests {
         for compressor in ALL {
             let bytes = reply(compressor);
             let mut opened =
-                Reply::parse(agreed(&ALL).decompress(frame(&bytes)).unwrap(), 5).unwrap();
+                Reply::parse(agreed(&ALL).decompress(frame(&bytes)).unwrap(), 5, false).unwrap();
             opened.check().unwrap();
             let others: Vec<_> = ALL.into_iter().filter(|other| *other != compressor).collect();
             for agreement in [agreed(&others), Agreement::default()] {
@@ -464,7 +464,7 @@ mod tests {
             for end in 0..bytes.len() {
                 let parsed = agreed(&ALL)
                     .decompress(frame(&bytes[..end]))
-                    .and_then(|plain| Reply::parse(plain, 5));
+                    .and_then(|plain| Reply::parse(plain, 5, false));
                 assert!(parsed.is_err(), "{compressor:?}, {end} of {}", bytes.len());
             }
             for at in 0..bytes.len() {
@@ -472,7 +472,7 @@ mod tests {
                     let mut broken = bytes.clone();
                     broken[at] ^= flip;
                     if let Ok(plain) = agreed(&ALL).decompress(frame(&broken))
-                        && let Ok(mut parsed) = Reply::parse(plain, 5)
+                        && let Ok(mut parsed) = Reply::parse(plain, 5, false)
                     {
                         let _ = parsed.check();
                     }

@@ -77,13 +77,13 @@ pub fn document(out: &mut Vec<u8>, key: &str, value: &RawDocument) {
     out.extend_from_slice(value.as_bytes());
 }
 
-/// A subdocument whose elements `fill` appends.
 /// The elements of a document, not the document itself.
 pub fn all_of(out: &mut Vec<u8>, document: &RawDocument) {
     let bytes = document.as_bytes();
     out.extend_from_slice(&bytes[4..bytes.len() - 1]);
 }
 
+/// A subdocument whose elements `fill` appends.
 pub fn nested(out: &mut Vec<u8>, key: &str, fill: impl FnOnce(&mut Vec<u8>)) {
     head(out, 0x03, key);
     open_document(out, fill);

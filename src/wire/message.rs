@@ -4,7 +4,9 @@
 //! depends on the attempt (`lsid`, `txnNumber`, `$clusterTime`, ...) is appended when sealing, so
 //! that a retry copies and encodes nothing again.
 
-use bson::{RawDocument, RawDocumentBuf};
+use std::ops::Range;
+
+use bson::RawDocument;
 
 use crate::error::{Error, Kind, Result};
 use crate::wire::framer::LONGEST;
@@ -17,6 +19,7 @@ pub struct Message {
     /// Documents of a kind 1 section, with its identifier.
     sequence: Option<(&'static str, Vec<u8>)>,
     more_to_come: bool,
+    exhaust_allowed: bool,
 }
 
 impl Message {
@@ -28,7 +31,7 @@ impl Message {
         bytes.resize(BODY, 0);
         encode(&mut bytes)?;
         let body_end = bytes.len() - 1;
-        Ok(Message { bytes, body_end, sequence: None, more_to_come: false })
+        Ok(Message { bytes, body_end, sequence: None, more_to_come: false, exhaust_allowed: false })
     }
 
     /// A command that the core makes itself.
@@ -54,6 +57,16 @@ impl Message {
         self
     }
 
+    /// Lets the server go on answering without being asked again (exhaust cursors).
+    pub fn with_replies_to_come(mut self) -> Message {
+        self.exhaust_allowed = true;
+        self
+    }
+
+    pub fn allows_exhaust(&self) -> bool {
+        self.exhaust_allowed
+    }
+
     pub fn expects_reply(&self) -> bool {
         !self.more_to_come
     }
@@ -65,19 +78,29 @@ impl Message {
         std::str::from_utf8(&key[..end]).unwrap_or_default()
     }
 
-    /// Takes an element out of the caller's command, to be called before the first `seal`.
-    pub fn remove(&mut self, key: &str) {
-        let Ok(command) = RawDocument::from_bytes(&self.bytes[BODY..]) else { return };
-        if !matches!(command.get(key), Ok(Some(_))) {
-            return;
+    /// Takes elements out of the caller's command, to be called before the first `seal`.
+    pub fn remove(&mut self, unwanted: impl Fn(&str) -> bool) {
+        while let Some(element) = self.find(&unwanted) {
+            self.bytes.drain(element);
+            self.body_end = self.bytes.len() - 1;
+            self.put(BODY, (self.bytes.len() - BODY) as i32);
         }
-        let mut kept = RawDocumentBuf::new();
-        for (name, value) in command.iter().flatten().filter(|(name, _)| name.as_str() != key) {
-            kept.append(name, value);
+    }
+
+    /// Where the first such element of the command stands.
+    fn find(&self, wanted: impl Fn(&str) -> bool) -> Option<Range<usize>> {
+        let mut at = BODY + 4;
+        for element in RawDocument::from_bytes(&self.bytes[BODY..]).ok()?.iter_elements() {
+            let element = element.ok()?;
+            let key = element.key().as_str();
+            // Its type, its name with an end, its value.
+            let end = at + 1 + key.len() + 1 + element.size();
+            if wanted(key) {
+                return Some(at..end);
+            }
+            at = end;
         }
-        self.bytes.truncate(BODY);
-        self.bytes.extend_from_slice(kept.as_bytes());
-        self.body_end = self.bytes.len() - 1;
+        None
     }
 
     /// Makes the bytes of one attempt: `extras` appends elements behind the caller's.
@@ -107,7 +130,8 @@ impl Message {
         self.put(4, request_id);
         self.put(8, 0);
         self.put(12, OP_MSG);
-        self.put(16, if self.more_to_come { MORE_TO_COME } else { 0 });
+        let streamed = if self.exhaust_allowed { EXHAUST_ALLOWED } else { 0 };
+        self.put(16, if self.more_to_come { MORE_TO_COME } else { streamed });
         self.bytes[20] = 0;
         self.put(BODY, body_length as i32);
         Ok(())
@@ -142,6 +166,7 @@ impl Message {
 
 pub const OP_MSG: i32 = 2013;
 pub const MORE_TO_COME: i32 = 1 << 1;
+pub const EXHAUST_ALLOWED: i32 = 1 << 16;
 /// Length, request id, the id answered to, opcode.
 pub const HEADER: usize = 16;
 /// Behind the header come 4 bytes of flags and 1 of section kind.
@@ -175,18 +200,32 @@ mod tests {
     }
 
     #[test]
-    fn an_element_can_be_taken_out() {
+    fn elements_can_be_taken_out() {
         let mut message = Message::from_elements(|out| {
             elements::string(out, "find", "c");
             elements::int64(out, "maxTimeMS", 5);
+            elements::string(out, "comment", "with it");
             elements::nested(out, "filter", |out| elements::int32(out, "maxTimeMS", 1));
+            elements::boolean(out, "hint", true);
         });
-        message.remove("maxTimeMS");
-        message.remove("hint");
+        message.remove(|name| ["maxTimeMS", "hint", "comment"].contains(&name));
         seal(&mut message, 1, "$db", "d");
         let body = RawDocument::from_bytes(&message.parts().0[BODY..]).unwrap();
         let expected = bson::rawdoc! { "find": "c", "filter": { "maxTimeMS": 1 }, "$db": "d" };
         assert_eq!(body.as_bytes(), expected.as_bytes());
+    }
+
+    #[test]
+    fn flags_say_what_may_be_answered() {
+        let ping = || Message::from_elements(|out| elements::int32(out, "ping", 1));
+        for (mut message, flags) in [
+            (ping(), 0),
+            (ping().without_reply(), MORE_TO_COME),
+            (ping().with_replies_to_come(), EXHAUST_ALLOWED),
+        ] {
+            seal(&mut message, 1, "$db", "d");
+            assert_eq!(message.parts().0[16..20], flags.to_le_bytes());
+        }
     }
 
     #[test]

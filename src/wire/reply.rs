@@ -3,7 +3,7 @@
 use bson::raw::RawElement;
 use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf, Timestamp};
 
-use super::message::{BODY, OP_MSG};
+use super::message::{BODY, MORE_TO_COME, OP_MSG};
 use crate::error::{Error, Kind, RETRYABLE_WRITE, Result};
 use crate::net::buffers::Buffer;
 
@@ -14,8 +14,9 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Checks framing; the caller still asks `check` whether the command succeeded.
-    pub fn parse(buffer: Buffer, request_id: i32) -> Result<Reply> {
+    /// Checks framing; the caller still asks `check` whether the command succeeded. `may_go_on`: the
+    /// server was allowed to send more replies than this one.
+    pub fn parse(buffer: Buffer, request_id: i32, may_go_on: bool) -> Result<Reply> {
         let bytes = &buffer[..];
         if bytes.len() < BODY + 5 {
             return Err(Error::protocol("the reply is too short for an OP_MSG"));
@@ -28,8 +29,9 @@ impl Reply {
             return Err(Error::protocol("the reply answers another request"));
         }
         let flags = int32(bytes, 16);
-        // Nobody asked for a checksum or for more than one reply; the upper half is optional.
-        if flags & 0xffff != 0 {
+        let expected = if may_go_on { MORE_TO_COME } else { 0 };
+        // Nobody asked for a checksum; the upper half is optional.
+        if flags & 0xffff & !expected != 0 {
             return Err(Error::protocol(format!("the reply has unsupported flags {flags:#x}")));
         }
         if bytes[20] != 0 || usize::try_from(int32(bytes, BODY)) != Ok(bytes.len() - BODY) {
@@ -37,6 +39,11 @@ impl Reply {
         }
         RawDocument::from_bytes(&bytes[BODY..]).map_err(malformed)?;
         Ok(Reply { buffer, operation_time: None, cluster_time: None })
+    }
+
+    /// The id that the next reply will answer, if it comes without being asked for.
+    pub fn goes_on_as(&self) -> Option<i32> {
+        (int32(&self.buffer, 16) & MORE_TO_COME != 0).then(|| int32(&self.buffer, 4))
     }
 
     pub fn body(&self) -> &RawDocument {
@@ -208,7 +215,7 @@ mod tests {
     fn parse(bytes: &[u8]) -> Result<Reply> {
         let mut buffer = Arc::new(Buffers::default()).take(bytes.len());
         buffer.extend_from_slice(bytes);
-        Reply::parse(buffer, 5)
+        Reply::parse(buffer, 5, false)
     }
 
     #[test]

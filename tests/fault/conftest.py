@@ -1,7 +1,5 @@
 """Fault tests may hurt the session's replica set: it is whole again before the next test."""
 
-import contextlib
-
 import pytest
 from tests.fault.proxy import Proxy
 
@@ -13,18 +11,11 @@ def replica_set(mongodb_replica_set):
 
 
 @pytest.fixture
-def fail(client):
+def fail(mongodb_replica_set):
     """`with fail("find", times=2, errorCode=134):` commands of clients named `APP` fail so."""
 
-    @contextlib.contextmanager
-    def fail(*commands, times=None, **how):
-        mode = "alwaysOn" if times is None else {"times": times}
-        data = {"failCommands": commands, "appName": APP, **how}
-        client.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
-        try:
-            yield
-        finally:
-            client.admin.command("configureFailPoint", "failCommand", mode="off")
+    def fail(*commands, **how):
+        return mongodb_replica_set.failpoint(failCommands=commands, appName=APP, **how)
 
     return fail
 

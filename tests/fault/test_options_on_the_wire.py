@@ -1,12 +1,14 @@
 """Options as a server sees them: in handshakes, in the monitors' questions, in commands."""
 
+import threading
+
 import pytest
 from pymongo import ReadPreference, WriteConcern
 from pymongo.driver_info import DriverInfo
-from pymongo.errors import ServerSelectionTimeoutError
+from pymongo.errors import NotPrimaryError, ServerSelectionTimeoutError
 from pymongo.server_api import ServerApi
-from tests.drivers import DRIVER_NAME, both_drivers, eventually, ferromongo_only
-from tests.fault.peer import Peer
+from tests.drivers import DRIVER_NAME, both_drivers, eventually, ferromongo_only, package
+from tests.fault.peer import Peer, delayed
 from tests.fault.peer_answers import mongos, replica_set
 
 API = ("apiVersion", "apiStrict", "apiDeprecationErrors")
@@ -184,7 +186,7 @@ async def test_retry_options_of_the_uri(driver, retry):
             peer.once("find", {"ok": 0, "code": 11600, "errmsg": "shutting down"})
             try:
                 await client.db.c.find_one()
-            except Exception:
+            except NotPrimaryError:
                 assert not retry
         assert ("txnNumber" in peer.of("insert")[0].document) == retry
         assert peer.seen["find"] == 1 + retry
@@ -220,6 +222,29 @@ async def test_a_server_selector_sees_the_suitable_servers(driver):
             assert server.all_hosts == {("127.0.0.1", port) for port in ports}
             assert 0 < server.round_trip_time < 10
             assert server.max_wire_version == 21
+
+
+@ferromongo_only  # PyMongo forgets an abort that timed out
+@both_drivers
+async def test_a_server_selector_runs_in_its_caller_s_thread_only(driver):
+    threads = set()
+
+    def choose(servers):
+        threads.add(threading.get_ident())
+        return servers
+
+    with Peer(replica_set) as peer:
+        async with (
+            driver.client(peer.uri(), server_selector=choose) as client,
+            client.start_session() as session,
+        ):
+            await session.start_transaction()
+            await client.db.c.insert_one({}, session=session)
+            peer.once("abortTransaction", delayed(1))
+            with package.timeout(0.2):
+                await session.abort_transaction()
+            await eventually(driver, lambda: peer.seen["abortTransaction"] == 2)
+    assert threads == {threading.get_ident()}
 
 
 class Refused(Exception):

@@ -1,11 +1,14 @@
 """The scripted peer is itself a server that a client gets along with, in every role."""
 
 import pytest
+from pymongo import monitoring
 from pymongo.errors import AutoReconnect
 from tests.drivers import both_drivers, eventually
 from tests.fault.peer import Peer, cut, delayed, drip
 from tests.fault.peer_answers import mongos, replica_set, standalone
+from tests.listeners import Recorder
 
+CHECKED = (monitoring.ServerHeartbeatSucceededEvent, monitoring.ServerHeartbeatFailedEvent)
 ROLES = [standalone, replica_set, mongos]
 
 
@@ -56,6 +59,25 @@ async def test_a_change_is_heard_of(driver, streams):
             hellos = len(peer.of("hello"))
             await driver.sleep(0.2)
             assert len(peer.of("hello")) <= hellos + 2
+
+
+@both_drivers
+async def test_fields_of_hello_that_nobody_needs_may_be_odd(driver):
+    """ferromongo's monitors are more particular than its other connections."""
+    odd = {"setVersion": "one", "msg": 7}
+    recorder = Recorder()
+    with Peer(replica_set, **odd) as peer:
+        options = {"heartbeatFrequencyMS": 500, "event_listeners": [recorder]}
+        async with driver.client(peer.uri(), **options) as client:
+            assert await client.db.c.find_one() is None
+            checks = len(recorder.of(*CHECKED))
+            await eventually(driver, lambda: len(recorder.of(*CHECKED)) >= checks + 3)
+            assert await client.db.c.find_one() is None
+        assert len({request.connection for request in peer.of("find")}) == 1
+    changes = recorder.of(monitoring.ServerDescriptionChangedEvent)
+    kinds = [event.new_description.server_type_name for event in changes]
+    assert kinds.count("RSPrimary") <= 2, kinds
+    assert kinds[kinds.index("RSPrimary") :].count("Unknown") <= 1, kinds  # closing
 
 
 @both_drivers

@@ -5,7 +5,6 @@ The cases of `cursors.json` of the load balancers specification, and how a curso
 
 import asyncio
 import gc
-import os
 import threading
 
 import pytest
@@ -14,6 +13,7 @@ from tests.drivers import AsyncDriver, both_drivers, eventually, ferromongo_only
 from tests.fault.balanced import balanced, commands, holder
 from tests.fault.peer import MORE_TO_COME, Peer, cut, delayed
 from tests.fault.peer_answers import load_balancer, standalone
+from tests.fault.programs.forked import in_child
 
 from ferromongo.embedded.certificates import make_certificates
 
@@ -300,19 +300,6 @@ async def test_two_callers_of_one_cursor():
         assert await holder(client) is None
 
 
-def in_child(work):
-    """Fork; true if `work` was done in the child."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
 def test_a_forked_child_leaves_the_parents_connection_alone():
     with Peer(load_balancer) as peer:
         peer.cursors.documents = [{"_id": n} for n in range(3)]
@@ -323,8 +310,9 @@ def test_a_forked_child_leaves_the_parents_connection_alone():
             def drop():
                 cursors.clear()
                 gc.collect()
+                return "dropped"
 
-            assert in_child(drop)
+            assert in_child(drop)() == "dropped"
             assert len(cursors[0].to_list()) == 2
     assert commands(peer) == [["find", "getMore"]]
 
@@ -346,10 +334,7 @@ def test_a_forked_child_may_go_on_with_a_cursor_over_a_connection_of_its_own(rol
             cursor = client.db.c.find(batch_size=2)
             next(cursor)
 
-            def go_on():
-                assert cursor.to_list() == [{"_id": 1}, {"_id": 2}]
-
-            assert in_child(go_on)
+            assert in_child(cursor.to_list)() == [{"_id": 1}, {"_id": 2}]
             with pytest.raises(OperationFailure):  # the child has read it to its end
                 cursor.to_list()
     find, get_more = peer.of("find", "getMore")[:2]

@@ -1,27 +1,15 @@
 """Connection pools when servers are busy, slow or gone: who fails, who waits, and with what."""
 
-import contextlib
-
 import pytest
-from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, NetworkTimeout, NotPrimaryError
 from tests.drivers import DRIVER_NAME, both_drivers, eventually, takes
 
 OVERLOADED = {"SystemOverloadedError", "RetryableError"}
 
 
-@contextlib.contextmanager
-def failing_handshakes(replica_set, name, mode="alwaysOn", **data):
+def failing_handshakes(replica_set, name, **how):
     """New connections of the application `name` fail; those that are made stay as they are."""
-    member = replica_set.primary
-    with MongoClient(member.address, directConnection=True) as client:
-        data |= {"failCommands": ["hello", "isMaster"], "appName": name}
-        fail = client.admin.command
-        fail("configureFailPoint", "failCommand", mode=mode, data=data)
-        try:
-            yield
-        finally:
-            fail("configureFailPoint", "failCommand", mode="off")
+    return replica_set.failpoint(failCommands=["hello", "isMaster"], appName=name, **how)
 
 
 def labels(error):
@@ -77,7 +65,7 @@ async def test_a_server_that_refuses_hello_is_unknown_until_its_next_check(
         collection = client[mongodb_database_name].c
         assert await collection.find_one() is None
         await driver.sleep(0.01)
-        with failing_handshakes(replica_set, options["appName"], {"times": 1}, errorCode=91):
+        with failing_handshakes(replica_set, options["appName"], times=1, errorCode=91):
             with pytest.raises(NotPrimaryError) as raised:
                 await collection.find_one()
             assert labels(raised.value) == set()

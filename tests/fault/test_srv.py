@@ -24,7 +24,9 @@ from tests.drivers import (
 from tests.fault.peer import Peer
 from tests.fault.peer_answers import mongos
 from tests.fault.programs import run
-from tests.name_server import NameServer
+from tests.name_server import NameServer, looked_up
+
+from ferromongo._calls.srv import THREAD_NAME
 
 NAME = "cluster.sample.test"
 URI = f"mongodb+srv://{NAME}/?tls=false&heartbeatFrequencyMS=500"
@@ -57,7 +59,7 @@ def plain(client):
 
 
 def pollers():
-    names = ("ferromongo_srv", "pymongo_srv_polling_thread")
+    names = (THREAD_NAME, "pymongo_srv_polling_thread")
     return [thread for thread in threading.enumerate() if thread.name in names]
 
 
@@ -67,16 +69,8 @@ async def polled_again(driver, names):
     await eventually(driver, lambda: len(names.asked_for("SRV")) >= before + 2)
 
 
-async def opened(driver, **options):
-    """A client that has looked up its servers, which the synchronous one does when it is made."""
-    client = driver.client(URI, **options)
-    if driver.name == "async":
-        try:
-            await client.aconnect()
-        except BaseException:
-            await client.close()
-            raise
-    return client
+def opened(driver, **options):
+    return looked_up(driver, URI, **options)
 
 
 # The prose tests of the polling specification, by its numbers.

@@ -16,6 +16,7 @@ from pymongo.errors import (
 )
 from tests.drivers import both_drivers, eventually, ferromongo_only, package, takes
 from tests.fault.conftest import APP
+from tests.fault.peer import Peer, delayed
 
 timeout = package.timeout
 
@@ -56,6 +57,34 @@ async def test_a_server_that_never_answers(driver, proxy):
     async with driver.client(proxy.uri()) as client:
         with times_out(ServerSelectionTimeoutError), timeout(0.3):
             await client.db.c.find_one()
+
+
+@both_drivers
+async def test_errors_name_the_timeouts_in_force(driver):
+    def named(raised):
+        return str(raised.value).partition("(configured timeouts: ")[2].partition(")")[0]
+
+    with Peer() as peer:
+        options = {"socketTimeoutMS": 200, "connectTimeoutMS": 1500, "retryReads": False}
+        async with driver.client(peer.uri(**options)) as client:
+            await client.admin.command("ping")
+            peer.on("find", delayed(1))
+            with pytest.raises(NetworkTimeout) as raised:
+                await client.db.c.find_one()
+            assert named(raised) == "socketTimeoutMS: 200.0ms, connectTimeoutMS: 1500.0ms"
+            with pytest.raises(NetworkTimeout) as raised, timeout(0.25):
+                await client.db.c.find_one()
+            assert named(raised) == "timeoutMS: 250.0ms, connectTimeoutMS: 1500.0ms"
+            peer.on("find", {"ok": 0, "code": 50, "errmsg": "too slow"})
+            with pytest.raises(ExecutionTimeout) as raised:
+                await client.db.c.find_one()
+            assert named(raised) == "socketTimeoutMS: 200.0ms, connectTimeoutMS: 1500.0ms"
+    # Now that nobody listens there; the sockets of monitors have connectTimeoutMS only.
+    options = {"connectTimeoutMS": 1500, "serverSelectionTimeoutMS": 300}
+    async with driver.client(peer.uri(**options)) as client:
+        with pytest.raises(ServerSelectionTimeoutError) as raised:
+            await client.admin.command("ping")
+        assert named(raised) == "socketTimeoutMS: 1500.0ms, connectTimeoutMS: 1500.0ms"
 
 
 @both_drivers
@@ -222,7 +251,7 @@ async def test_a_limit_that_is_kept_changes_nothing(driver, fail, proxy, mongodb
 async def test_a_limit_begins_anew_with_each_batch_but_once_for_a_list(
     driver, proxy, mongodb_database_name
 ):
-    async with driver.client(proxy.uri(timeoutMS=350)) as client:
+    async with driver.client(proxy.uri(timeoutMS=450)) as client:
         collection = client[mongodb_database_name].c
         with timeout(20):
             await collection.insert_many([{"_id": n} for n in range(8)])
@@ -232,7 +261,7 @@ async def test_a_limit_begins_anew_with_each_batch_but_once_for_a_list(
         with times_out(TIMEOUTS):
             await collection.find(batch_size=2).to_list()
         proxy.delay = 0.12
-        with times_out(TIMEOUTS), timeout(0.35):
+        with times_out(TIMEOUTS), timeout(0.45):
             [document async for document in collection.find(batch_size=2)]
 
 

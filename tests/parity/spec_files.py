@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ def file_names(folder: str) -> set[str]:
     return {str(path.relative_to(tests)) for path in tests.rglob("*") if path.is_file()}
 
 
-def needed(found: dict[str, Any]) -> pytest.MarkDecorator:
+def needed(found: Collection[Any]) -> pytest.MarkDecorator:
     return pytest.mark.skipif(
         not found, reason=f"no specification files in {SPECS}: set FERROMONGO_SPECS"
     )

@@ -1,18 +1,16 @@
 """The same program with listeners on ferromongo and on PyMongo: they hear the same.
 
 The server is one member that wants authentication, so that the order of events is certain. What
-differs from run to run (ids, times, ports) is replaced by names in the order of its appearance.
+differs from run to run (ids, times, ports) is replaced: see heard.py.
 """
 
-import re
-
-import bson
 import pymongo
 import pytest
 from pymongo import WriteConcern, monitoring
 from pymongo.errors import PyMongoError
 from tests.drivers import AsyncDriver, SyncDriver, _Awaitable, eventually
 from tests.listeners import COMMANDS, Recorder
+from tests.parity.heard import commands
 
 import ferromongo
 from ferromongo.embedded import ReplicaSet
@@ -119,7 +117,7 @@ def test_the_same_is_heard(name, driver_class, server):
         recorder, driver = Recorder(), driver_class()
         driver.run(_play(PROGRAMS[name], driver, package, server.uri, recorder))
         heard.append(recorder)
-    for normalised in (_commands, _of_pools, _of_topology):
+    for normalised in (commands, _of_pools, _of_topology):
         theirs, ours = map(normalised, heard)
         for here, there in zip(ours, theirs, strict=False):
             assert here == there
@@ -134,52 +132,6 @@ async def _play(program, driver, package, uri, recorder):
     async with _Awaitable(client) if driver.name == "sync" else client as client:
         await program(client)
     await eventually(driver, lambda: recorder.of(monitoring.TopologyClosedEvent))
-
-
-def _commands(recorder):
-    """Events of commands, with what differs from run to run replaced."""
-    names = Names()
-    told = []
-    for event in recorder.commands():
-        about = {
-            "kind": type(event).__name__,
-            "name": event.command_name,
-            "database": event.database_name,
-            "request": names.of("request", event.request_id),
-            "operation": names.of("operation", event.operation_id),
-            "at": (event.connection_id, event.service_id),
-            "connection": names.of("connection", event.server_connection_id),
-        }
-        for part in ("command", "reply", "failure"):
-            document = getattr(event, part, None)
-            if document is not None:
-                about[part] = _plain(document, names)
-                # PyMongo knows the time from a connection's handshake on.
-                about[part].pop("$clusterTime", None)
-        if event.command_name == "configureFailPoint" and "reply" in about:
-            del about["reply"]["count"]  # how often it was used so far
-        if event.command_name in ("saslStart", "saslContinue"):
-            # PyMongo takes an operation's id for the authentication within it.
-            del about["operation"]
-        told.append(about)
-    return told
-
-
-def _plain(value, names, key=""):
-    if key in ("$clusterTime", "operationTime", "opTime", "electionId", "keysPerSecond"):
-        return key
-    if key in ("lsid", "txnNumber", "id", "getMore", "cursors", "cursorsKilled"):
-        return names.of(key, str(value)) if value else value
-    if isinstance(value, dict):
-        return {name: _plain(item, names, name) for name, item in value.items()}
-    if isinstance(value, list):
-        long = [f"... {len(value)}"] if len(value) > 10 else []
-        return [_plain(item, names) for item in value[:10]] + long
-    if isinstance(value, (bson.ObjectId, bson.Timestamp)):
-        return type(value).__name__
-    if isinstance(value, str):
-        return re.sub(r"127\.0\.0\.1:\d+: .*", "what the socket said", value)
-    return value
 
 
 def _of_pools(recorder):
@@ -220,14 +172,3 @@ def _description(description):
     )
     error = type(description.error).__name__
     return {"error": error, **{field: getattr(description, field) for field in fields}}
-
-
-class Names:
-    """The n-th different value of a kind is called n."""
-
-    def __init__(self):
-        self._known = {}
-
-    def of(self, kind, value):
-        known = self._known.setdefault(kind, {})
-        return f"{kind} {known.setdefault(value, len(known) + 1)}"

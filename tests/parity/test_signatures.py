@@ -35,6 +35,8 @@ PAIRS: list[tuple[type, type]] = [
     (ferromongo.collection.Collection, collection.Collection),
     (ferromongo.cursor.Cursor, cursor.Cursor),
     (ferromongo.command_cursor.CommandCursor, command_cursor.CommandCursor),
+    (ferromongo.cursor.RawBatchCursor, cursor.RawBatchCursor),
+    (ferromongo.command_cursor.RawBatchCommandCursor, command_cursor.RawBatchCommandCursor),
     (ferromongo.client_session.ClientSession, client_session.ClientSession),
     (
         ferromongo.asynchronous.mongo_client.AsyncMongoClient,
@@ -54,6 +56,14 @@ PAIRS: list[tuple[type, type]] = [
         pymongo.asynchronous.command_cursor.AsyncCommandCursor,
     ),
     (
+        ferromongo.asynchronous.cursor.AsyncRawBatchCursor,
+        pymongo.asynchronous.cursor.AsyncRawBatchCursor,
+    ),
+    (
+        ferromongo.asynchronous.command_cursor.AsyncRawBatchCommandCursor,
+        pymongo.asynchronous.command_cursor.AsyncRawBatchCommandCursor,
+    ),
+    (
         ferromongo.asynchronous.client_session.AsyncClientSession,
         pymongo.asynchronous.client_session.AsyncClientSession,
     ),
@@ -63,6 +73,8 @@ PAIRS: list[tuple[type, type]] = [
 DIFFERS = {
     ("ClientSession", "__init__"): "made by start_session; PyMongo passes its own server session",
     ("CommandCursor", "__init__"): "made by methods; PyMongo passes a decoded first batch",
+    ("RawBatchCommandCursor", "__init__"): "as CommandCursor's",
+    ("RawBatchCursor", "__init__"): "the arguments of Cursor, by their names",
 }
 
 SPECIAL = (

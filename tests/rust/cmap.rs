@@ -12,17 +12,21 @@ use std::net::TcpListener;
 use std::pin::pin;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::Waker;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bson::oid::ObjectId;
+use bson::rawdoc;
 use ferromongo::control::thread::ControlThread;
 use ferromongo::control::upkeep;
 use ferromongo::deadline::Deadline;
 use ferromongo::error::{Error, Kind, RETRYABLE, SYSTEM_OVERLOADED};
 use ferromongo::event::pool::{CheckOutFailure, CloseReason, PoolChange};
 use ferromongo::event::{Event, Publisher, Wanted};
+use ferromongo::metadata::Metadata;
 use ferromongo::net::blocking;
+use ferromongo::net::wait::{self, WaitSet};
 use ferromongo::pool::checkout::Checkout;
 use ferromongo::pool::handshake::Dialer;
 use ferromongo::pool::server::{Clear, Server};
@@ -111,6 +115,25 @@ fn a_cancelled_checkout_is_told_as_failed() {
             "ConnectionCheckOutFailed",
         ]
     );
+}
+
+#[test]
+fn what_a_cancelled_caller_was_handed_was_never_checked_out() {
+    let options = json!({"maxPoolSize": 1});
+    let stage = Stage::new(&options, &HelloServer::start(&Value::Null).address, false);
+    stage.server.ready();
+    let lent = stage.check_out().unwrap();
+    let pool = stage.server.pool(None);
+    {
+        let mut waiting = pin!(pool.checkout(Deadline::NEVER));
+        let polled = wait::poll(&mut WaitSet::default(), Waker::noop(), waiting.as_mut());
+        assert!(polled.is_pending());
+        drop(lent); // handed to the one who waits
+    }
+    let told = stage.log.told(&["ConnectionCheckedOut", "ConnectionCheckedIn"]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    drop(stage.check_out().unwrap());
+    assert_eq!(stage.log.told(&["ConnectionCreated"]).len(), 1);
 }
 
 #[test]
@@ -220,8 +243,9 @@ impl Stage {
             options["backgroundThreadIntervalMS"].as_i64().unwrap_or(1000).try_into()
         {
             let weak = Arc::downgrade(&server);
-            let servers = move || Some((vec![weak.upgrade()?], None));
-            thread.spawn(upkeep::run(servers, now.clone(), Duration::from_millis(interval)));
+            let servers = move || Some(vec![weak.upgrade()?]);
+            let interval = Duration::from_millis(interval);
+            thread.spawn(upkeep::run(servers, None, now.clone(), interval));
         }
         let upkeep = Arc::new(Upkeep { now, _thread: thread });
         Stage { server, log, lent: Arc::default(), upkeep }
@@ -318,9 +342,14 @@ fn settings(options: &Value, log: Arc<Log>, load_balanced: bool) -> Settings {
         log.events.lock().unwrap().push(told);
         log.more.notify_all();
     };
+    // What fail points know a client by.
+    let said = match options["appName"].as_str() {
+        Some(name) => rawdoc! { "application": { "name": name } },
+        None => rawdoc! {},
+    };
     Settings {
         load_balanced,
-        app_name: options["appName"].as_str().map(str::to_owned),
+        metadata: Arc::new(Metadata::new(said, Vec::new())),
         max_pool_size: count("maxPoolSize", 100),
         min_pool_size: count("minPoolSize", 0),
         max_connecting: count("maxConnecting", 2),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bson::rawdoc;
+use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use ferromongo::control::monitors::{MonitorSettings, Monitors, Observation};
 use ferromongo::event::Publisher;
 use ferromongo::topology::address::Address;
@@ -51,6 +51,19 @@ fn a_reply_becomes_a_description_and_stop_closes_the_connection() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert!(heard.try_recv().is_err(), "an observation after stop");
+    });
+}
+
+#[test]
+fn a_reply_that_the_official_driver_cannot_read_is_no_failed_check() {
+    let _turn = turn();
+    let peer = Peer::answering(rawdoc! { "setVersion": "one", "ok": 1 });
+    run(async {
+        let (monitors, heard) = start(vec![peer.address.clone()]);
+        let observation = next(&heard).await;
+        let Observation::Unclear { address } = observation else { panic!("{observation:?}") };
+        assert_eq!(address, peer.address);
+        monitors.stop().await;
     });
 }
 
@@ -126,18 +139,18 @@ struct Peer {
 
 impl Peer {
     fn start() -> Peer {
-        Peer::at(&unused_address())
+        Peer::answering(standalone())
     }
 
-    fn at(address: &Address) -> Peer {
-        let address = address.clone();
+    fn answering(hello: RawDocumentBuf) -> Peer {
+        let address = unused_address();
         let listener = TcpListener::bind(address.to_string()).unwrap();
         let (sender, closed) = mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let sender = sender.clone();
+                let (sender, hello) = (sender.clone(), hello.clone());
                 thread::spawn(move || {
-                    while answer(&stream).is_ok() {}
+                    while answer(&stream, &hello).is_ok() {}
                     drop(stream);
                     let _ = sender.send(());
                 });
@@ -147,18 +160,21 @@ impl Peer {
     }
 }
 
-/// Reads one OP_MSG, whatever it asks, and answers with a hello reply.
-fn answer(mut stream: &TcpStream) -> std::io::Result<()> {
+fn standalone() -> RawDocumentBuf {
+    rawdoc! {
+        "isWritablePrimary": true, "helloOk": true, "minWireVersion": 0, "maxWireVersion": 21,
+        "maxBsonObjectSize": 16_777_216, "maxMessageSizeBytes": 48_000_000, "ok": 1,
+    }
+}
+
+/// Reads one OP_MSG, whatever it asks, and answers with `hello`.
+fn answer(mut stream: &TcpStream, hello: &RawDocument) -> std::io::Result<()> {
     let mut header = [0; 16];
     stream.read_exact(&mut header)?;
     let word = |index: usize| i32::from_le_bytes(header[index..index + 4].try_into().unwrap());
     assert_eq!(word(12), OP_MSG);
     let mut body = vec![0; word(0) as usize - header.len()];
     stream.read_exact(&mut body)?;
-    let hello = rawdoc! {
-        "isWritablePrimary": true, "helloOk": true, "minWireVersion": 0, "maxWireVersion": 21,
-        "maxBsonObjectSize": 16_777_216, "maxMessageSizeBytes": 48_000_000, "ok": 1,
-    };
     let flags_and_section_kind = [0; 5];
     let length = header.len() + flags_and_section_kind.len() + hello.as_bytes().len();
     let head = [length as i32, 1, word(4), OP_MSG].map(i32::to_le_bytes).concat();

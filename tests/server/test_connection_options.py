@@ -16,6 +16,7 @@ from pymongo.errors import (
 )
 from pymongo.server_api import ServerApi
 from tests.drivers import both_drivers, eventually, ferromongo_only, package, takes
+from tests.fault.programs.forked import in_child
 
 from ferromongo.embedded import ReplicaSet
 from ferromongo.embedded.replica_set import DIRECTORY
@@ -117,15 +118,13 @@ def test_a_forked_child_uses_a_socket_of_its_own(reachable):
     path = quote(reachable.socket_of(reachable.primary), safe="")
     with package.MongoClient(uri(path, directConnection="true")) as client:
         client.admin.command("ping")
-        child = os.fork()
-        if child == 0:
-            ok = False
-            try:
-                ok = client.admin.command("ping")["ok"] == 1
-                client.close()
-            finally:
-                os._exit(0 if ok else 1)
-        assert os.waitpid(child, 0)[1] == 0
+
+        def child():
+            answer = client.admin.command("ping")["ok"]
+            client.close()
+            return answer
+
+        assert in_child(child)() == 1
         assert client.admin.command("ping")["ok"] == 1
 
 
@@ -291,6 +290,13 @@ async def test_strict_api_refuses_what_is_not_in_it(driver, mongodb_uri, mongodb
         assert caught.value.code == 323
         with pytest.raises(OperationFailure, match="API Version 1"):
             await database.c.distinct("x")
+
+
+@both_drivers
+async def test_the_declared_version_overrules_that_of_a_command(driver, mongodb_uri):
+    async with driver.client(mongodb_uri, server_api=ServerApi("1", strict=False)) as client:
+        # A server takes neither another version nor the same one twice.
+        await client.admin.command("ping", apiVersion="2", apiStrict=True, comment="kept")
 
 
 @both_drivers

@@ -19,7 +19,7 @@ SAID_BY_BOTH = (
     "Shown: reads and writes, errors, a causally consistent session, transactions",
 )
 SAID = {
-    "tour.py": SAID_BY_BOTH,
+    "tour.py": (*SAID_BY_BOTH, "heard of ['aggregate', 'find'"),
     "tour_async.py": (*SAID_BY_BOTH, "20 answers", "balances now {'Ada': 800, 'Ben': 400}"),
 }
 

@@ -17,19 +17,6 @@ from tests.listeners import Commands, Recorder
 UNREACHABLE = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
 
 
-@pytest.fixture
-def failing(mongodb_uri):
-    """Has the primary fail commands of one application; it does so no longer after the test."""
-    with package.MongoClient(mongodb_uri) as admin:
-
-        def fail(mode, **data):
-            data = {"appName": "heard", **data}
-            admin.admin.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})
-
-        yield fail
-        admin.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
-
-
 @both_drivers
 async def test_all_events_of_an_operation_are_there_when_it_returns(
     driver, mongodb_uri, mongodb_database_name
@@ -66,7 +53,7 @@ async def test_all_events_of_an_operation_are_there_when_it_returns(
 
 @both_drivers
 async def test_an_operation_s_thread_and_context_hear_of_its_commands(
-    driver, mongodb_uri, mongodb_database_name, failing
+    driver, mongodb_replica_set, mongodb_database_name
 ):
     """Tracing depends on it: spans belong to the context that made the call."""
     variable = contextvars.ContextVar("variable", default=None)
@@ -82,11 +69,12 @@ async def test_an_operation_s_thread_and_context_hear_of_its_commands(
         return me
 
     options = {"appname": "heard", "event_listeners": [Commands(hear)]}
-    async with driver.client(mongodb_uri, **options) as client:
+    slow = {"failCommands": ["find"], "appName": "heard", "block": 0.3}
+    async with driver.client(mongodb_replica_set.uri, **options) as client:
         await client.admin.command("ping")
         heard.clear()
-        failing({"times": 1}, failCommands=["find"], blockConnection=True, blockTimeMS=300)
-        me = await driver.start(find).result()
+        with mongodb_replica_set.failpoint(**slow, times=1):
+            me = await driver.start(find).result()
         assert [where for _, *where in heard] == [[me, "mine"]] * 2
         (started, *_), (succeeded, *_) = heard
         assert succeeded - started > 0.2  # not both at the end
@@ -94,14 +82,15 @@ async def test_an_operation_s_thread_and_context_hear_of_its_commands(
 
 @both_drivers
 async def test_a_retry_is_one_operation_of_several_commands(
-    driver, mongodb_uri, mongodb_database_name, failing
+    driver, mongodb_replica_set, mongodb_database_name
 ):
     recorder = Recorder()
     options = {"appname": "heard", "event_listeners": [recorder]}
-    async with driver.client(mongodb_uri, **options) as client:
+    cut = {"failCommands": ["insert"], "appName": "heard", "closeConnection": True}
+    async with driver.client(mongodb_replica_set.uri, **options) as client:
         await client.admin.command("ping")
-        failing({"times": 1}, failCommands=["insert"], closeConnection=True)
-        await client[mongodb_database_name].c.insert_one({})
+        with mongodb_replica_set.failpoint(**cut, times=1):
+            await client[mongodb_database_name].c.insert_one({})
         insert = recorder.commands("insert")
         kinds = [type(event).__name__.removeprefix("Command") for event in insert]
         assert kinds == ["StartedEvent", "FailedEvent", "StartedEvent", "SucceededEvent"]

@@ -4,25 +4,21 @@ The `unified` folder beside it is about MONGODB-OIDC, which is refused by name.
 """
 
 import json
-import os
-import pathlib
 from typing import Any
 
 import pytest
 from pymongo.errors import ConfigurationError
+from tests.parity.spec_files import SPECS, needed
 
 from ferromongo import MongoClient
 from ferromongo._calls.client_settings import client_settings
 
-SPECS = pathlib.Path(
-    os.environ.get("FERROMONGO_SPECS", pathlib.Path(__file__).parents[2] / "../shared/specs")
-)
 FILE = SPECS / "auth/tests/legacy/connection-string.json"
 CASES = json.loads(FILE.read_text())["tests"] if FILE.exists() else []
 NOT_YET = ("GSSAPI", "MONGODB-AWS", "MONGODB-OIDC")
 
 
-@pytest.mark.skipif(not CASES, reason="the official scenarios are not here: set FERROMONGO_SPECS")
+@needed(CASES)
 def test_there_are_cases() -> None:
     assert len(CASES) > 50
 

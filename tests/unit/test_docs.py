@@ -78,12 +78,6 @@ def test_readme_names_every_missing_method():
     assert _named_in_row("NotImplementedError") == missing
 
 
-def test_the_first_screen_names_what_stays_refused():
-    first = README.partition("## Install")[0]
-    refused = ("auto_encryption_opts", "GSSAPI", "MONGODB-AWS", "MONGODB-OIDC")
-    assert all(name in first for name in refused)
-
-
 def test_readme_names_every_refused_option():
     named = {_plain(name) for name in _named_in_row("ConfigurationError")}
     assert {_plain(name) for name in _UNSUPPORTED} <= named

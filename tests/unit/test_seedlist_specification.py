@@ -7,22 +7,19 @@ server is behind the names, so `hosts` and `ping` are left out.
 """
 
 import json
-import os
-import pathlib
 import re
 
 import pymongo
 import pytest
 from pymongo.errors import ConfigurationError
 from tests.drivers import both_drivers
-from tests.name_server import NameServer
+from tests.name_server import NameServer, looked_up
+from tests.parity.spec_files import SPECS, needed
 
-SPECS = pathlib.Path(
-    os.environ.get("FERROMONGO_SPECS", pathlib.Path(__file__).parents[2] / "../shared/specs")
-)
 FOLDER = SPECS / "initial-dns-seedlist-discovery/tests"
-FILES = sorted(FOLDER.rglob("*.json"))
-CASES = {str(path.relative_to(FOLDER))[: -len(".json")]: path for path in FILES}
+CASES = {
+    str(path.relative_to(FOLDER))[: -len(".json")]: path for path in sorted(FOLDER.rglob("*.json"))
+}
 
 LOCALHOST = "localhost.test.build.10gen.cc"
 ONE = [(LOCALHOST, 27017)]
@@ -79,7 +76,7 @@ def names():
         yield names
 
 
-@pytest.mark.skipif(not FILES, reason="the official scenarios are not here: set FERROMONGO_SPECS")
+@needed(CASES)
 def test_there_are_cases():
     folders = [name.split("/")[0] for name in CASES]
     count = {folder: folders.count(folder) for folder in folders}
@@ -146,16 +143,8 @@ async def test_prose(driver, name, host, accepted, names):
     await client.close()
 
 
-async def resolved(driver, uri):
-    """A client that has looked up its servers, which the synchronous one does when it is made."""
-    client = driver.client(uri, heartbeatFrequencyMS=60000)
-    if driver.name == "async":
-        try:
-            await client.aconnect()
-        except BaseException:
-            await client.close()
-            raise
-    return client
+def resolved(driver, uri):
+    return looked_up(driver, uri, heartbeatFrequencyMS=60000)
 
 
 def seeds_of(client):

@@ -13,7 +13,12 @@ from pymongo.common import (
 from pymongo.errors import ConfigurationError
 
 from ferromongo._calls.bases import CollectionBase, Configured, DatabaseBase
-from ferromongo._calls.find import Opening, get_more_extras
+from ferromongo._calls.find import (
+    Opening,
+    check_int_or_none,
+    get_more_batch_size,
+    get_more_extras,
+)
 from ferromongo._calls.scopes import database_scope, document_scope
 from ferromongo._calls.sessions import core_session
 from ferromongo._calls.write_errors import checked_write_concern
@@ -34,6 +39,7 @@ def on_collection(
     let: Any,
     comment: Any,
     options: dict[str, Any],
+    raw: bool = False,
 ) -> Aggregation:
     if let is not None:
         validate_is_mapping("let", let)
@@ -42,7 +48,7 @@ def on_collection(
         options["comment"] = comment
     inside = core_session(session, collection._database._client)
     scope = document_scope(collection)
-    return _aggregation(collection, scope, collection._name, pipeline, inside, options)
+    return _aggregation(collection, scope, collection._name, pipeline, inside, options, raw)
 
 
 def on_database(
@@ -52,6 +58,24 @@ def on_database(
     return _aggregation(database, database_scope(database), 1, pipeline, inside, options)
 
 
+def opening(
+    scope: Scope,
+    name: str | int,
+    pipeline: Any,
+    session: Session | None,
+    options: dict[str, Any],
+    raw: bool = False,
+) -> Opening:
+    """An aggregate that only reads."""
+    command, batch_size = _command(name, pipeline, options, raw)
+    await_time = command.pop("maxAwaitTimeMS", None)
+    check_int_or_none("maxAwaitTimeMS", await_time)
+    extras = get_more_extras(command.get("comment"), await_time)
+    return Opening(
+        scope, command, session, get_more_batch_size(batch_size or 0), 0, extras, raw=raw
+    )
+
+
 def _aggregation(
     target: Configured,
     scope: Scope,
@@ -59,25 +83,12 @@ def _aggregation(
     pipeline: Any,
     session: Session | None,
     options: dict[str, Any],
+    raw: bool = False,
 ) -> Aggregation:
-    if "explain" in options:
-        raise ConfigurationError("aggregate has no explain option; use Database.command")
-    for element in ("aggregate", "pipeline"):
-        if element in options:
-            raise ConfigurationError(f"aggregate has no option named {element}")
-    stages = validate_list("pipeline", pipeline)
-    writes = bool(stages) and ("$out" in stages[-1] or "$merge" in stages[-1])
-    batch_size = validate_non_negative_integer_or_none("batchSize", options.pop("batchSize", None))
-    collation = validate_collation_or_none(options.pop("collation", None))
-    extras = get_more_extras(options.get("comment"), options.pop("maxAwaitTimeMS", None))
-    command: dict[str, Any] = {"aggregate": name, "pipeline": stages, **options}
-    cursor = command.setdefault("cursor", {})
-    if batch_size is not None and not writes:
-        command["cursor"] = {**cursor, "batchSize": batch_size}
-    if collation is not None:
-        command["collation"] = collation
-    if not writes:
-        return Aggregation((scope, command, session, batch_size or 0, 0, extras), None)
+    if not _writes(pipeline):
+        return Aggregation(opening(scope, name, pipeline, session, options, raw), None)
+    command, _ = _command(name, pipeline, options, raw)
+    command.pop("maxAwaitTimeMS", None)
     # Such an aggregate must not be retried and returns no documents: it runs as a write, with the
     # read concern that a write does not get by itself.
     level = target._read_concern.document
@@ -85,3 +96,31 @@ def _aggregation(
         command["readConcern"] = level
     write = scope.write(command, session, retryable=False, then=checked_write_concern)
     return Aggregation(None, write)
+
+
+def _command(
+    name: str | int, pipeline: Any, options: dict[str, Any], raw: bool
+) -> tuple[dict[str, Any], int | None]:
+    """The command, and the batch size that was asked for."""
+    if "explain" in options:
+        raise ConfigurationError("aggregate has no explain option; use Database.command")
+    for element in ("aggregate", "pipeline"):
+        if element in options:
+            raise ConfigurationError(f"aggregate has no option named {element}")
+    stages = validate_list("pipeline", pipeline)
+    batch_size = validate_non_negative_integer_or_none("batchSize", options.pop("batchSize", None))
+    collation = validate_collation_or_none(options.pop("collation", None))
+    command: dict[str, Any] = {"aggregate": name, "pipeline": stages, **options}
+    cursor = command.setdefault("cursor", {})
+    # As in PyMongo, raw batches come with getMore only.
+    first = 0 if raw else batch_size
+    if first is not None and not _writes(stages):
+        command["cursor"] = {**cursor, "batchSize": first}
+    if collation is not None:
+        command["collation"] = collation
+    return command, batch_size
+
+
+def _writes(pipeline: Any) -> bool:
+    last = pipeline[-1] if isinstance(pipeline, list) and pipeline else ()
+    return "$out" in last or "$merge" in last

@@ -84,8 +84,7 @@ class ClientBase(Configured):
     _settings: ClientSettings
     _options: ClientOptions
     _seed_watch: SeedWatch | None = None
-    _publisher: Publisher | None = None
-    """None for a client without listeners."""
+    _publisher: Publisher
     _used: bool = False
     """True once the engine may have started: dropping it unclosed is worth a warning then."""
 

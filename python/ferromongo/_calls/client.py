@@ -11,7 +11,8 @@ from pymongo.topology_description import TopologyDescription
 
 from ferromongo._calls.bases import ClientBase, DatabaseBase
 from ferromongo._calls.client_settings import ClientSettings
-from ferromongo._calls.listeners import publisher
+from ferromongo._calls.find import Opening
+from ferromongo._calls.listeners import Publisher
 from ferromongo._calls.scopes import command_scope
 from ferromongo._calls.sessions import core_session
 from ferromongo._calls.srv import SeedWatch, srv_service
@@ -26,6 +27,15 @@ def list_database_names(admin: DatabaseBase, session: Any, comment: Any) -> Pend
         command["comment"] = comment
     inside = core_session(session, admin._client)
     return command_scope(admin).read(command, inside, then=_database_names)
+
+
+def list_databases(
+    admin: DatabaseBase, session: Any, comment: Any, options: dict[str, Any]
+) -> Opening:
+    command: dict[str, Any] = {"listDatabases": 1, **options}
+    if comment is not None:
+        command["comment"] = comment
+    return Opening(command_scope(admin), command, core_session(session, admin._client))
 
 
 def drop_database(database: DatabaseBase, session: Any, comment: Any) -> Pending[Any]:
@@ -44,9 +54,8 @@ def database_name(name_or_database: Any) -> str:
 
 
 def engine(client: ClientBase, settings: ClientSettings) -> Client:
-    client._publisher = publisher(settings.options)
-    queue = None if client._publisher is None else client._publisher.queue
-    complete = {**settings.engine, "events": queue}
+    client._publisher = Publisher(settings.options)
+    complete = {**settings.engine, "events": client._publisher.queue}
     if settings.look_up is None:
         return Client(complete)
     client._seed_watch = SeedWatch(client, settings.look_up)
@@ -90,8 +99,7 @@ def topology(client: ClientBase) -> dict[str, Any]:
 
 def closed(client: ClientBase) -> None:
     """The engine's part is closed: listeners have heard, or are about to hear, the last of it."""
-    if client._publisher is not None:
-        client._publisher.close()
+    client._publisher.close()
 
 
 def select_writable(client: ClientBase) -> Pending[dict[str, Any]]:

@@ -69,7 +69,34 @@ def client_settings(
     return _complete(_Given(hosts, named, keywords, is_sync), named, uri)
 
 
+def describe(settings: ClientSettings) -> str:
+    """The arguments that make such a client again, for repr; nothing secret."""
+    given = settings.given
+    hosts: str | list[str]
+    if settings.srv is not None and settings.look_up is not None:
+        hosts = f"mongodb+srv://{settings.srv.name}"
+    else:
+        hosts = [host if port is None else f"{host}:{port}" for host, port in settings.seeds]
+    first = ("document_class", "tz_aware", "connect")
+    others = [name for name in given if name not in (*first, *_SECRETS)]
+    shown = [f"host={hosts!r}"]
+    for name in (*first, *others):
+        value = given[name]
+        if name == "document_class":
+            text = "dict" if value is dict else f"{value.__module__}.{value.__name__}"
+        elif name.lower() == "authmechanismproperties":
+            text = repr(common.redact_auth_mechanism_properties_for_repr(value))
+        elif name in common.TIMEOUT_OPTIONS and value is not None:
+            text = str(int(value * 1000))
+        else:
+            text = repr(value)
+        shown.append(f"{name}={text}")
+    return ", ".join(shown)
+
+
 class _Given(NamedTuple):
+    """What is kept for the look-up, which goes through all of it again."""
+
     hosts: list[str]
     named: tuple[Address, ...]
     keywords: dict[str, Any]
@@ -82,9 +109,9 @@ def _complete(
     merged = _merge(uri.get("options", CaseInsensitiveDictionary()), given.keywords)
     merged = normalize_option_names(normalize_security_options(merged))
     check_option_conflicts(seeds, merged)
-    username = merged.get("username", uri.get("username") or None)
     _refuse_unsupported(merged)
     database = uri.get("database")
+    username = merged.get("username", uri.get("username") or None)
     password = merged.get("password", uri.get("password") or None)
     options = ClientOptions(username, password, database, merged, given.is_sync)
     if options.heartbeat_frequency < common.MIN_HEARTBEAT_INTERVAL:
@@ -259,32 +286,6 @@ def _credentials(
     return given.mechanism, given.source, given.username, given.password
 
 
-def describe(settings: ClientSettings) -> str:
-    """The arguments that make such a client again, for repr; nothing secret."""
-    given = settings.given
-    hosts: str | list[str]
-    if settings.srv is not None and settings.look_up is not None:
-        hosts = f"mongodb+srv://{settings.srv.name}"
-    else:
-        hosts = [host if port is None else f"{host}:{port}" for host, port in settings.seeds]
-    first = ("document_class", "tz_aware", "connect")
-    others = [name for name in given if name not in (*first, *_SECRETS)]
-    shown = [f"host={hosts!r}"]
-    for name in (*first, *others):
-        value = given[name]
-        if name == "document_class":
-            text = "dict" if value is dict else f"{value.__module__}.{value.__name__}"
-        elif name.lower() == "authmechanismproperties":
-            text = repr(common.redact_auth_mechanism_properties_for_repr(value))
-        elif name in common.TIMEOUT_OPTIONS and value is not None:
-            text = str(int(value * 1000))
-        else:
-            text = repr(value)
-        shown.append(f"{name}={text}")
-    return ", ".join(shown)
-
-
 _MECHANISMS = ("DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "MONGODB-X509", "PLAIN")
 _SECRETS = ("username", "password", "tlscertificatekeyfilepassword")
-
 _UNSUPPORTED = ("auto_encryption_opts",)

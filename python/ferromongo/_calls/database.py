@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
 from bson.dbref import DBRef
 from pymongo.collation import validate_collation_or_none
 from pymongo.common import validate_is_mapping
 from pymongo.errors import CollectionInvalid, NotPrimaryError, OperationFailure
 
 from ferromongo._calls.bases import CollectionBase, DatabaseBase, check_collection_name
-from ferromongo._calls.find import Opening, get_more_extras
+from ferromongo._calls.find import Opening, check_int_or_none, get_more_extras
 from ferromongo._calls.missing import not_yet
 from ferromongo._calls.scopes import admin_scope, command_scope, command_scope_with, reply_scope
 from ferromongo._calls.sessions import core_session, primary_or_transaction
@@ -35,10 +35,7 @@ def command(
 ) -> Pending[Any]:
     if comment is not None:
         options["comment"] = comment
-    if isinstance(command, str):
-        command = {command: value, **options}
-    elif options:
-        command = {**command, **options}
+    command = whole_command(command, value, options)
     inside = core_session(session, database._client)
     if read_preference is None:
         read_preference = primary_or_transaction(session)
@@ -47,6 +44,39 @@ def command(
     else:
         scope = command_scope_with(database, codec_options)
     return scope.command(command, inside, read_preference)
+
+
+def cursor_command(
+    database: DatabaseBase,
+    command: str | Mapping[str, Any],
+    value: Any,
+    read_preference: ServerMode | None,
+    codec_options: CodecOptions[Any] | None,
+    session: Any,
+    comment: Any,
+    max_await_time_ms: int | None,
+    options: dict[str, Any],
+) -> Opening:
+    check_int_or_none("max_await_time_ms", max_await_time_ms)
+    if read_preference is None:
+        read_preference = primary_or_transaction(session)
+    scope = command_scope_with(database, codec_options or DEFAULT_CODEC_OPTIONS, read_preference)
+    # The comment is for the getMores alone: the command is sent as it was given.
+    return Opening(
+        scope,
+        whole_command(command, value, options),
+        core_session(session, database._client),
+        get_more=get_more_extras(comment, max_await_time_ms),
+        any_command=True,
+    )
+
+
+def whole_command(
+    command: str | Mapping[str, Any], value: Any, options: dict[str, Any]
+) -> Mapping[str, Any]:
+    if isinstance(command, str):
+        return {command: value, **options}
+    return {**command, **options} if options else command
 
 
 def tolerated(
@@ -80,7 +110,7 @@ def list_collections(
         command["comment"] = comment
     inside = core_session(session, database._client)
     extras = get_more_extras(comment, None)
-    return command_scope(database), command, inside, 0, 0, extras
+    return Opening(command_scope(database), command, inside, get_more=extras)
 
 
 def list_collection_names(

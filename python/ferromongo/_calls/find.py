@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson.code import Code
 from pymongo.collation import validate_collation_or_none
@@ -14,15 +14,25 @@ from pymongo.errors import InvalidOperation
 from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls.bases import CollectionBase
-from ferromongo._calls.missing import not_yet
 from ferromongo._calls.scopes import document_scope
 from ferromongo._calls.sessions import collection_session
 from ferromongo._core import Pending, Scope, Session
 from ferromongo._pymongo_internals import key_document, key_list, projection_document
 from ferromongo.typings import DocumentType
 
-Opening = tuple[Scope, Mapping[str, Any], Session | None, int, int, Mapping[str, Any] | None]
-"""Scope, command, session, batch size, limit, extras of getMore: see `_core.CursorCore`."""
+
+class Opening(NamedTuple):
+    """What a cursor starts with: see `_core.CursorCore`."""
+
+    scope: Scope
+    command: Mapping[str, Any]
+    session: Session | None
+    batch_size: int = 0
+    limit: int = 0
+    get_more: Mapping[str, Any] | None = None
+    exhaust: bool = False
+    raw: bool = False
+    any_command: bool = False
 
 
 def find_one(
@@ -46,7 +56,7 @@ def find_one(
     else:
         session = kwargs.pop("session", None)
         query = FindQuery(filter, *args, **kwargs)
-        query.limit = -1
+        query.set_limit(-1)
         command = query.command(collection._name)
     return document_scope(collection).find_one(command, collection_session(session, collection))
 
@@ -55,13 +65,14 @@ def opening(collection: CollectionBase[Any], query: FindQuery, session: Any) -> 
     """The command a cursor starts with; None when a slice asked for nothing."""
     if query.empty:
         return None
-    return (
+    return Opening(
         document_scope(collection),
         query.command(collection._name),
         collection_session(session, collection),
         query.batch_size,
         max(query.limit, 0),
         get_more_extras(query.comment, query.max_await_time_ms),
+        query.exhaust,
     )
 
 
@@ -75,17 +86,19 @@ def get_more_extras(comment: Any, max_await_time_ms: int | None) -> dict[str, An
     return extras or None
 
 
+def get_more_batch_size(batch_size: int) -> int:
+    """Of other cursors than find's: for old servers a batch of one was the end of the cursor."""
+    return 2 if batch_size == 1 else batch_size
+
+
 def explain(collection: CollectionBase[Any], query: FindQuery, session: Any) -> Pending[Any]:
     asked = query.copy(deep=False)
     asked.limit = -abs(asked.limit)
     command = asked.command(collection._name)
     if level := collection._read_concern.document:
         command["readConcern"] = level
-    return document_scope(collection).command(
-        {"explain": command},
-        collection_session(session, collection),
-        collection._read_preference,
-    )
+    inside = collection_session(session, collection)
+    return document_scope(collection).read({"explain": command}, inside)
 
 
 def distinct_options(query: FindQuery) -> dict[str, Any]:
@@ -185,6 +198,12 @@ class FindQuery:
         self.allow_disk_use = allow_disk_use
         self.empty = False
         self.max_await_time_ms: int | None = None
+        if self.limit and self.exhaust:
+            raise _limited_exhaust()
+
+    @property
+    def exhaust(self) -> bool:
+        return self.flags & CursorType.EXHAUST != 0
 
     def command(self, collection_name: str) -> dict[str, Any]:
         if (self.min or self.max) and not self.hint:
@@ -242,6 +261,8 @@ class FindQuery:
 
     def set_limit(self, limit: int) -> None:
         check_int("limit", limit)
+        if self.exhaust:
+            raise _limited_exhaust()
         self.limit = limit
         self.empty = False
 
@@ -274,8 +295,8 @@ class FindQuery:
 
     def add_flags(self, mask: int) -> None:
         check_int("mask", mask)
-        if mask & CursorType.EXHAUST:
-            raise not_yet("exhaust cursors")
+        if mask & CursorType.EXHAUST and self.limit:
+            raise _limited_exhaust()
         self.flags |= mask
 
     def remove_flags(self, mask: int) -> None:
@@ -305,10 +326,14 @@ class FindQuery:
             raise IndexError("a cursor cannot count from its end")
         one = self.copy(deep=True)
         one.skip += index
-        one.limit = -1
+        one.set_limit(-1)
         one.empty = False
         one.flags &= ~CursorType.TAILABLE_AWAIT
         return one
+
+
+def _limited_exhaust() -> InvalidOperation:
+    return InvalidOperation("an exhaust cursor cannot have a limit")
 
 
 def check_int(name: str, value: Any) -> None:
@@ -326,8 +351,6 @@ def _flags(
 ) -> int:
     if cursor_type not in _CURSOR_TYPES:
         raise ValueError(f"not a cursor type: {cursor_type!r}")
-    if cursor_type == CursorType.EXHAUST:
-        raise not_yet("exhaust cursors")
     flags = cursor_type
     for name, value, bit in (
         ("no_cursor_timeout", no_cursor_timeout, _NO_TIMEOUT),

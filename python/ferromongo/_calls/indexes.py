@@ -72,7 +72,7 @@ def list_indexes(collection: CollectionBase[Any], session: Any, comment: Any) ->
     # Key order is part of an index: SON says so, and it is what PyMongo returns.
     scope = collection_scope_with(collection, CodecOptions(SON), ReadPreference.PRIMARY)
     inside = collection_session(session, collection)
-    return scope, command, inside, 0, 0, get_more_extras(comment, None)
+    return Opening(scope, command, inside, get_more=get_more_extras(comment, None))
 
 
 def index_information(indexes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Events on their way to the user's listeners: in order, and one at a time for each client.
+"""Events on their way to the user's listeners and logs: in order, one at a time for each client.
 
 The engine notes what happens in a queue of the client, from any thread. The thread of an operation
 delivers what came of it, before its result is handed over; what happens in the background is left
-to one dispatcher thread, which lives while a client with listeners does.
+to one dispatcher thread, which lives while there is a client whose events
+somebody wants.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from pymongo.client_options import ClientOptions
 
+from ferromongo._calls.logs import Logs, note_levels
 from ferromongo._core import (
     EventQueue,
     stop_waiting_for_events,
@@ -25,10 +27,12 @@ from ferromongo._core import (
 
 
 class Publisher:
-    """The listeners of one client, and the queue that they are served from."""
+    """The listeners and logs of one client, and the queue that they are served from."""
 
-    def __init__(self, options: ClientOptions, listeners: Any) -> None:
+    def __init__(self, options: ClientOptions) -> None:
+        listeners: Any = options.pool_options._event_listeners
         self._listeners = listeners
+        self.has_listeners = bool(listeners.event_listeners())
         wanted = (
             listeners.enabled_for_commands,
             listeners.enabled_for_cmap,
@@ -41,12 +45,13 @@ class Publisher:
         threshold = options.local_threshold_ms / 1000
         pool_options = options.pool_options.non_default_options
         self.queue = EventQueue(wanted, pool_options, commands, replies, threshold)
+        self._logs = Logs(self.queue.client_id)
         self._closed = False
         _publishers[self.queue.number] = self
-        start_dispatcher()
+        look_at_loggers()
 
     def deliver(self, upto: int | None = None) -> None:
-        """Call the listeners until all is told, or while others do not do so already."""
+        """Call the listeners, and log, until all is told, or while others do not do so already."""
         while True:
             try:
                 event = self.queue.take(upto)
@@ -55,14 +60,24 @@ class Publisher:
                 continue
             if event is None:
                 break
-            name, arguments = event
+            name, arguments, logged = event
             try:
+                if logged is not None:
+                    self._log(name, arguments, logged)
                 # An exception of a listener ends here: PyMongo's method prints it.
-                getattr(self._listeners, name)(*arguments)
+                listen = getattr(self._listeners, name, None) if self.has_listeners else None
+                if listen is not None:  # some things are only logged
+                    listen(*arguments)
             finally:
                 self.queue.done()
         if self._closed:
             wake_dispatcher()
+
+    def _log(self, name: str, arguments: tuple[Any, ...], more: dict[str, Any]) -> None:
+        try:
+            getattr(self._logs, name)(*arguments, **more)
+        except Exception:  # of a handler or filter: it shall not look like one of the operation
+            traceback.print_exc()
 
     def close(self) -> None:
         """Nothing more will happen: when all is told the dispatcher is not needed."""
@@ -74,18 +89,25 @@ class Publisher:
         return self._closed and self.queue.is_empty()
 
 
-def publisher(options: ClientOptions) -> Publisher | None:
-    """None for a client without listeners, its own or global ones."""
-    listeners: Any = options.pool_options._event_listeners
-    return Publisher(options, listeners) if listeners.event_listeners() else None
-
-
 def deliver(number: int, upto: int) -> bool:
     """Called by an operation's thread for its events; False if nobody is left to hear them."""
     known = _publishers.get(number)
     if known is not None:
         known.deliver(upto)
     return known is not None
+
+
+def look_at_loggers() -> None:
+    """Called when a client is made, and by the first operation after a logger's level changed."""
+    global _logging
+    _logging = note_levels()
+    if _somebody_hears():
+        start_dispatcher()
+
+
+def _somebody_hears() -> bool:
+    known = list(_publishers.values())
+    return bool(known) and (_logging or any(one.has_listeners for one in known))
 
 
 def start_dispatcher() -> None:
@@ -102,7 +124,7 @@ def _dispatch() -> None:
     while wait_for_events():
         _deliver_all()
         with _starting:
-            if not _publishers:
+            if not _somebody_hears():
                 _dispatcher = None
                 return
 
@@ -129,6 +151,7 @@ def _forget_the_parent() -> None:
 
 _publishers: weakref.WeakValueDictionary[int, Publisher] = weakref.WeakValueDictionary()
 _dispatcher: threading.Thread | None = None
+_logging = False
 _starting = threading.RLock()
 _STOP_WITHIN = 1.0
 """Seconds that the end of the interpreter waits for a listener."""

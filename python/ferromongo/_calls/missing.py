@@ -1,6 +1,6 @@
 """What PyMongo has and ferromongo has not yet: each name raises instead of misleading.
 
-Without this `collection.bulk_write` would quietly be a sub-collection of that name.
+Without this `collection.watch` would quietly be a sub-collection of that name.
 """
 
 from __future__ import annotations
@@ -10,19 +10,9 @@ from typing import Any, NoReturn
 from ferromongo._calls.bases import ClientBase, CollectionBase, DatabaseBase
 
 MISSING: dict[type, tuple[str, ...]] = {
-    ClientBase: ("bulk_write", "list_databases", "watch"),
-    DatabaseBase: ("cursor_command", "watch"),
-    CollectionBase: (
-        "aggregate_raw_batches",
-        "bulk_write",
-        "create_search_index",
-        "create_search_indexes",
-        "drop_search_index",
-        "find_raw_batches",
-        "list_search_indexes",
-        "update_search_index",
-        "watch",
-    ),
+    ClientBase: ("bulk_write", "watch"),
+    DatabaseBase: ("watch",),
+    CollectionBase: ("watch",),
 }
 
 

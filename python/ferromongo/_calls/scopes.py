@@ -11,6 +11,7 @@ from typing import Any
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
 from pymongo.read_concern import DEFAULT_READ_CONCERN
 from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.bases import CollectionBase, DatabaseBase
 from ferromongo._core import Scope
@@ -36,14 +37,18 @@ def command_scope(database: DatabaseBase) -> Scope:
     return scope
 
 
-def command_scope_with(database: DatabaseBase, codec_options: CodecOptions[Any]) -> Scope:
+def command_scope_with(
+    database: DatabaseBase,
+    codec_options: CodecOptions[Any],
+    read_preference: Any = ReadPreference.PRIMARY,
+) -> Scope:
     client = database._client
     client._used = True
     return Scope(
         client._core,
         database._name,
         codec_options,
-        ReadPreference.PRIMARY,
+        read_preference,
         database._write_concern,
         DEFAULT_READ_CONCERN,
     )
@@ -66,9 +71,12 @@ def database_scope(database: DatabaseBase) -> Scope:
 
 
 def collection_scope_with(
-    collection: CollectionBase[Any], codec_options: CodecOptions[Any], read_preference: Any
+    collection: CollectionBase[Any],
+    codec_options: CodecOptions[Any],
+    read_preference: Any,
+    write_concern: WriteConcern | None = None,
 ) -> Scope:
-    """A one-off scope for helpers that read with options of their own."""
+    """A one-off scope for helpers with options of their own."""
     client = collection._database._client
     client._used = True
     return Scope(
@@ -76,7 +84,7 @@ def collection_scope_with(
         collection._database._name,
         codec_options,
         read_preference,
-        collection._write_concern,
+        write_concern or collection._write_concern,
         DEFAULT_READ_CONCERN,
     )
 

@@ -164,4 +164,4 @@ def _has_polled_topology(client: weakref.ref[ClientBase]) -> bool:
     return owner._core.topology()["type"] in ("Unknown", "Sharded")
 
 
-THREAD_NAME = "ferromongo_srv"
+THREAD_NAME = "ferromongo srv"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from pymongo.errors import (
@@ -51,29 +51,17 @@ def checked_write_concern(reply: dict[str, Any]) -> dict[str, Any]:
     return reply
 
 
-def raise_insert_errors(reply: Mapping[str, Any], documents: list[Any]) -> None:
-    """Raise BulkWriteError if any document of an `insert_many` failed."""
-    errors = reply.get("writeErrors")
-    concerns = reply.get("writeConcernErrors")
-    if not errors and not concerns:
+def raise_bulk_errors(totals: Mapping[str, Any], operations: Sequence[Any]) -> None:
+    """Raise BulkWriteError if any of the operations of a bulk write or an `insert_many` failed."""
+    errors = totals["writeErrors"]
+    if not errors and not totals["writeConcernErrors"]:
         return
     try:
-        failed = [{**error, "op": documents[error["index"]]} for error in errors or ()]
+        failed = [{**error, "op": operations[error["index"]]} for error in errors]
         failed.sort(key=lambda error: error["index"])
     except (LookupError, TypeError) as error:
         raise _malformed(error) from error
-    raise BulkWriteError(
-        {
-            "writeErrors": failed,
-            "writeConcernErrors": list(concerns or ()),
-            "nInserted": reply.get("n", 0),
-            "nUpserted": 0,
-            "nMatched": 0,
-            "nModified": 0,
-            "nRemoved": 0,
-            "upserted": [],
-        }
-    )
+    raise BulkWriteError({**totals, "writeErrors": failed})
 
 
 def _malformed(error: Exception) -> ProtocolError:

@@ -21,7 +21,7 @@ from pymongo.write_concern import validate_boolean
 from ferromongo._calls.bases import CollectionBase
 from ferromongo._calls.scopes import reply_scope
 from ferromongo._calls.sessions import collection_session, is_acknowledged
-from ferromongo._calls.write_errors import raise_insert_errors, raise_write_errors
+from ferromongo._calls.write_errors import raise_bulk_errors, raise_write_errors
 from ferromongo._core import Pending, Session
 from ferromongo._pymongo_internals import key_document
 
@@ -42,7 +42,7 @@ def insert_one(
         then = _sent_one
     elif isinstance(document, RawBSONDocument):
         then = _inserted_raw
-    return reply_scope(collection).insert(command, [document], inside, then)
+    return reply_scope(collection).insert(command, [document], inside, then, True)
 
 
 def insert_many(
@@ -74,7 +74,7 @@ def insert_many(
 
     def inserted(reply: Any, ids: list[Any]) -> InsertManyResult:
         if acknowledged:
-            raise_insert_errors(reply, batch)
+            raise_bulk_errors(reply, batch)
         if raw:
             pairs = zip(ids, batch, strict=True)
             ids = [key for key, document in pairs if not isinstance(document, RawBSONDocument)]

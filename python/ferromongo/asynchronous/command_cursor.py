@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
+
+from pymongo.errors import InvalidOperation
 
 from ferromongo._calls.cursor_cores import AsyncCursorCore
-from ferromongo._calls.find import Opening, check_int
+from ferromongo._calls.find import Opening, check_int, get_more_batch_size
 from ferromongo._drive import drive
 from ferromongo.typings import DocumentType
 
@@ -37,8 +39,7 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         check_int("batch_size", batch_size)
         if batch_size < 0:
             raise ValueError("batch_size must be >= 0")
-        # A batch of one would end the cursor on old servers; PyMongo never asks for it either.
-        self._set_batch_size(2 if batch_size == 1 else batch_size)
+        self._set_batch_size(get_more_batch_size(batch_size))
         return self
 
     async def next(self) -> DocumentType:
@@ -46,11 +47,8 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         return await self.__anext__()
 
     async def try_next(self) -> DocumentType | None:
-        """The next document, or None if there is none now."""
-        try:
-            return await self.__anext__()
-        except StopAsyncIteration:
-            return None
+        """The next document, or None if there is none after asking the server once."""
+        return await drive(self._try_next())
 
     async def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.
@@ -75,3 +73,10 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         exc_tb: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+class AsyncRawBatchCommandCursor(AsyncCommandCursor[DocumentType], Generic[DocumentType]):
+    """An iterator over undecoded batches, as `bytes`: `aggregate_raw_batches` makes one."""
+
+    def __getitem__(self, index: Any) -> NoReturn:
+        raise InvalidOperation("AsyncRawBatchCommandCursor cannot be indexed")

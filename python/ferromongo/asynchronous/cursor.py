@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
 
 from bson.code import Code
 from pymongo.collation import validate_collation_or_none
@@ -274,3 +274,17 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         exc_tb: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+class AsyncRawBatchCursor(AsyncCursor[DocumentType], Generic[DocumentType]):
+    """An iterator over the undecoded batches of a query: `collection.find_raw_batches()` makes one.
+
+    Each item is `bytes`: the documents of one batch, end to end.
+    """
+
+    def _open(self) -> find.Opening | None:
+        opening = super()._open()
+        return None if opening is None else opening._replace(raw=True)
+
+    def __getitem__(self, index: Any) -> NoReturn:
+        raise InvalidOperation("AsyncRawBatchCursor cannot be indexed; use skip and limit")

@@ -191,6 +191,42 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
             reply = calls.tolerated(error, check, allowable_errors)
         return reply
 
+    async def cursor_command(
+        self,
+        command: str | MutableMapping[str, Any],
+        value: Any = 1,
+        read_preference: ServerMode | None = None,
+        codec_options: CodecOptions[_CodecDocument] | None = None,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        max_await_time_ms: int | None = None,
+        **kwargs: Any,
+    ) -> AsyncCommandCursor[DocumentType]:
+        """Run any command whose reply has a cursor and return that. It is sent once, never retried.
+
+        :param comment: for the getMores; the command's own belongs into the command
+        :param max_await_time_ms: milliseconds each getMore of a tailable cursor waits for documents
+
+        The other arguments are those of `command`. Raises InvalidOperation for a reply without a
+        cursor.
+
+            await db.cursor_command("find", "orders", batchSize=100)
+        """
+        opening = calls.cursor_command(
+            self,
+            command,
+            value,
+            read_preference,
+            codec_options,
+            session,
+            comment,
+            max_await_time_ms,
+            kwargs,
+        )
+        cursor: AsyncCommandCursor[DocumentType] = AsyncCommandCursor(opening, session)
+        await drive(cursor._start())
+        return cursor
+
     async def aggregate(
         self, pipeline: Pipeline, session: AsyncClientSession | None = None, **kwargs: Any
     ) -> AsyncCommandCursor[DocumentType]:

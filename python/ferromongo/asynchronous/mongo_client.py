@@ -26,6 +26,7 @@ from ferromongo._calls.metadata import append_metadata
 from ferromongo._drive import drive
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.asynchronous.client_session import AsyncClientSession
+from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
 from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.typings import Address, DocumentType, DocumentTypeArg
 
@@ -60,7 +61,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         type_registry: TypeRegistry | None = None,
         **kwargs: Any,
     ) -> None:
-        """Read the options; see PyMongo's documentation for all of them.
+        """Read the options; `docs/connecting.md` describes all of them.
 
         :param host: host name, `host:port`, connection string, or a list of these
         :param port: port of hosts that name none
@@ -68,6 +69,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         :param tz_aware: decode dates as `datetime` with a time zone
         :param connect: begin to look for the servers at once (synchronous client)
         :param type_registry: codecs for types of your own
+        :param kwargs: further options by PyMongo's names; they win over a connection string's
 
         Raises ConfigurationError, InvalidURI, TypeError or ValueError for options that do not fit,
         and ConfigurationError for those that ferromongo does not support yet.
@@ -177,6 +179,21 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         """
         options = SessionOptions(causal_consistency, default_transaction_options, snapshot)
         return AsyncClientSession(self, options)
+
+    async def list_databases(
+        self,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> AsyncCommandCursor[dict[str, Any]]:
+        """A cursor over the descriptions of all databases: name, size, emptiness.
+
+        :param kwargs: further elements of the `listDatabases` command, such as `filter`
+        """
+        opening = calls.list_databases(self._admin(), session, comment, kwargs)
+        cursor: AsyncCommandCursor[dict[str, Any]] = AsyncCommandCursor(opening, None)
+        await drive(cursor._start())
+        return cursor
 
     async def list_database_names(
         self, session: AsyncClientSession | None = None, comment: Any | None = None

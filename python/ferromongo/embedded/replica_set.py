@@ -253,7 +253,8 @@ class ReplicaSet:
         `probability`. Its data are keywords in the server's words, or `data` for fail points
         other than "failCommand". `block` holds a command for that many seconds. `on="primary"` is
         the member that is primary when the call is made. A server has one fail point of a name:
-        the later one replaces the earlier.
+        the later one replaces the earlier. Raises ValueError for more than one of `times`, `skip`
+        and `probability`; entering the block raises OperationFailure for what the server refuses.
         """
         if on == "all":
             members = self._alive()

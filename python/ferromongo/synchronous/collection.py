@@ -11,21 +11,28 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import ReturnDocument
 from pymongo.errors import OperationFailure
-from pymongo.operations import IndexModel
+from pymongo.operations import IndexModel, SearchIndexModel
 from pymongo.read_concern import ReadConcern
-from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
+from pymongo.results import (
+    BulkWriteResult,
+    DeleteResult,
+    InsertManyResult,
+    InsertOneResult,
+    UpdateResult,
+)
 from pymongo.write_concern import WriteConcern
 
-from ferromongo._calls import aggregation, find_and_modify, reads, writes
+from ferromongo._calls import aggregation, bulk, find_and_modify, reads, writes
 from ferromongo._calls import database as database_calls
 from ferromongo._calls import find as find_calls
 from ferromongo._calls import indexes as index_calls
+from ferromongo._calls import search_indexes as search_index_calls
 from ferromongo._calls.bases import CollectionBase, check_collection_name, check_kind
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.synchronous.client_session import ClientSession
-from ferromongo.synchronous.command_cursor import CommandCursor
-from ferromongo.synchronous.cursor import Cursor
+from ferromongo.synchronous.command_cursor import CommandCursor, RawBatchCommandCursor
+from ferromongo.synchronous.cursor import Cursor, RawBatchCursor
 from ferromongo.typings import (
     CollationIn,
     DocumentType,
@@ -33,6 +40,7 @@ from ferromongo.typings import (
     Hint,
     KeyPattern,
     Pipeline,
+    WriteOp,
 )
 
 if TYPE_CHECKING:
@@ -201,6 +209,29 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
             )
         )
 
+    def bulk_write(
+        self,
+        requests: Sequence[WriteOp[DocumentType]],
+        ordered: bool = True,
+        bypass_document_validation: bool | None = None,
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        let: Mapping[str, Any] | None = None,
+    ) -> BulkWriteResult:
+        """Make many writes of different kinds, in as few messages as the server's limits allow.
+
+        :param requests: a list of `InsertOne`, `UpdateOne`, `UpdateMany`, `ReplaceOne`,
+            `DeleteOne` and `DeleteMany`
+        :param ordered: stop at the first that fails; False tries them all, in any order
+
+        Raises BulkWriteError, whose `details` tell what was done, which requests failed and why.
+        """
+        return run(
+            bulk.bulk_write(
+                self, requests, ordered, bypass_document_validation, session, comment, let
+            )
+        )
+
     def find_one(self, filter: Any | None = None, *args: Any, **kwargs: Any) -> DocumentType | None:
         """The first document that matches, or None.
 
@@ -235,6 +266,14 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         cannot be right.
         """
         return Cursor(self, *args, **kwargs)
+
+    def find_raw_batches(self, *args: Any, **kwargs: Any) -> RawBatchCursor[DocumentType]:
+        """The arguments of `find`; a cursor over whole batches, as the server sent them: `bytes`.
+
+        for batch in orders.find_raw_batches({"open": True}):
+            documents = bson.decode_all(batch)
+        """
+        return RawBatchCursor(self, *args, **kwargs)
 
     def update_one(
         self,
@@ -445,6 +484,26 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         run(cursor._start())
         return cursor
 
+    def aggregate_raw_batches(
+        self,
+        pipeline: Pipeline,
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> RawBatchCommandCursor[DocumentType]:
+        """Run an aggregation; returns a cursor over whole batches of its documents: `bytes`.
+
+        :param kwargs: further elements of the command: `batchSize`, `allowDiskUse`, `hint`, ...
+        """
+        aggregate = aggregation.on_collection(self, pipeline, session, None, comment, kwargs, True)
+        if aggregate.write is not None:
+            run(aggregate.write)
+        cursor: RawBatchCommandCursor[DocumentType] = RawBatchCommandCursor(
+            aggregate.opening, session
+        )
+        run(cursor._start())
+        return cursor
+
     def find_one_and_update(
         self,
         filter: Mapping[str, Any],
@@ -610,6 +669,81 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         """The indexes by name; each has its `key` as a list of (key, direction) pairs."""
         cursor = self.list_indexes(session, comment)
         return index_calls.index_information(cursor.to_list())
+
+    def list_search_indexes(
+        self,
+        name: str | None = None,
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> CommandCursor[Mapping[str, Any]]:
+        """A cursor over the search indexes, or over the one of that name.
+
+        :param kwargs: further elements of the `aggregate` command
+
+        Search indexes need MongoDB Atlas, or a server with a search process.
+        """
+        opening = search_index_calls.list_search_indexes(self, name, session, comment, kwargs)
+        cursor: CommandCursor[Mapping[str, Any]] = CommandCursor(opening, session)
+        run(cursor._start())
+        return cursor
+
+    def create_search_index(
+        self,
+        model: Mapping[str, Any] | SearchIndexModel,
+        session: ClientSession | None = None,
+        comment: Any = None,
+        **kwargs: Any,
+    ) -> str:
+        """Create a search index and return its name; it is built in the background.
+
+        :param model: a SearchIndexModel, or its arguments as a mapping: `definition`, `name`
+        :param kwargs: further elements of the command: `maxTimeMS`, ...
+        """
+        calls = search_index_calls
+        names = run(calls.create_search_index(self, model, session, comment, kwargs))
+        return names[0]
+
+    def create_search_indexes(
+        self,
+        models: list[SearchIndexModel],
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Create several search indexes with one command and return their names."""
+        return run(search_index_calls.create_search_indexes(self, models, session, comment, kwargs))
+
+    def drop_search_index(
+        self,
+        name: str,
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Delete a search index by its name; no error if the collection does not exist."""
+        pending = search_index_calls.drop_search_index(self, name, session, comment, kwargs)
+        try:
+            run(pending)
+        except OperationFailure as error:
+            database_calls.tolerated(error, True, database_calls.NAMESPACE_NOT_FOUND)
+
+    def update_search_index(
+        self,
+        name: str,
+        definition: Mapping[str, Any],
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Replace the definition of a search index; no error if the collection does not exist."""
+        pending = search_index_calls.update_search_index(
+            self, name, definition, session, comment, kwargs
+        )
+        try:
+            run(pending)
+        except OperationFailure as error:
+            database_calls.tolerated(error, True, database_calls.NAMESPACE_NOT_FOUND)
 
     def options(
         self, session: ClientSession | None = None, comment: Any | None = None

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
+
+from pymongo.errors import InvalidOperation
 
 from ferromongo._calls.cursor_cores import SyncCursorCore
-from ferromongo._calls.find import Opening, check_int
+from ferromongo._calls.find import Opening, check_int, get_more_batch_size
 from ferromongo._drive import run
 from ferromongo.typings import DocumentType
 
@@ -38,8 +40,7 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         check_int("batch_size", batch_size)
         if batch_size < 0:
             raise ValueError("batch_size must be >= 0")
-        # A batch of one would end the cursor on old servers; PyMongo never asks for it either.
-        self._set_batch_size(2 if batch_size == 1 else batch_size)
+        self._set_batch_size(get_more_batch_size(batch_size))
         return self
 
     def next(self) -> DocumentType:
@@ -47,11 +48,8 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         return self.__next__()
 
     def try_next(self) -> DocumentType | None:
-        """The next document, or None if there is none now."""
-        try:
-            return self.__next__()
-        except StopIteration:
-            return None
+        """The next document, or None if there is none after asking the server once."""
+        return run(self._try_next())
 
     def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.
@@ -76,3 +74,10 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         exc_tb: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class RawBatchCommandCursor(CommandCursor[DocumentType], Generic[DocumentType]):
+    """An iterator over undecoded batches, as `bytes`: `aggregate_raw_batches` makes one."""
+
+    def __getitem__(self, index: Any) -> NoReturn:
+        raise InvalidOperation("RawBatchCommandCursor cannot be indexed")

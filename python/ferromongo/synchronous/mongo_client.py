@@ -27,6 +27,7 @@ from ferromongo._calls.metadata import append_metadata
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.synchronous.client_session import ClientSession
+from ferromongo.synchronous.command_cursor import CommandCursor
 from ferromongo.synchronous.database import Database
 from ferromongo.typings import Address, DocumentType, DocumentTypeArg
 
@@ -59,7 +60,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         type_registry: TypeRegistry | None = None,
         **kwargs: Any,
     ) -> None:
-        """Read the options; see PyMongo's documentation for all of them.
+        """Read the options; `docs/connecting.md` describes all of them.
 
         :param host: host name, `host:port`, connection string, or a list of these
         :param port: port of hosts that name none
@@ -67,6 +68,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         :param tz_aware: decode dates as `datetime` with a time zone
         :param connect: begin to look for the servers at once (synchronous client)
         :param type_registry: codecs for types of your own
+        :param kwargs: further options by PyMongo's names; they win over a connection string's
 
         Raises ConfigurationError, InvalidURI, TypeError or ValueError for options that do not fit,
         and ConfigurationError for those that ferromongo does not support yet.
@@ -165,6 +167,21 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         """
         options = SessionOptions(causal_consistency, default_transaction_options, snapshot)
         return ClientSession(self, options)
+
+    def list_databases(
+        self,
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        **kwargs: Any,
+    ) -> CommandCursor[dict[str, Any]]:
+        """A cursor over the descriptions of all databases: name, size, emptiness.
+
+        :param kwargs: further elements of the `listDatabases` command, such as `filter`
+        """
+        opening = calls.list_databases(self._admin(), session, comment, kwargs)
+        cursor: CommandCursor[dict[str, Any]] = CommandCursor(opening, None)
+        run(cursor._start())
+        return cursor
 
     def list_database_names(
         self, session: ClientSession | None = None, comment: Any | None = None

@@ -1,4 +1,5 @@
-//! The batch of documents in a cursor's reply, found without looking into a document.
+//! The batch of documents in a cursor's reply, found without looking into a document. A reply of
+//! listDatabases is one too: a single batch, for which the server opens no cursor.
 
 use std::ops::Range;
 
@@ -22,9 +23,16 @@ impl Batch {
     pub fn of(reply: Reply) -> Result<Batch> {
         let malformed = |what: &str| Error::protocol(format!("the cursor's reply has {what}"));
         let body = reply.body();
-        let cursor = body.get_document("cursor").map_err(|_| malformed("no cursor"))?;
         let (mut documents, mut cursor_id, mut namespace) = (None, None, String::new());
-        for element in cursor {
+        let cursor = match body.get_document("cursor") {
+            Ok(cursor) => Some(cursor),
+            Err(_) => {
+                let databases = body.get_array("databases").map_err(|_| malformed("no cursor"))?;
+                (documents, cursor_id) = (Some(databases.as_bytes()), Some(0));
+                None
+            }
+        };
+        for element in cursor.into_iter().flatten() {
             match element.map_err(|_| malformed("malformed BSON"))? {
                 (key, RawBsonRef::Array(array))
                     if matches!(key.as_str(), "firstBatch" | "nextBatch") =>
@@ -55,6 +63,19 @@ impl Batch {
         &self.reply.body().as_bytes()[self.documents.clone()]
     }
 
+    /// The bytes of each document.
+    pub fn raw(&self) -> Vec<&[u8]> {
+        let array = self.documents();
+        let mut documents = Vec::with_capacity(self.count);
+        let mut at = 4;
+        for _ in 0..self.count {
+            let range = document_at(array, at).expect("they were counted");
+            at = range.end;
+            documents.push(&array[range]);
+        }
+        documents
+    }
+
     pub fn body(&self) -> &RawDocument {
         self.reply.body()
     }
@@ -66,18 +87,22 @@ fn count(array: &[u8]) -> Option<usize> {
     let end = array.len().checked_sub(1).filter(|_| usize::try_from(said) == Ok(array.len()))?;
     let (mut at, mut count) = (4, 0);
     while at < end {
-        if array[at] != 0x03 {
-            return None;
-        }
-        let key = array[at + 1..end].iter().position(|&byte| byte == 0)?;
-        at += 1 + key + 1;
-        let length = array.get(at..at + 4)?.try_into().ok()?;
-        let length =
-            usize::try_from(i32::from_le_bytes(length)).ok().filter(|&length| length >= 5)?;
-        at += length;
+        at = document_at(array, at)?.end;
         count += 1;
     }
     (at == end).then_some(count)
+}
+
+/// Where the document is whose element begins at `at`; its end may be a lie.
+fn document_at(array: &[u8], at: usize) -> Option<Range<usize>> {
+    if array[at] != 0x03 {
+        return None;
+    }
+    let key = array[at + 1..array.len() - 1].iter().position(|&byte| byte == 0)?;
+    let start = at + 1 + key + 1;
+    let length = array.get(start..start + 4)?.try_into().ok()?;
+    let length = usize::try_from(i32::from_le_bytes(length)).ok().filter(|&length| length >= 5)?;
+    Some(start..start + length)
 }
 
 #[cfg(test)]

@@ -25,8 +25,14 @@ pub struct Held {
     pub collection: String,
     pub address: Address,
     pub session: Arc<Session>,
-    /// The connection that leads to it behind a load balancer.
+    /// The connection that leads to it behind a load balancer, or that an exhaust cursor streams over.
     pub pinned: Option<Arc<Pinned>>,
+}
+
+impl Held {
+    fn goes_on(&self) -> bool {
+        self.pinned.as_ref().is_some_and(|pinned| pinned.goes_on())
+    }
 }
 
 /// An error after which the server's cursor still waits to be read: the server answered, and did not
@@ -35,8 +41,15 @@ pub fn leaves_it_open(error: &Error) -> bool {
     !error.is_state_change() && error.code().is_some_and(|code| !GONE.contains(&code))
 }
 
+pub fn says_it_has_gone(error: &Error) -> bool {
+    error.code().is_some_and(|code| GONE.contains(&code))
+}
+
 /// Never waits for a server that does not answer.
 pub async fn kill(client: &ClientCore, held: Held, limit: TimeLimit) -> Result<()> {
+    if held.goes_on() {
+        return Ok(()); // letting go of its connection ends it
+    }
     let reachable = client.opened().is_some_and(|cluster| {
         cluster.snapshot().server(&held.address).is_some_and(|server| server.kind.is_known())
     });
@@ -48,7 +61,7 @@ pub async fn kill(client: &ClientCore, held: Held, limit: TimeLimit) -> Result<(
 
 /// For a cursor that was dropped: never blocks.
 pub fn kill_later(client: Arc<ClientCore>, mut held: Held) {
-    if client.is_closed() {
+    if client.is_closed() || held.goes_on() {
         return;
     }
     if !held.session.implicit {
@@ -89,5 +102,5 @@ fn operation(held: Held, limit: TimeLimit) -> Operation {
     Operation { message, terms }
 }
 
-/// CursorNotFound, QueryPlanKilled, CursorKilled, CappedPositionLost, and its older number.
-const GONE: [i32; 5] = [43, 175, 237, 136, 28617];
+/// CursorNotFound, QueryPlanKilled, CursorKilled, CappedPositionLost, and its older numbers.
+const GONE: [i32; 7] = [43, 175, 237, 136, 96, 17406, 28617];

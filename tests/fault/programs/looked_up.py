@@ -14,6 +14,8 @@ from tests.drivers import package
 from tests.fault.programs.forked import in_child
 from tests.name_server import use
 
+from ferromongo._calls.srv import THREAD_NAME
+
 
 def forked(uri):
     client = package.MongoClient(uri, srv_host_validator=lambda host: True)
@@ -28,7 +30,7 @@ def forked(uri):
     client.admin.command("ping")
     client.close()
     deadline = time.monotonic() + 5
-    while any(thread.name == "ferromongo_srv" for thread in threading.enumerate()):
+    while any(thread.name == THREAD_NAME for thread in threading.enumerate()):
         assert time.monotonic() < deadline, "the thread outlives its client"
         time.sleep(0.01)
     return [*answers, "parent"]

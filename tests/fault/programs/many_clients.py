@@ -24,7 +24,7 @@ def main(kind, uri, database):
             run(fill_executor())
         for _ in range(30):
             run(use(driver, uri, database))
-        before = settled(None)
+        before = settled(None, seconds=1)
         for _ in range(200):
             run(use(driver, uri, database))
         after = settled(before)

@@ -1,0 +1,163 @@
+"""`Collection.bulk_write`: from PyMongo's request objects to runs of statements, and the result.
+
+What may go with one command makes a run: neighbours of the same kind if the order counts, else all
+of a kind. The engine cuts runs into batches by the server's limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pymongo.common import (
+    validate_is_document_type,
+    validate_list,
+    validate_ok_for_replace,
+    validate_ok_for_update,
+)
+from pymongo.errors import ConfigurationError, InvalidOperation, OperationFailure
+from pymongo.results import BulkWriteResult
+
+from ferromongo._calls.bases import CollectionBase
+from ferromongo._calls.scopes import reply_scope
+from ferromongo._calls.sessions import collection_session, is_acknowledged
+from ferromongo._calls.write_errors import raise_bulk_errors
+from ferromongo._core import Pending
+
+
+def bulk_write(
+    collection: CollectionBase[Any],
+    requests: Sequence[Any],
+    ordered: bool,
+    bypass: bool | None,
+    session: Any,
+    comment: Any,
+    let: Mapping[str, Any] | None,
+) -> Pending[BulkWriteResult]:
+    validate_list("requests", requests)
+    if let is not None:
+        validate_is_document_type("let", let)
+    statements = Statements()
+    add_requests(requests, lambda request: request._add_to_bulk(statements))
+    inside = collection_session(session, collection)
+    acknowledged = is_acknowledged(collection, inside)
+    needs_8 = None
+    if not acknowledged:
+        statements.check_unacknowledged(bypass)
+        if "sort" in statements.options:
+            text = "an unacknowledged write supports sort on MongoDB 8.0 or later"
+            needs_8 = ConfigurationError(text)
+    runs = _consecutive(statements.kinds) if ordered else _by_kind(statements.kinds)
+    options: dict[str, Any] = {}
+    if acknowledged or ordered:
+        if comment:
+            options["comment"] = comment
+        if bypass is not None:
+            options["bypassDocumentValidation"] = bypass
+
+    def parts(run: Sequence[int]) -> tuple[dict[str, Any], list[Any], Sequence[int]]:
+        kind = statements.kinds[run[0]]
+        command = {kind: collection._name, "ordered": ordered, **options}
+        if let is not None and kind != "insert" and (acknowledged or ordered):
+            command["let"] = let
+        if isinstance(run, range):
+            return command, statements.all[run.start : run.stop], run
+        return command, [statements.all[position] for position in run], run
+
+    def done(totals: dict[str, Any]) -> BulkWriteResult:
+        if not acknowledged:
+            return BulkWriteResult({}, False)
+        raise_bulk_errors(totals, statements.all)
+        return BulkWriteResult(totals, True)
+
+    retryable = not statements.any_multi
+    return reply_scope(collection).bulk_write(
+        map(parts, runs), inside, bool(ordered), retryable, needs_8, done
+    )
+
+
+def add_requests(requests: Sequence[Any], add: Callable[[Any], None]) -> None:
+    """Have each request add itself; raises what PyMongo raises if there is none, or a wrong one."""
+    for request in requests:
+        try:
+            add(request)
+        except AttributeError:
+            raise TypeError(f"{request!r} is not a valid request") from None
+    if not requests:
+        raise InvalidOperation("no operations to execute")
+
+
+class Statements:
+    """The statements of a bulk write, in the user's order.
+
+    The methods are those that PyMongo's request objects call, each with its own fields.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Any] = []
+        self.kinds: list[str] = []
+        self.options: set[str] = set()
+        """The optional fields that any statement has."""
+        self.any_multi = False
+        """A statement may change several documents: then nothing is retried, as in PyMongo."""
+
+    def add_insert(self, document: Any) -> None:
+        if type(document) is not dict:
+            validate_is_document_type("document", document)
+        self.all.append(document)
+        self.kinds.append("insert")
+
+    def add_update(
+        self, selector: Any, update: Any, multi: bool, upsert: bool | None, **options: Any
+    ) -> None:
+        validate_ok_for_update(update)
+        self.any_multi |= multi
+        self._add("update", {"q": selector, "u": update, "multi": multi}, upsert, options)
+
+    def add_replace(
+        self, selector: Any, replacement: Any, upsert: bool | None, **options: Any
+    ) -> None:
+        validate_ok_for_replace(replacement)
+        self._add("update", {"q": selector, "u": replacement}, upsert, options)
+
+    def add_delete(self, selector: Any, limit: int, **options: Any) -> None:
+        self.any_multi |= limit == 0
+        self._add("delete", {"q": selector, "limit": limit}, None, options)
+
+    def _add(
+        self, kind: str, statement: dict[str, Any], upsert: bool | None, options: dict[str, Any]
+    ) -> None:
+        if upsert is not None:
+            statement["upsert"] = upsert
+        for name, value in options.items():
+            if value is not None:
+                statement[_FIELDS.get(name, name)] = value
+                self.options.add(name)
+        self.all.append(statement)
+        self.kinds.append(kind)
+
+    def check_unacknowledged(self, bypass: bool | None) -> None:
+        """Raise for what the server could only refuse in an answer that nobody will hear."""
+        for name in ("collation", "array_filters"):
+            if name in self.options:
+                raise ConfigurationError(f"an unacknowledged write does not support {name}")
+        if bypass:
+            raise OperationFailure(
+                "an unacknowledged write does not support bypass_document_validation"
+            )
+
+
+def _consecutive(kinds: list[str]) -> list[Sequence[int]]:
+    starts = [at for at, kind in enumerate(kinds) if at == 0 or kind != kinds[at - 1]]
+    ends = [*starts[1:], len(kinds)]
+    return [range(start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def _by_kind(kinds: list[str]) -> list[Sequence[int]]:
+    runs: dict[str, list[int]] = {"insert": [], "update": [], "delete": []}
+    for position, kind in enumerate(kinds):
+        runs[kind].append(position)
+    return [run for run in runs.values() if run]
+
+
+_FIELDS = {"array_filters": "arrayFilters"}
