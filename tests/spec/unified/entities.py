@@ -18,6 +18,7 @@ class Entities:
         self._all: dict[str, tuple[str, Any]] = {}
         self.observers: dict[str, Observer] = {}
         self.components: dict[str, Components] = {}
+        self._ended: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         return self._all[name][1]
@@ -32,6 +33,13 @@ class Entities:
         if name in self._all:
             raise ValueError(f"there is an entity {name} already")
         self._all[name] = (kind, value)
+
+    def lsid(self, name: str) -> Any:
+        """The session's id; one that has ended does not tell any more."""
+        return self._ended.get(name) or self[name].session_id
+
+    def ends(self, name: str) -> None:
+        self._ended[name] = self[name].session_id
 
     async def create(self, entities: list[dict[str, Any]]) -> None:
         for entity in entities:

@@ -71,7 +71,7 @@ class Matcher:
                 if actual is not None:
                     self.match(value, actual, root=root, where=where)
             case "$$sessionLsid":
-                self.match(self._entities[value].session_id, actual, root=False, where=where)
+                self.match(self._entities.lsid(value), actual, root=False, where=where)
             case "$$lte":
                 check(is_number(actual) and actual <= value, where, f"{actual!r} is over {value}")
             case "$$matchAsDocument" | "$$matchAsRoot":
