@@ -98,7 +98,7 @@ def deliver(number: int, upto: int) -> bool:
 
 
 def look_at_loggers() -> None:
-    """Called when a client is made, and by the first operation after some logger's level changed."""
+    """Called when a client is made, and by the first operation after a logger's level changed."""
     global _logging
     _logging = note_levels()
     if _somebody_hears():

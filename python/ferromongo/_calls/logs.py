@@ -1,8 +1,8 @@
-"""PyMongo's structured logging: records of what the engine tells, in the loggers that programs know.
+"""PyMongo's structured logging: records of what the engine tells, in the loggers programs know.
 
-The engine must learn cheaply whether a logger wants records, and `logging` tells nobody when a level
-changes. But it remembers for each logger which levels it takes, and forgets all of that at each
-change. So a mark is left in that memory: as long as it is there, what was noted holds.
+The engine must learn cheaply whether a logger wants records, and `logging` tells nobody when a
+level changes. But it remembers for each logger which levels it takes, and forgets all of that at
+each change. So a mark is left in that memory: as long as it is there, what was noted holds.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def _wants(logger: logging.Logger) -> bool:
 
 class Logs:
     """Writes the records of one client. Methods with the name of one of PyMongo's listeners' take
-    its arguments; the others are about what has no listeners. Values become text only where a record
-    does (`LogMessage`), secrets and long documents are left out there too."""
+    its arguments; the others are about what has no listeners. Values become text only where a
+    record does (`LogMessage`); secrets and long documents are left out there too."""
 
     def __init__(self, client_id: Any) -> None:
         self._id = client_id
