@@ -115,7 +115,7 @@ def wait_for_events() -> bool:
 def stop_waiting_for_events() -> None: ...
 def wake_dispatcher() -> None: ...
 def note_loggers(wanted: tuple[bool, bool, bool, bool]) -> None:
-    """Which loggers want records: of commands, connections, server selection, topologies."""
+    """Whether those of commands, connections, server selection and topologies want records."""
 
 @final
 class SeedLookup:
@@ -240,9 +240,9 @@ class Scope:
         note: Callable[[dict[str, Any], Exception | None, list[dict[str, Any]], int, int], bool],
         then: Callable[[], _T],
     ) -> Pending[_T]:
-        """`bulkWrite` with its operations (kind, namespace, document), batch by batch. Of each batch
-        `note` gets the reply, what went wrong, the results, the position of the first operation and
-        how many they were; it answers whether to go on. `then()` makes the result."""
+        """`bulkWrite` with its operations (kind, namespace, document), batch by batch. Of each
+        batch `note` gets the reply, what went wrong, the results, the position of the first
+        operation and how many they were; it answers whether to go on. `then()` makes the result."""
 
 class CursorCore(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.

@@ -22,7 +22,7 @@ def commands(recorder):
         for part in ("command", "reply", "failure"):
             document = getattr(event, part, None)
             if document is not None:
-                about[part] = _plain(document, names)
+                about[part] = plain(document, names)
                 # PyMongo knows the time from a connection's handshake on.
                 about[part].pop("$clusterTime", None)
         if event.command_name == "configureFailPoint" and "reply" in about:
@@ -34,16 +34,16 @@ def commands(recorder):
     return told
 
 
-def _plain(value, names, key=""):
+def plain(value, names, key=""):
     if key in ("$clusterTime", "operationTime", "opTime", "electionId", "keysPerSecond"):
         return key
     if key in ("lsid", "txnNumber", "id", "getMore", "cursors", "cursorsKilled"):
         return names.of(key, str(value)) if value else value
     if isinstance(value, dict):
-        return {name: _plain(item, names, name) for name, item in value.items()}
+        return {name: plain(item, names, name) for name, item in value.items()}
     if isinstance(value, list):
         long = [f"... {len(value)}"] if len(value) > 10 else []
-        return [_plain(item, names) for item in value[:10]] + long
+        return [plain(item, names) for item in value[:10]] + long
     if isinstance(value, (bson.ObjectId, bson.Timestamp)):
         return type(value).__name__
     if isinstance(value, str):

@@ -121,12 +121,17 @@ def start_dispatcher() -> None:
 
 def _dispatch() -> None:
     global _dispatcher
-    while wait_for_events():
-        _deliver_all()
+    try:
+        while wait_for_events():
+            _deliver_all()
+            with _starting:
+                if not _somebody_hears():
+                    _dispatcher = None
+                    return
+    except BaseException:  # a listener's SystemExit ends this thread, not what comes after it
         with _starting:
-            if not _somebody_hears():
-                _dispatcher = None
-                return
+            _dispatcher = None
+        raise
 
 
 def _deliver_all() -> None:

@@ -45,7 +45,7 @@ def _wants(logger: logging.Logger) -> bool:
 class Logs:
     """Writes the records of one client. Methods with the name of one of PyMongo's listeners' take
     its arguments; the others are about what has no listeners. Values become text only where a
-    record does (`LogMessage`), secrets and long documents are left out there too."""
+    record does (`LogMessage`); secrets and long documents are left out there too."""
 
     def __init__(self, client_id: Any) -> None:
         self._id = client_id
