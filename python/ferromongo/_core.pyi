@@ -229,9 +229,9 @@ class Scope:
         note: Callable[[dict[str, Any], Exception | None, list[dict[str, Any]], int, int], bool],
         then: Callable[[], _T],
     ) -> Pending[_T]:
-        """`bulkWrite` with its operations (kind, namespace, document), batch by batch. Of each batch
-        `note` gets the reply, what went wrong, the results, the position of the first operation and
-        how many they were; it answers whether to go on. `then()` makes the result."""
+        """`bulkWrite` with its operations (kind, namespace, document), batch by batch. Of each of
+        them `note` gets the reply, what went wrong, the results, the position of the first
+        operation and how many they were; it answers whether to go on. `then()` makes the result."""
 
 class CursorCore(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.

@@ -6,7 +6,7 @@ import bson
 
 
 def commands(recorder):
-    """What was heard, with ids, times and ports replaced by names in the order of their appearance."""
+    """What was heard, with ids, times and ports replaced by names in order of appearance."""
     names = Names()
     told = []
     for event in recorder.commands():

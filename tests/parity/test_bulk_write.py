@@ -1,5 +1,5 @@
-"""The same bulk writes on ferromongo and on PyMongo: results, errors and their details, what is stored
-then, what became of the request's documents, and the commands that were sent."""
+"""The same bulk writes on ferromongo and on PyMongo: results, errors and their details, what is
+stored then, what became of the requests' documents, and the commands that were sent."""
 
 from collections.abc import Mapping
 
@@ -295,7 +295,7 @@ async def play(write, driver, package, uri, events):
 
 class Events(list):
     def commands(self):
-        # PyMongo takes a session before it looks at the documents; without one there is none to end.
+        # PyMongo takes a session before it looks at the documents; it is then to be ended.
         return [event for event in self if event.command_name not in OTHERS]
 
 

@@ -1,5 +1,5 @@
-"""Whatever a bulk write is made of: PyMongo answers the same, or raises the same error with the same
-details, and leaves the same documents. On a real server."""
+"""Whatever a bulk write is made of: PyMongo answers the same, or raises the same error with the
+same details, and leaves the same documents. On a real server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`MongoClient.bulk_write`: operations on several collections, and what came of each batch of them."""
+"""`MongoClient.bulk_write`: operations on several collections, and what came of them."""
 
 from __future__ import annotations
 
