@@ -1,5 +1,5 @@
 """Bulk writes against a scripted server that has small limits and speaks `bulkWrite`, which the
-real one here is too old for: ferromongo sends what PyMongo sends, and makes the same of the answers."""
+real one here is too old for: ferromongo sends what PyMongo sends, and makes the same of answers."""
 
 import bson
 import pymongo
