@@ -54,7 +54,7 @@ def collections(mongodb_uri: str) -> Any:
 
 
 # Each example takes a server tens of milliseconds.
-@settings(max_examples=min(settings().max_examples // 2, 1000))
+@settings(max_examples=min(settings().max_examples // 4, 1000))
 @given(st.lists(requests, min_size=1, max_size=12), st.booleans())
 def test_bulk_write(collections: Any, requests: list[Any], ordered: bool) -> None:
     ours, theirs = (outcome(collection, requests, ordered) for collection in collections)
