@@ -115,7 +115,7 @@ def wait_for_events() -> bool:
 def stop_waiting_for_events() -> None: ...
 def wake_dispatcher() -> None: ...
 def note_loggers(wanted: tuple[bool, bool, bool, bool]) -> None:
-    """Whether those of commands, connections, server selection and topologies want records."""
+    """Whether the loggers of commands, connections, selections and topologies want records."""
 
 @final
 class SeedLookup:
