@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bson::RawDocument;
 use bson::oid::ObjectId;
 
 use super::Publisher;
@@ -65,15 +66,17 @@ pub enum Answer {
 pub struct Watch {
     events: Publisher,
     about: Arc<About>,
+    /// Neither the command nor its reply is for others' eyes.
+    hidden: bool,
     started: Instant,
 }
 
 impl Watch {
     /// To be called right before `message` is sent.
     pub fn start(events: &Publisher, about: About, message: &Message) -> Watch {
-        let hidden = about.is_sensitive();
-        let watch =
-            Watch { events: events.clone(), about: Arc::new(about), started: Instant::now() };
+        let hidden = about.is_sensitive(message);
+        let (about, started) = (Arc::new(about), Instant::now());
+        let watch = Watch { events: events.clone(), about, hidden, started };
         watch.tell(CommandChange::Started {
             body: (!hidden).then(|| message.body().to_vec()),
             documents: if hidden { Vec::new() } else { message.sequences().to_vec() },
@@ -84,7 +87,7 @@ impl Watch {
     pub fn succeeded(&self, reply: Option<&Reply>) {
         let reply = match reply {
             None => Answer::Unasked,
-            Some(_) if self.about.is_sensitive() => Answer::Hidden,
+            Some(_) if self.hidden => Answer::Hidden,
             Some(reply) => Answer::Document(reply.body().as_bytes().to_vec()),
         };
         self.tell(CommandChange::Succeeded { duration: self.started.elapsed(), reply });
@@ -108,12 +111,17 @@ impl Watch {
 }
 
 impl About {
-    /// Commands that carry secrets, as the specification lists them.
-    fn is_sensitive(&self) -> bool {
-        SENSITIVE.iter().any(|name| self.name.eq_ignore_ascii_case(name))
+    /// Commands that carry secrets, as the specification lists them, and hellos that authenticate.
+    fn is_sensitive(&self, message: &Message) -> bool {
+        let is = |name: &&str| self.name.eq_ignore_ascii_case(name);
+        SENSITIVE.iter().any(is)
+            || HELLO.iter().any(is)
+                && RawDocument::from_bytes(message.body())
+                    .is_ok_and(|hello| matches!(hello.get("speculativeAuthenticate"), Ok(Some(_))))
     }
 }
 
+const HELLO: [&str; 2] = ["hello", "isMaster"];
 const SENSITIVE: [&str; 9] = [
     "authenticate",
     "saslStart",

@@ -58,7 +58,7 @@ pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Res
         }
         if matches!(terms.kind, Kind::Read { concern: true, .. }) {
             append_read_concern(&session, &state, terms.read_concern.as_ref(), out);
-        } else if to.ordered_write {
+        } else if to.ordered_write || (session.snapshot && terms.kind.may_name_a_snapshot()) {
             append_read_concern(&session, &state, None, out);
         }
     }

@@ -72,6 +72,14 @@ impl Operation {
     }
 }
 
+impl Kind {
+    /// Whether a snapshot session sends its read concern with it: the server refuses what cannot be
+    /// read there.
+    pub fn may_name_a_snapshot(self) -> bool {
+        matches!(self, Kind::Command | Kind::Read { .. })
+    }
+}
+
 pub struct Outcome {
     /// `None` for an unacknowledged write.
     pub reply: Option<Reply>,

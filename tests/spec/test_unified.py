@@ -1,43 +1,61 @@
-"""MongoDB's unified test format: every file that a replica set can run, on both APIs."""
+"""MongoDB's unified test format: every file that a replica set can run.
+
+By default each test runs on one API, by turns, which takes half the time;
+FERROMONGO_UNIFIED=all runs each on both.
+"""
 
 import json
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from bson.json_util import loads
-from tests.drivers import both_drivers
+from tests.drivers import AsyncDriver, SyncDriver, both_drivers
 from tests.parity.spec_files import SPECS
-from tests.spec.known import FAILING, FOLDERS
+from tests.spec.known import FAILING, FOLDERS, NOT_RUN, SKIPPED
 from tests.spec.unified.match import EXTENDED_JSON, Unsupported
 from tests.spec.unified.requirements import Deployment
 from tests.spec.unified.runner import Runner
 
+DRIVERS = (SyncDriver, AsyncDriver)
+ON_BOTH = os.environ.get("FERROMONGO_UNIFIED") == "all"
+
+
+def cases() -> Iterator[Any]:
+    number = 0
+    for folder in FOLDERS:
+        for path in sorted((SPECS / folder).glob("*.json")):
+            for index, test in enumerate(json.loads(path.read_text())["tests"]):
+                number += 1
+                for driver in DRIVERS if ON_BOTH else DRIVERS[number % 2 :][:1]:
+                    name = f"{folder.split('/')[0]}/{path.stem}: {test['description']}"
+                    yield pytest.param(
+                        driver(),
+                        path,
+                        index,
+                        id=f"{driver.name}-{name}",
+                        marks=[*marks(name), *marks(f"{driver.name}-{name}")],
+                    )
+
+
+def marks(name: str) -> Iterator[Any]:
+    if name in FAILING:
+        yield pytest.mark.xfail(reason=FAILING[name], strict=True)
+    for start, reason in SKIPPED.items():
+        if name.startswith(start):
+            yield pytest.mark.skip(reason=reason)
+
+
+CASES = list(cases())
+
 pytestmark = pytest.mark.skipif(
-    not SPECS.exists(), reason=f"no specification files in {SPECS}: set FERROMONGO_SPECS"
+    not CASES, reason=f"no specification files in {SPECS}: set FERROMONGO_SPECS"
 )
 
 
-def cases(folders: list[str]) -> Iterator[Any]:
-    for folder in folders:
-        for path in sorted((SPECS / folder).glob("*.json")):
-            for index, test in enumerate(json.loads(path.read_text())["tests"]):
-                name = f"{folder.split('/')[0]}/{path.stem}: {test['description']}"
-                marks = []
-                if name in FAILING:
-                    marks = [pytest.mark.xfail(reason=FAILING[name], strict=True)]
-                yield pytest.param(path, index, id=name, marks=marks)
-
-
-@pytest.fixture(scope="session")
-def deployment(mongodb_uri: str) -> Iterator[Deployment]:
-    deployment = Deployment(mongodb_uri)
-    yield deployment
-    deployment.close()
-
-
-@pytest.mark.parametrize(("path", "index"), list(cases(FOLDERS)))
+@pytest.mark.parametrize(("driver", "path", "index"), CASES)
 @both_drivers
 async def test_unified(driver: Any, deployment: Deployment, path: pathlib.Path, index: int) -> None:
     file = loads(path.read_text(), json_options=EXTENDED_JSON)
@@ -51,3 +69,19 @@ async def test_unified(driver: Any, deployment: Deployment, path: pathlib.Path, 
         await Runner(driver, deployment).run(file, test)
     except Unsupported as reason:
         pytest.skip(str(reason))
+
+
+def test_every_folder_is_run_or_left_out_for_a_reason() -> None:
+    found = {
+        str(path.parent.relative_to(SPECS))
+        for path in SPECS.rglob("*.json")
+        if "/tests" in str(path) and b'"schemaVersion"' in path.read_bytes()[:400]
+    }
+    self_tests = {"unified-test-format/tests/valid-fail"}  # test_runner.py
+    assert found == {*FOLDERS, *NOT_RUN, *self_tests}
+
+
+def test_what_is_known_to_fail_is_there() -> None:
+    names = [str(case.id) for case in CASES]
+    for known in (*FAILING, *SKIPPED):
+        assert any(known in name for name in names), known

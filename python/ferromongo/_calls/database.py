@@ -15,7 +15,7 @@ from ferromongo._calls.bases import CollectionBase, DatabaseBase, check_collecti
 from ferromongo._calls.find import Opening, check_int_or_none, get_more_extras
 from ferromongo._calls.missing import not_yet
 from ferromongo._calls.scopes import admin_scope, command_scope, command_scope_with, reply_scope
-from ferromongo._calls.sessions import core_session, primary_or_transaction
+from ferromongo._calls.sessions import command_preference, core_session
 from ferromongo._calls.write_errors import checked_write_concern
 from ferromongo._core import Pending
 from ferromongo._pymongo_internals import ServerMode
@@ -37,8 +37,7 @@ def command(
         options["comment"] = comment
     command = whole_command(command, value, options)
     inside = core_session(session, database._client)
-    if read_preference is None:
-        read_preference = primary_or_transaction(session)
+    read_preference = command_preference(read_preference, session)
     if codec_options is None:
         scope = command_scope(database)
     else:
@@ -58,8 +57,7 @@ def cursor_command(
     options: dict[str, Any],
 ) -> Opening:
     check_int_or_none("max_await_time_ms", max_await_time_ms)
-    if read_preference is None:
-        read_preference = primary_or_transaction(session)
+    read_preference = command_preference(read_preference, session)
     scope = command_scope_with(database, codec_options or DEFAULT_CODEC_OPTIONS, read_preference)
     # The comment is for the getMores alone: the command is sent as it was given.
     return Opening(

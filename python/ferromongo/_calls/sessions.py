@@ -50,9 +50,16 @@ def is_acknowledged(target: Configured, session: Session | None) -> bool:
     )
 
 
-def primary_or_transaction(session: SessionBase | None) -> ServerMode:
+def command_preference(given: ServerMode | None, session: SessionBase | None) -> ServerMode:
     """The read preference of helpers that ignore the client's: primary, or the transaction's."""
-    if session is not None and session._core.in_transaction and session._transaction_options:
+    running = session is not None and session._core.in_transaction
+    if given is not None:
+        if running and given != ReadPreference.PRIMARY:
+            raise InvalidOperation(
+                f"read preference in a transaction must be primary, not: {given!r}"
+            )
+        return given
+    if running and session is not None and session._transaction_options:
         return session._transaction_options.read_preference or ReadPreference.PRIMARY
     return ReadPreference.PRIMARY
 

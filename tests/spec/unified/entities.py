@@ -9,12 +9,13 @@ from tests.spec.unified.arguments import options, session_options
 from tests.spec.unified.events import Observer
 from tests.spec.unified.log_messages import Components
 from tests.spec.unified.match import Unsupported
+from tests.spec.unified.requirements import Deployment
 
 
 class Entities:
-    def __init__(self, driver: Any, uri: str) -> None:
+    def __init__(self, driver: Any, deployment: Deployment) -> None:
         self._driver = driver
-        self._uri = uri
+        self._deployment = deployment
         self._all: dict[str, tuple[str, Any]] = {}
         self.observers: dict[str, Observer] = {}
         self.components: dict[str, Components] = {}
@@ -61,7 +62,10 @@ class Entities:
         if "observeLogMessages" in fields:
             self.components[fields["id"]] = fields["observeLogMessages"]
         self.observers[fields["id"]] = observer
-        client = self._driver.client(self._uri, event_listeners=[observer], **given)
+        uri = self._deployment.uri
+        if given.get("directConnection"):
+            uri = self._deployment.primary_uri
+        client = self._driver.client(uri, event_listeners=[observer], **given)
         # From here on the test ends by closing it.
         self._all[fields["id"]] = ("client", client)
         if wait := fields.get("awaitMinPoolSizeMS"):

@@ -2,12 +2,15 @@
 
 import json
 import logging
+import os
 from typing import Any
 
 from bson.json_util import loads
 from tests.spec.unified.match import EXTENDED_JSON, Matcher, Mismatch, check
 
 Components = dict[str, str]
+# PyMongo's variable: longer documents are cut, and what is cut can't be compared.
+LONGEST_DOCUMENT = "MONGOB_LOG_MAX_DOCUMENT_LENGTH"
 LOGGERS = {
     "command": "pymongo.command",
     "topology": "pymongo.topology",
@@ -43,6 +46,8 @@ class LogMessages(logging.Handler):
             logger = logging.getLogger(name)
             logger.addHandler(self)
             logger.setLevel(logging.DEBUG)
+        self._longest = os.environ.get(LONGEST_DOCUMENT)
+        os.environ[LONGEST_DOCUMENT] = "10000"
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -50,6 +55,10 @@ class LogMessages(logging.Handler):
             logger = logging.getLogger(name)
             logger.removeHandler(self)
             logger.setLevel(level)
+        if self._longest is None:
+            del os.environ[LONGEST_DOCUMENT]
+        else:
+            os.environ[LONGEST_DOCUMENT] = self._longest
 
     def of(self, topology_id: Any, components: Components) -> list[dict[str, Any]]:
         """The messages of one client, those that its file observes."""
@@ -59,8 +68,7 @@ class LogMessages(logging.Handler):
             level = components.get(component)
             if level is None or record.levelno < LEVELS[level]:
                 continue
-            if data.get("clientId") in (topology_id, str(topology_id)):
-                data = {key: value for key, value in data.items() if key != "clientId"}
+            if topology_id in (data.get("clientId"), data.get("topologyId")):
                 found.append({"level": record.levelno, "component": component, "data": data})
         return found
 

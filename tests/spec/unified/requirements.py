@@ -38,6 +38,13 @@ class Deployment:
         for client in (self.client, *self.members):
             client.close()
 
+    @property
+    def primary_uri(self) -> str:
+        """One server of it, for clients with directConnection."""
+        primary = self.client.primary
+        assert primary is not None
+        return f"mongodb://{primary[0]}:{primary[1]}"
+
     @functools.cached_property
     def topology(self) -> str:
         if self.hello.get("msg") == "isdbgrid":

@@ -21,7 +21,7 @@ class Runner:
     def __init__(self, driver: Any, deployment: Deployment) -> None:
         self.driver = driver
         self.deployment = deployment
-        self.entities = Entities(driver, deployment.uri)
+        self.entities = Entities(driver, deployment)
         self.matcher = Matcher(self.entities)
         self.fail_points: set[str] = set()
 
@@ -73,8 +73,7 @@ class Runner:
         if "expectResult" in given:
             self.matcher.match(given["expectResult"], result, where=f"the result of {name}")
         if (entity_name := given.get("saveResultAsEntity")) is not None:
-            kind = "cursor" if "Cursor" in name else "result"
-            self.entities.add(entity_name, kind, result)
+            self.entities.add(entity_name, SAVED.get(name, "result"), result)
 
     def _prepare(self, initial_data: list[dict[str, Any]]) -> None:
         for data in initial_data:
@@ -139,4 +138,10 @@ def not_yet(error: Exception) -> None:
         raise Unsupported(str(error).replace("does not have", "has no")) from error
 
 
+# What an operation makes that has operations of its own.
+SAVED = {
+    "createCollection": "collection",
+    "createCommandCursor": "cursor",
+    "createFindCursor": "cursor",
+}
 INTERRUPTED = 11601
