@@ -87,6 +87,8 @@ pub struct Monitors {
 struct Running {
     client: Client,
     listener: JoinHandle<()>,
+    /// Among the seeds is a Unix domain socket: see `may_shut_down`.
+    unix_sockets: bool,
 }
 
 impl Monitors {
@@ -105,6 +107,7 @@ impl Monitors {
         });
         let (publisher, own) = (settings.events.clone(), settings.connect_timeout);
         let timeouts = configured(own, own, TimeLimit::Unset);
+        let unix_sockets = settings.seeds.iter().any(Address::is_unix_socket);
         let client = connect(settings, handler).map_err(|error| error.to_string())?;
         let listener = Listener {
             client: client.clone(),
@@ -115,7 +118,7 @@ impl Monitors {
             round_trips: BTreeMap::new(),
         };
         let listener = tokio::spawn(listener.run(events));
-        let running = Running { client, listener };
+        let running = Running { client, listener, unix_sockets };
         Ok(Monitors { running: Some(running), stopped })
     }
 
@@ -134,10 +137,13 @@ impl Monitors {
             running.listener.abort();
         }
         async move {
-            let Some(Running { client, listener }) = running else {
+            let Some(Running { client, listener, unix_sockets }) = running else {
                 return;
             };
             let _ = listener.await;
+            if !may_shut_down(unix_sockets) {
+                return;
+            }
             // The first poll cancels all monitors. Waiting for the last of them is bounded: it may be
             // busy with a server that does not answer.
             let shutdown = client.shutdown().immediate(true);
@@ -160,9 +166,19 @@ impl Running {
     /// the client alone would leave its round trip monitors asleep for a heartbeat, socket in hand.
     fn cancel(&self) {
         self.listener.abort();
+        if !may_shut_down(self.unix_sockets) {
+            return;
+        }
         let shutdown = self.client.clone().shutdown().immediate(true);
         let _ = shutdown.into_future().now_or_never();
     }
+}
+
+/// After a shutdown the crate's monitor of a Unix domain socket that refuses at once tries again and
+/// again without ever giving way to the other tasks of its thread, so nothing would tell it to end.
+/// There the client is only dropped: its round trip monitor may then sleep for one more heartbeat.
+fn may_shut_down(unix_sockets: bool) -> bool {
+    !unix_sockets
 }
 
 fn connect(settings: MonitorSettings, handler: EventHandler<SdamEvent>) -> Result<Client, Error> {

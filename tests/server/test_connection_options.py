@@ -112,6 +112,15 @@ async def test_a_socket_that_is_not_there(driver, tmp_path):
     assert os.strerror(errno.ENOENT) in str(caught.value)
 
 
+@both_drivers
+async def test_clients_of_a_socket_that_is_not_there_can_always_be_closed(driver, tmp_path):
+    missing = uri(quote(str(tmp_path / "Missing.sock"), safe=""))
+    for _ in range(30):
+        async with driver.client(missing, serverSelectionTimeoutMS=1) as client:
+            with pytest.raises(ServerSelectionTimeoutError):
+                await client.admin.command("ping")
+
+
 @ferromongo_only
 def test_a_forked_child_uses_a_socket_of_its_own(reachable):
     """PyMongo warns of forks."""
