@@ -71,8 +71,8 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
 pub async fn destination(client: &ClientCore, terms: &Terms) -> Result<ServerDescription> {
     let cluster = client.cluster(terms.limit.deadline()).await?;
     let in_transaction = begin(terms);
-    let asker = Asker { operation: "bulkWrite", operation_id: terms.operation_id };
-    let server = choose_server(cluster, terms, asker, &[]).await.map_err(|mut error| {
+    // No logger hears of it: the operation will select a server itself.
+    let server = choose_server(cluster, terms, None, &[]).await.map_err(|mut error| {
         if in_transaction {
             transaction::label_statement_error(&mut error);
         }
@@ -108,7 +108,8 @@ async fn attempt(
     failed_at: &mut Vec<Address>,
     retry: u32,
 ) -> Result<Outcome> {
-    let server = choose_server(cluster, &operation.terms, operation.asker(), failed_at).await?;
+    let server =
+        choose_server(cluster, &operation.terms, Some(operation.asker()), failed_at).await?;
     let _busy = Busy::at(&server);
     let result = on_server(client, cluster, operation, &server, retry).await;
     if result.is_err() {
@@ -120,7 +121,7 @@ async fn attempt(
 async fn choose_server(
     cluster: &Arc<Cluster>,
     terms: &Terms,
-    asker: Asker<'_>,
+    asker: Option<Asker<'_>>,
     failed_at: &[Address],
 ) -> Result<Arc<Server>> {
     if let Some(address) = pin::address(terms) {

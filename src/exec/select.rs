@@ -20,7 +20,7 @@ pub async fn select(
     criteria: &Criteria,
     deprioritized: &[Address],
     limit: Deadline,
-    asker: Asker<'_>,
+    asker: Option<Asker<'_>>,
 ) -> Result<Arc<Server>> {
     let told = told(cluster, Some(criteria), asker);
     wait_for(cluster, criteria, limit, told, || select_now(cluster, criteria, deprioritized)).await
@@ -31,7 +31,7 @@ pub async fn select_address(
     cluster: &Arc<Cluster>,
     address: &Address,
     limit: Deadline,
-    asker: Asker<'_>,
+    asker: Option<Asker<'_>>,
 ) -> Result<Arc<Server>> {
     let any = Criteria::Read(ReadPreference::new(ReadMode::Nearest));
     let look = || match cluster.snapshot().server(address) {
@@ -91,8 +91,12 @@ async fn wait_for(
 }
 
 /// What tells the logger, if it wants to know.
-fn told(cluster: &Cluster, criteria: Option<&Criteria>, asker: Asker<'_>) -> Option<Selecting> {
-    let events = &cluster.settings.events;
+fn told(
+    cluster: &Cluster,
+    criteria: Option<&Criteria>,
+    asker: Option<Asker<'_>>,
+) -> Option<Selecting> {
+    let (asker, events) = (asker?, &cluster.settings.events);
     let start = || Selecting::start(events, asker, criteria, &cluster.snapshot());
     events.wants_selections().then(start)
 }

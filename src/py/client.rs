@@ -165,7 +165,7 @@ impl PyClient {
         let asker = Asker { operation: "testOperation", operation_id: None };
         let work = async move {
             let cluster = core.cluster(limit).await?;
-            let server = select(cluster, &criteria, &[], limit, asker).await?;
+            let server = select(cluster, &criteria, &[], limit, Some(asker)).await?;
             let known = cluster.snapshot().server(&server.address).cloned();
             Ok(known.unwrap_or_else(|| ServerDescription::unknown(server.address.clone())))
         };
