@@ -105,8 +105,14 @@ def look_at_loggers() -> None:
         start_dispatcher()
 
 
+def _known() -> list[Publisher]:
+    # Unlike values() this is one step: other threads make clients meanwhile.
+    found = [reference() for reference in _publishers.valuerefs()]
+    return [one for one in found if one is not None]
+
+
 def _somebody_hears() -> bool:
-    known = list(_publishers.values())
+    known = _known()
     return bool(known) and (_logging or any(one.has_listeners for one in known))
 
 
@@ -135,7 +141,7 @@ def _dispatch() -> None:
 
 
 def _deliver_all() -> None:
-    for known in list(_publishers.values()):
+    for known in _known():
         known.deliver()
         if known.finished:
             _publishers.pop(known.queue.number, None)
