@@ -56,6 +56,7 @@ from ferromongo import (
     server_api,
     write_concern,
 )
+from ferromongo._install import install, installed, uninstall
 from ferromongo.asynchronous.mongo_client import AsyncMongoClient
 from ferromongo.synchronous.mongo_client import MongoClient
 
@@ -93,6 +94,8 @@ __all__ = [
     "errors",
     "get_version_string",
     "has_c",
+    "install",
+    "installed",
     "mongo_client",
     "monitoring",
     "operations",
@@ -101,6 +104,7 @@ __all__ = [
     "results",
     "server_api",
     "timeout",
+    "uninstall",
     "version",
     "version_tuple",
     "write_concern",
