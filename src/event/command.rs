@@ -66,17 +66,18 @@ pub enum Answer {
 pub struct Watch {
     events: Publisher,
     about: Arc<About>,
-    /// Neither the command nor its reply is for others' eyes.
-    hidden: bool,
+    /// Its reply is not for others' eyes.
+    secret: bool,
     started: Instant,
 }
 
 impl Watch {
     /// To be called right before `message` is sent.
     pub fn start(events: &Publisher, about: About, message: &Message) -> Watch {
-        let hidden = about.is_sensitive(message);
+        let hidden = about.is_sensitive();
+        let secret = hidden || about.authenticates(message);
         let (about, started) = (Arc::new(about), Instant::now());
-        let watch = Watch { events: events.clone(), about, hidden, started };
+        let watch = Watch { events: events.clone(), about, secret, started };
         watch.tell(CommandChange::Started {
             body: (!hidden).then(|| message.body().to_vec()),
             documents: if hidden { Vec::new() } else { message.sequences().to_vec() },
@@ -87,7 +88,7 @@ impl Watch {
     pub fn succeeded(&self, reply: Option<&Reply>) {
         let reply = match reply {
             None => Answer::Unasked,
-            Some(_) if self.hidden => Answer::Hidden,
+            Some(_) if self.secret => Answer::Hidden,
             Some(reply) => Answer::Document(reply.body().as_bytes().to_vec()),
         };
         self.tell(CommandChange::Succeeded { duration: self.started.elapsed(), reply });
@@ -111,13 +112,16 @@ impl Watch {
 }
 
 impl About {
-    /// Commands that carry secrets, as the specification lists them, and hellos that authenticate.
-    fn is_sensitive(&self, message: &Message) -> bool {
-        let is = |name: &&str| self.name.eq_ignore_ascii_case(name);
-        SENSITIVE.iter().any(is)
-            || HELLO.iter().any(is)
-                && RawDocument::from_bytes(message.body())
-                    .is_ok_and(|hello| matches!(hello.get("speculativeAuthenticate"), Ok(Some(_))))
+    /// Commands that carry secrets, as the specification lists them.
+    fn is_sensitive(&self) -> bool {
+        SENSITIVE.iter().any(|name| self.name.eq_ignore_ascii_case(name))
+    }
+
+    /// A hello that authenticates at once: PyMongo's classes hide it by its content, its reply not.
+    fn authenticates(&self, message: &Message) -> bool {
+        HELLO.iter().any(|name| self.name.eq_ignore_ascii_case(name))
+            && RawDocument::from_bytes(message.body())
+                .is_ok_and(|hello| matches!(hello.get("speculativeAuthenticate"), Ok(Some(_))))
     }
 }
 

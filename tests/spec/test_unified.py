@@ -1,7 +1,7 @@
 """MongoDB's unified test format: every file that a replica set can run.
 
-By default each test runs on one API, by turns, which takes half the time;
-FERROMONGO_UNIFIED=all runs each on both.
+By default each test runs on one API, by turns, and of some folders a part: a fifth of the time.
+FERROMONGO_UNIFIED=all runs all tests on both APIs.
 """
 
 import json
@@ -14,13 +14,12 @@ import pytest
 from bson.json_util import loads
 from tests.drivers import AsyncDriver, SyncDriver, both_drivers
 from tests.parity.spec_files import SPECS
-from tests.spec.known import FAILING, FOLDERS, NOT_RUN, SKIPPED
+from tests.spec.known import FAILING, FOLDERS, NOT_RUN, SAMPLED, SKIPPED, UNSTEADY
 from tests.spec.unified.match import EXTENDED_JSON, Unsupported
 from tests.spec.unified.requirements import Deployment
 from tests.spec.unified.runner import Runner
 
-DRIVERS = (SyncDriver, AsyncDriver)
-ON_BOTH = os.environ.get("FERROMONGO_UNIFIED") == "all"
+RUN_ALL = os.environ.get("FERROMONGO_UNIFIED") == "all"
 
 
 def cases() -> Iterator[Any]:
@@ -29,20 +28,26 @@ def cases() -> Iterator[Any]:
         for path in sorted((SPECS / folder).glob("*.json")):
             for index, test in enumerate(json.loads(path.read_text())["tests"]):
                 number += 1
-                for driver in DRIVERS if ON_BOTH else DRIVERS[number % 2 :][:1]:
-                    name = f"{folder.split('/')[0]}/{path.stem}: {test['description']}"
-                    yield pytest.param(
-                        driver(),
-                        path,
-                        index,
-                        id=f"{driver.name}-{name}",
-                        marks=[*marks(name), *marks(f"{driver.name}-{name}")],
-                    )
+                name = f"{folder.split('/')[0]}/{path.stem}: {test['description']}"
+                for driver in drivers(folder, number):
+                    name_there = f"{driver.name}-{name}"
+                    yield pytest.param(driver(), path, index, id=name_there, marks=[*marks(name)])
+
+
+def drivers(folder: str, number: int) -> list[type]:
+    if RUN_ALL:
+        return [SyncDriver, AsyncDriver]
+    if folder in SAMPLED:
+        return {0: [SyncDriver], 4: [AsyncDriver]}.get(number % 8, [])
+    return [[SyncDriver], [AsyncDriver]][number % 2]
 
 
 def marks(name: str) -> Iterator[Any]:
     if name in FAILING:
         yield pytest.mark.xfail(reason=FAILING[name], strict=True)
+    for start, reason in UNSTEADY.items():
+        if name.startswith(start):
+            yield pytest.mark.xfail(reason=reason, strict=False)
     for start, reason in SKIPPED.items():
         if name.startswith(start):
             yield pytest.mark.skip(reason=reason)
@@ -81,7 +86,8 @@ def test_every_folder_is_run_or_left_out_for_a_reason() -> None:
     assert found == {*FOLDERS, *NOT_RUN, *self_tests}
 
 
+@pytest.mark.skipif(not RUN_ALL, reason="only some tests are here: set FERROMONGO_UNIFIED=all")
 def test_what_is_known_to_fail_is_there() -> None:
     names = [str(case.id) for case in CASES]
-    for known in (*FAILING, *SKIPPED):
+    for known in (*FAILING, *SKIPPED, *UNSTEADY):
         assert any(known in name for name in names), known

@@ -65,9 +65,17 @@ class Entities:
         uri = self._deployment.uri
         if given.get("directConnection"):
             uri = self._deployment.primary_uri
+        watches_topology = observer.watches_topology or "topology" in fields.get(
+            "observeLogMessages", {}
+        )
+        if watches_topology:
+            given.setdefault("heartbeatFrequencyMS", 500)  # files wait for heartbeats
         client = self._driver.client(uri, event_listeners=[observer], **given)
         # From here on the test ends by closing it.
         self._all[fields["id"]] = ("client", client)
+        # A synchronous client connects by itself.
+        if watches_topology and self._driver.name == "async":
+            await client.aconnect()
         if wait := fields.get("awaitMinPoolSizeMS"):
             await self._filled(client, observer, given.get("minPoolSize", 0), wait / 1000)
         return self._all.pop(fields["id"])[1]

@@ -59,6 +59,10 @@ class Observer(Recorder):
         self._from = len(self.events)
 
     @property
+    def watches_topology(self) -> bool:
+        return any(kind.startswith(("server", "topology")) for kind in self._kinds)
+
+    @property
     def topology_id(self) -> Any:
         opened = self.of(monitoring.TopologyOpenedEvent)
         return opened[0].topology_id if opened else None
