@@ -181,6 +181,9 @@ fn may_shut_down(unix_sockets: bool) -> bool {
     !unix_sockets
 }
 
+/// The driver refuses less. PyMongo's own limit, checked before, is a variable that tests lower.
+const LEAST_HEARTBEAT: Duration = Duration::from_millis(500);
+
 fn connect(settings: MonitorSettings, handler: EventHandler<SdamEvent>) -> Result<Client, Error> {
     let options = ClientOptions::builder()
         .hosts(settings.seeds.iter().map(server_address).collect::<Vec<_>>())
@@ -189,7 +192,7 @@ fn connect(settings: MonitorSettings, handler: EventHandler<SdamEvent>) -> Resul
         .app_name(settings.app_name)
         // The driver takes zero for "no limit".
         .connect_timeout(settings.connect_timeout.unwrap_or(Duration::ZERO))
-        .heartbeat_freq(settings.heartbeat_frequency)
+        .heartbeat_freq(settings.heartbeat_frequency.max(LEAST_HEARTBEAT))
         .sdam_event_handler(handler)
         .tls(settings.tls.map(|tls| Tls::Enabled(tls_options(&tls))))
         .server_api(settings.server_api.map(|api| server_api(&api)))

@@ -82,7 +82,7 @@ class ClientBase(Configured):
 
     _core: _core.Client
     _settings: ClientSettings
-    _options: ClientOptions
+    _client_options: ClientOptions
     _seed_watch: SeedWatch | None = None
     _publisher: Publisher
     _used: bool = False

@@ -95,7 +95,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
             options.read_concern,
         )
         self._settings = settings  # replaced, as are the options, after a look-up
-        self._options = options
+        self._client_options = options
         self._event_listeners = options.pool_options._event_listeners
         self._core = calls.engine(self, settings)
         # Source lines are read only if the warning in `__del__` is ever shown.
@@ -258,7 +258,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
     @property
     def options(self) -> ClientOptions:
         """The parsed options."""
-        return self._options
+        return self._client_options
 
     @property
     def topology_description(self) -> TopologyDescription:
