@@ -104,7 +104,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         if _IS_SYNC and options.connect:
             calls.open_now(self)
 
-    async def aconnect(self) -> None:  # async only
+    async def aconnect(self) -> None:
         """Begin to look for the servers, without waiting for an answer from them.
 
         Waits for the look-up of a `mongodb+srv://` name; raises ConfigurationError if that fails.

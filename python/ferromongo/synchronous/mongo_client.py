@@ -103,6 +103,13 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         if options.connect:
             calls.open_now(self)
 
+    def _connect(self) -> None:
+        """Begin to look for the servers, without waiting for an answer from them.
+
+        Waits for the look-up of a `mongodb+srv://` name; raises ConfigurationError if that fails.
+        """
+        run(calls.opening(self))
+
     def __getattr__(self, name: str) -> Database[DocumentType]:
         """The database of that name."""
         if name.startswith("_"):
