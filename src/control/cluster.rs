@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
+use bson::RawDocument;
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
@@ -40,6 +41,7 @@ use crate::topology::snapshot::{Snapshot, TopologyKind};
 pub struct Cluster {
     pub settings: Arc<Settings>,
     dialer: Arc<Dialer>,
+    gossip: Gossip,
     /// `None` once closed: the last client's leaving stops the thread.
     thread: Mutex<Option<Arc<ControlThread>>>,
     snapshot: ArcSwap<Snapshot>,
@@ -63,12 +65,15 @@ struct Probe {
     running: bool,
 }
 
+/// Is told the `$clusterTime` of heartbeats.
+pub type Gossip = Box<dyn Fn(&RawDocument) + Send + Sync>;
+
 impl Cluster {
     /// Starts monitoring.
-    pub fn open(settings: Arc<Settings>) -> Result<Arc<Cluster>> {
+    pub fn open(settings: Arc<Settings>, gossip: Gossip) -> Result<Arc<Cluster>> {
         let thread = ControlThread::shared()?;
         let topology = Arc::new(settings.topology());
-        let cluster = Arc::new_cyclic(|itself: &Weak<Cluster>| {
+        let cluster = Arc::new_cyclic(move |itself: &Weak<Cluster>| {
             let (lookup_thread, observer) = (Arc::downgrade(&thread), itself.clone());
             let (work_thread, reporter) = (lookup_thread.clone(), itself.clone());
             let authenticator = settings.credentials.clone().map(|credentials| {
@@ -103,6 +108,7 @@ impl Cluster {
                     authenticator,
                     tls: settings.tls.as_ref().map(|tls| tls.client_config()),
                 }),
+                gossip,
                 thread: Mutex::new(Some(thread)),
                 snapshot: ArcSwap::from_pointee(Snapshot::new(topology)),
                 changed: Event::new(),
@@ -330,7 +336,10 @@ impl Cluster {
 
     fn observe(self: &Arc<Self>, observation: Observation) {
         let description = match observation {
-            Observation::Hello { server, .. } => {
+            Observation::Hello { server, reply } => {
+                if let Ok(time) = reply.get_document("$clusterTime") {
+                    (self.gossip)(time);
+                }
                 // A server that operations would refuse must not become known through a monitor that
                 // is less strict: the probe's answer counts.
                 if self.settings.tls.as_ref().is_some_and(|tls| monitors::verify_less(tls))

@@ -89,6 +89,7 @@ impl Failures {
                 ErrorKind::ServerSelection
                     | ErrorKind::WaitQueueTimeout
                     | ErrorKind::InvalidOperation
+                    | ErrorKind::DocumentTooLarge
             );
         match self.told.take() {
             Some(earlier) if tells_less => earlier,

@@ -229,6 +229,11 @@ impl State {
         self.runs_any_command() && self.more_to_fetch()
     }
 
+    /// The changes so far were read. There may be more, but a list of them all will never be whole.
+    fn has_caught_up(&self) -> bool {
+        self.left == 0 && self.batch.as_ref().is_some_and(|unread| unread.batch.is_of_changes())
+    }
+
     /// An implicit session goes back to its pool as soon as the server's cursor is gone.
     fn release_session(&mut self) {
         if let Some(origin) = &mut self.origin
@@ -587,7 +592,12 @@ fn collect(
         return Ok(Step::Pause(task(std::future::ready(()), after)));
     }
     let whole = list.clone_ref(py);
-    let after = move |py: Python<'_>, cursor, limit| collect(py, cursor, list, length, Some(limit));
+    let after = move |py: Python<'_>, cursor: Py<CursorCore>, limit| {
+        if cursor.get().0.lock().has_caught_up() {
+            return Ok(Step::Done(list.into_any()));
+        }
+        collect(py, cursor, list, length, Some(limit))
+    };
     match fetch(cursor.bind(py), limit, after)? {
         Some(task) => Ok(Step::Again(task)),
         None => Ok(Step::Done(whole.into_any())),

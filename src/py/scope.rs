@@ -122,7 +122,11 @@ impl PyScope {
             message = message.without_reply();
         }
         let codec = self.codec.clone();
-        let finish = move |py: Python<'_>, outcome| {
+        let writes = terms.is_write();
+        let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
+            if writes && let Err(error) = &outcome {
+                return Err(errors::of_write(py, error));
+            }
             let reply = decode_reply(py, outcome, &codec)?;
             let result = match then {
                 Some(then) => then.bind(py).call1((reply,))?,

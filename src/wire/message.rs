@@ -136,8 +136,8 @@ impl Message {
             }
         }
         if total > LONGEST {
-            let text = format!("a command of {total} bytes is over the limit of {LONGEST}");
-            return Err(Error::new(Kind::InvalidOperation, text));
+            let text = format!("{} command document too large", self.name());
+            return Err(Error::new(Kind::DocumentTooLarge, text));
         }
         self.put(0, total as i32);
         self.put(4, request_id);

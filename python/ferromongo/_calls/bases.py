@@ -83,6 +83,7 @@ class ClientBase(Configured):
     _core: _core.Client
     _settings: ClientSettings
     _client_options: ClientOptions
+    _session_name: str
     _seed_watch: SeedWatch | None = None
     _publisher: Publisher
     _used: bool = False

@@ -52,6 +52,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
 
     HOST = "localhost"
     PORT = 27017
+    _session_name = "AsyncClientSession"
 
     def __init__(
         self,

@@ -51,6 +51,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
 
     HOST = "localhost"
     PORT = 27017
+    _session_name = "ClientSession"
 
     def __init__(
         self,
