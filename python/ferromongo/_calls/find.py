@@ -388,8 +388,9 @@ def _unwrapped(filter: Mapping[str, Any]) -> dict[str, Any]:
     """The filter, which may come in the old way: as `$query`, with modifiers beside it."""
     if "$query" not in filter:
         return {"filter": filter}
-    ignored = ("$explain", "$readPreference")
-    return {_MODIFIERS.get(name, name): filter[name] for name in filter if name not in ignored}
+    return {
+        _MODIFIERS.get(name, name): filter[name] for name in filter if name != "$readPreference"
+    }
 
 
 _MODIFIERS = {
