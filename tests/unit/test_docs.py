@@ -29,9 +29,11 @@ URI = "mongodb://localhost:27017"
 # Runs the snippets of a page one after the other, since starting Python takes longer than most of
 # them do. Each begins without the database `shop`, and with nothing left of the one before.
 RUNNER = """
-import contextlib, gc, io, json, runpy, sys, traceback
+import contextlib, gc, io, json, runpy, sys, traceback, warnings
 from pymongo import MongoClient
 
+# Python 3.12 warns of each fork in a process with threads; the page on processes tells of it.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 uri, *paths = sys.argv[1:]
 ran = []
 with MongoClient(uri) as client:
@@ -87,8 +89,9 @@ TESTS = [code for snippets in SNIPPETS.values() for code in snippets if "def tes
 
 @pytest.mark.parametrize("code", TESTS)
 def test_snippet_that_is_a_test(code, mongodb_uri, tmp_path):
-    plain = [] if "pytest_asyncio" in code else ["-p", "no:asyncio"]
-    way = ["-W", "error", "-m", "pytest", "-p", "no:cacheprovider", *plain]
+    loops = "asyncio_default_fixture_loop_scope=function"  # without it, the plugin warns
+    plugin = ["-o", loops] if "pytest_asyncio" in code else ["-p", "no:asyncio"]
+    way = ["-W", "error", "-m", "pytest", "-p", "no:cacheprovider", *plugin]
     done = _python(tmp_path, mongodb_uri, *way, _program(tmp_path, "test_it", code, mongodb_uri))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{code.count('def test_')} passed" in done.stdout
