@@ -245,7 +245,10 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         session: AsyncClientSession | None = None,
         comment: Any | None = None,
     ) -> None:
-        """Delete a database with everything in it."""
+        """Delete a database with everything in it; no error if there is none.
+
+        :param name_or_database: its name, or the database of this client
+        """
         database = self[calls.database_name(name_or_database)]
         await drive(calls.drop_database(database, session, comment))
 
@@ -257,7 +260,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
 
     @property
     def options(self) -> ClientOptions:
-        """The parsed options."""
+        """The options it was made with, parsed: PyMongo's `ClientOptions`."""
         return self._options
 
     @property

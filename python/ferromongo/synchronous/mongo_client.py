@@ -233,7 +233,10 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         session: ClientSession | None = None,
         comment: Any | None = None,
     ) -> None:
-        """Delete a database with everything in it."""
+        """Delete a database with everything in it; no error if there is none.
+
+        :param name_or_database: its name, or the database of this client
+        """
         database = self[calls.database_name(name_or_database)]
         run(calls.drop_database(database, session, comment))
 
@@ -245,7 +248,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
 
     @property
     def options(self) -> ClientOptions:
-        """The parsed options."""
+        """The options it was made with, parsed: PyMongo's `ClientOptions`."""
         return self._options
 
     @property
