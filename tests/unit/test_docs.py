@@ -1,6 +1,7 @@
 """The documentation is true: its snippets run and print what they say, its lists of options and of
 what is missing are complete, and the files and functions named in `docs/` exist."""
 
+import inspect
 import json
 import os
 import re
@@ -11,8 +12,14 @@ from pathlib import Path
 import pytest
 from pymongo.common import VALIDATORS
 
+from ferromongo import AsyncMongoClient
 from ferromongo._calls.client_settings import _UNSUPPORTED
 from ferromongo._calls.missing import MISSING
+from ferromongo.asynchronous.client_session import AsyncClientSession
+from ferromongo.asynchronous.collection import AsyncCollection
+from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
+from ferromongo.asynchronous.cursor import AsyncCursor
+from ferromongo.asynchronous.database import AsyncDatabase
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,6 +57,15 @@ with MongoClient(uri) as client:
     client.drop_database("shop")
 print(json.dumps(ran))
 """
+
+PUBLIC_CLASSES = (
+    AsyncMongoClient,
+    AsyncDatabase,
+    AsyncCollection,
+    AsyncCursor,
+    AsyncCommandCursor,
+    AsyncClientSession,
+)
 
 
 def test_readme_shows_both_apis():
@@ -105,6 +121,16 @@ def test_readme_names_every_missing_method():
 def test_readme_names_every_refused_option():
     named = {_plain(name) for name in _named_in_row("ConfigurationError")}
     assert {_plain(name) for name in _UNSUPPORTED} <= named
+
+
+@pytest.mark.parametrize("kind", PUBLIC_CLASSES, ids=lambda kind: kind.__name__)
+def test_public_members_have_docstrings(kind):
+    silent = [
+        name
+        for name in dir(kind)
+        if not name.startswith("_") and not inspect.getdoc(getattr(kind, name))
+    ]
+    assert silent == []
 
 
 def test_the_first_screen_names_what_is_refused():

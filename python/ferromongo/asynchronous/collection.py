@@ -288,7 +288,9 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         return AsyncCursor(self, *args, **kwargs)
 
     def find_raw_batches(self, *args: Any, **kwargs: Any) -> AsyncRawBatchCursor[DocumentType]:
-        """The arguments of `find`; a cursor over whole batches, as the server sent them: `bytes`.
+        """A cursor over whole batches of documents, as the server sent them: `bytes`.
+
+        The arguments are those of `find`.
 
             async for batch in orders.find_raw_batches({"open": True}):
                 documents = bson.decode_all(batch)
@@ -655,7 +657,7 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         """Create an index unless it exists; returns its name when it has been built.
 
         :param keys: one key, or a list of keys and (key, direction) pairs
-        :param kwargs: `unique`, `name`, `expireAfterSeconds`, `partialFilterExpression`, ...; and of
+        :param kwargs: `unique`, `name`, `expireAfterSeconds`, `sparse`, ...; and of
             the command `maxTimeMS` (milliseconds), `commitQuorum`
 
         Raises OperationFailure if it exists with other options, and DuplicateKeyError if it is to

@@ -264,7 +264,7 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
 
         :param check_exists: look first whether it exists (outside transactions)
         :param kwargs: options of the `create` command: `capped`, `size` (bytes), `max`,
-            `timeseries`, `expireAfterSeconds`, `clusteredIndex`, `viewOn`, `pipeline`, `validator`, ...
+            `timeseries`, `expireAfterSeconds`, `clusteredIndex`, `viewOn`, `validator`, ...
 
         Raises CollectionInvalid if the collection exists, OperationFailure for options that the
         server refuses.
