@@ -403,22 +403,26 @@ impl Drop for Underway {
 
 #[pymethods]
 impl CursorCore {
+    /// Whether there may be more documents: False once the last was read, or after `close()`.
     #[getter]
     fn alive(&self) -> bool {
         let state = self.0.lock();
         state.left > 0 || state.more_to_fetch()
     }
 
+    /// The server's number for the cursor: None before it was asked, 0 when all has been sent.
     #[getter]
     fn cursor_id(&self) -> Option<i64> {
         self.0.lock().cursor_id
     }
 
+    /// How many documents have been received so far, read or not.
     #[getter]
     fn retrieved(&self) -> usize {
         self.0.lock().retrieved
     }
 
+    /// The (host, port) of the server that holds the documents; None before it was asked.
     #[getter]
     fn address(&self) -> Option<(String, Option<u16>)> {
         let address = self.0.lock().address.clone()?;

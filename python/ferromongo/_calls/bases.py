@@ -72,6 +72,7 @@ class Configured:
         return self._read_concern
 
     def __next__(self) -> NoReturn:
+        """Nothing to iterate over: raises TypeError. Documents come from `find()`."""
         raise TypeError(f"{type(self).__name__!r} object is not iterable")
 
     next = __next__

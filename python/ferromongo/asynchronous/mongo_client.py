@@ -246,7 +246,10 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         session: AsyncClientSession | None = None,
         comment: Any | None = None,
     ) -> None:
-        """Delete a database with everything in it."""
+        """Delete a database with everything in it; no error if there is none.
+
+        :param name_or_database: its name, or the database of this client
+        """
         database = self[calls.database_name(name_or_database)]
         await drive(calls.drop_database(database, session, comment))
 
@@ -258,8 +261,13 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
 
     @property
     def options(self) -> ClientOptions:
+<<<<<<< HEAD
         """The parsed options."""
         return self._client_options
+=======
+        """The options it was made with, parsed: PyMongo's `ClientOptions`."""
+        return self._options
+>>>>>>> docs
 
     @property
     def topology_description(self) -> TopologyDescription:
