@@ -107,6 +107,7 @@ fn may_be_refused(terms: &Terms, settings: &Settings) -> bool {
     match terms.kind {
         Kind::EndTransaction { .. } => true,
         Kind::Command => settings.retry_reads && settings.retry_writes && terms.server.is_none(),
+        Kind::Output => settings.retry_reads && settings.retry_writes,
         Kind::Read { .. } | Kind::GetMore => settings.retry_reads,
         Kind::Write { .. } => settings.retry_writes,
         Kind::KillCursors => false,
@@ -117,7 +118,7 @@ fn may_retry(terms: &Terms, settings: &Settings, in_transaction: bool, error: &E
     match terms.kind {
         Kind::EndTransaction { .. } => error.has_label(RETRYABLE_WRITE),
         _ if in_transaction => false,
-        Kind::Command | Kind::GetMore | Kind::KillCursors => false,
+        Kind::Command | Kind::Output | Kind::GetMore | Kind::KillCursors => false,
         Kind::Read { retry, .. } => {
             retry && settings.retry_reads && terms.server.is_none() && error.is_retryable_read()
         }

@@ -15,6 +15,8 @@ use crate::error::Error;
 pub enum Criteria {
     Writable,
     Read(ReadPreference),
+    /// Of an aggregate that writes its result: the servers decide whether the preference counts.
+    Output(ReadPreference),
 }
 
 /// The user's own choice: which of the suitable servers to consider.
@@ -74,6 +76,14 @@ pub fn suitable<'a>(
     if let Some(why) = &snapshot.compatibility_error {
         return Err(SelectionError::Incompatible(why.clone()));
     }
+    let effective;
+    let criteria = match criteria {
+        Criteria::Output(preference) => {
+            effective = Criteria::Read(preference.with_output_stage(snapshot));
+            &effective
+        }
+        other => other,
+    };
     if let Criteria::Read(preference) = criteria {
         check(snapshot, preference)?;
     }

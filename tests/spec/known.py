@@ -76,17 +76,6 @@ FAILING: dict[str, str] = {
     "server-selection/replica-set: Server selection fails due to unsatisfiable read preference": (
         _AS_PYMONGO + "it logs all of its messages as debug"
     ),
-    **{
-        f"crud/{file}: {title} includes read preference for 5.0+ server": (
-            "ferromongo sends an aggregate with $out or $merge to the primary, as a write"
-        )
-        for file, title in [
-            ("aggregate-write-readPreference", "Aggregate with $out"),
-            ("aggregate-write-readPreference", "Aggregate with $merge"),
-            ("db-aggregate-write-readPreference", "Database-level aggregate with $out"),
-            ("db-aggregate-write-readPreference", "Database-level aggregate with $merge"),
-        ]
-    },
 }
 
 # Passes most times.
