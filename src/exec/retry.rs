@@ -235,12 +235,13 @@ mod tests {
         assert_eq!(retries(&terms(WRITE), &settings(), false, &cut()), 0, "it has no number");
         assert_eq!(retries(&terms(Kind::GetMore), &settings(), false, &cut()), 0);
         assert_eq!(retries(&terms(Kind::Command), &settings(), false, &cut()), 0);
+        assert_eq!(retries(&terms(Kind::Output), &settings(), false, &cut()), 0);
     }
 
     #[test]
     fn what_an_overloaded_server_refused_is_retried_whatever_it_is() {
-        let kinds = [READ, WRITE, END, Kind::Command, Kind::GetMore, Kind::Write { retry: false }];
-        for kind in kinds {
+        let once = Kind::Write { retry: false };
+        for kind in [READ, WRITE, END, Kind::Command, Kind::Output, Kind::GetMore, once] {
             for in_transaction in [false, true] {
                 let retries = retries(&terms(kind), &settings(), in_transaction, &refused());
                 assert_eq!(retries, 2, "{kind:?}");

@@ -3,6 +3,10 @@
 Tests are named as pytest names them: "folder/file: description".
 """
 
+import os
+
+RUN_ALL = os.environ.get("FERROMONGO_UNIFIED") == "all"
+
 FOLDERS = [
     "auth/tests/unified",
     "causal-consistency/tests",

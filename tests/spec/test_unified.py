@@ -5,7 +5,6 @@ FERROMONGO_UNIFIED=all runs all tests on both APIs.
 """
 
 import json
-import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -14,12 +13,10 @@ import pytest
 from bson.json_util import loads
 from tests.drivers import AsyncDriver, SyncDriver, both_drivers
 from tests.parity.spec_files import SPECS
-from tests.spec.known import FAILING, FOLDERS, NOT_RUN, SAMPLED, SKIPPED, UNSTEADY
+from tests.spec.known import FAILING, FOLDERS, NOT_RUN, RUN_ALL, SAMPLED, SKIPPED, UNSTEADY
 from tests.spec.unified.match import EXTENDED_JSON, Unsupported
 from tests.spec.unified.requirements import Deployment
 from tests.spec.unified.runner import Runner
-
-RUN_ALL = os.environ.get("FERROMONGO_UNIFIED") == "all"
 
 
 def cases() -> Iterator[Any]:
