@@ -74,19 +74,7 @@ FAILING: dict[str, str] = {
     f"{_CSOT}/convenient-transactions: timeoutMS is not refreshed for each operation in the "
     "callback": _WITH_TRANSACTION,
     f"{_CSOT}/sessions-inherit-timeoutMS: timeoutMS applied to withTransaction": _WITH_TRANSACTION,
-    f"{_CSOT}/sessions-override-operation-timeoutMS: timeoutMS applied to withTransaction": (
-        _WITH_TRANSACTION
-    ),
     "server-selection/replica-set: Server selection fails due to unsatisfiable read preference": (
         _AS_PYMONGO + "it logs all of its messages as debug"
-    ),
-}
-
-# Passes most times.
-UNSTEADY = {
-    "server-discovery-and-monitoring/interruptInUse-pool-clear: Error returned from connection "
-    "pool clear with interruptInUseConnections=true is retryable": (
-        "the monitor's checks and the probes share the hits of the fail point: one of the monitor's"
-        " may fail after a probe has found the server, and interrupts the second attempt too"
     ),
 }
