@@ -45,6 +45,8 @@ SAMPLED = [
     "client-side-operations-timeout/tests",
     "retryable-reads/tests/unified",
     "retryable-writes/tests/unified",
+    "server-discovery-and-monitoring/tests/unified",
+    "transactions/tests/unified",
 ]
 
 _CSOT = "client-side-operations-timeout"
@@ -62,6 +64,7 @@ SKIPPED = {
 # PyMongo 4.20 fails these too: ferromongo does as PyMongo.
 _AS_PYMONGO = "as PyMongo: "
 _WITH_TRANSACTION = _AS_PYMONGO + "timeoutMS of a client does not limit with_transaction as a whole"
+_LOG_LEVEL = _AS_PYMONGO + "it logs all of its messages as debug"
 
 FAILING: dict[str, str] = {
     f"{_CSOT}/close-cursors: timeoutMS is refreshed for close": (
@@ -75,6 +78,7 @@ FAILING: dict[str, str] = {
     "callback": _WITH_TRANSACTION,
     f"{_CSOT}/sessions-inherit-timeoutMS: timeoutMS applied to withTransaction": _WITH_TRANSACTION,
     "server-selection/replica-set: Server selection fails due to unsatisfiable read preference": (
-        _AS_PYMONGO + "it logs all of its messages as debug"
+        _LOG_LEVEL
     ),
+    "server-selection/standalone: Failure due to unreachable server": _LOG_LEVEL,
 }
