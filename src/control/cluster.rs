@@ -63,6 +63,7 @@ pub struct Cluster {
 struct Probe {
     started: Instant,
     running: bool,
+    answered: Option<Instant>,
 }
 
 /// Is told the `$clusterTime` of heartbeats.
@@ -349,12 +350,22 @@ impl Cluster {
                 }
                 *server
             }
-            Observation::Failed { address, error, timeout } => {
+            Observation::Failed { address, error, timeout, began } => {
+                if timeout && self.was_found_since(began, &address) {
+                    return;
+                }
                 return self.check_failed(&address, &error, timeout);
             }
             Observation::Unclear { address } => return self.probe(&address),
         };
         self.update(|snapshot| Some(reduce::apply(snapshot, description)));
+    }
+
+    /// Whether a probe was answered while a check was waiting in vain: that tells of a time before the
+    /// server was found again, and what is in use since is not to be cut off once more.
+    fn was_found_since(&self, began: Instant, address: &Address) -> bool {
+        let answered = self.probed.lock().get(address).and_then(|probe| probe.answered);
+        answered.is_some_and(|answered| answered > began)
     }
 
     /// A handshake on the control thread, one at a time and not more often than every 500 ms.
@@ -370,7 +381,7 @@ impl Cluster {
         let Some(server) = self.server(address).filter(|_| !recent && !self.is_closed()) else {
             return;
         };
-        probed.insert(address.clone(), Probe { started: now, running: true });
+        probed.insert(address.clone(), Probe { started: now, running: true, answered: None });
         drop(probed);
         let cluster = Arc::downgrade(self);
         self.spawn(async move {
@@ -380,6 +391,7 @@ impl Cluster {
             let Some(cluster) = cluster.upgrade() else { return };
             if let Some(probe) = cluster.probed.lock().get_mut(&server.address) {
                 probe.running = false;
+                probe.answered = failure.is_none().then(Instant::now);
             }
             // Meanwhile others may have heard of the server.
             let heard = cluster.snapshot().server(&server.address).is_some_and(|known| {

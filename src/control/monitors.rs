@@ -60,19 +60,16 @@ pub struct MonitorSettings {
 #[derive(Clone, Debug)]
 pub enum Observation {
     /// A reply, as bytes for events and as a description for the reducer.
-    Hello {
-        server: Box<ServerDescription>,
-        reply: RawDocumentBuf,
-    },
+    Hello { server: Box<ServerDescription>, reply: RawDocumentBuf },
     Failed {
         address: Address,
         error: String,
         timeout: bool,
+        /// When the check did.
+        began: Instant,
     },
     /// The driver made no sense of a reply, in which we may find some.
-    Unclear {
-        address: Address,
-    },
+    Unclear { address: Address },
 }
 
 pub type Sink = Arc<dyn Fn(Observation) + Send + Sync>;
@@ -319,9 +316,12 @@ impl Listener {
                 server.min_round_trip_time = round_trips.minimum();
                 Some(Observation::Hello { server: Box::new(server), reply })
             }
-            Err(error) => {
-                Some(Observation::Failed { address, error: error.to_string(), timeout: false })
-            }
+            Err(error) => Some(Observation::Failed {
+                address,
+                error: error.to_string(),
+                timeout: false,
+                began: now,
+            }),
         }
     }
 
@@ -336,7 +336,9 @@ impl Listener {
             return Some(Observation::Unclear { address });
         }
         self.round_trips.remove(&address);
-        Some(Observation::Failed { address, error, timeout })
+        let now = Instant::now();
+        let began = now.checked_sub(event.duration).unwrap_or(now);
+        Some(Observation::Failed { address, error, timeout, began })
     }
 
     fn tell(

@@ -135,6 +135,9 @@ async fn choose_server(
         let state = terms.session.state();
         match state.transaction.is_active() {
             true => Criteria::Read(state.transaction.read_preference()?.clone()),
+            false if terms.kind == Kind::Output => {
+                Criteria::Output((*terms.read_preference).clone())
+            }
             false => Criteria::Read((*terms.read_preference).clone()),
         }
     };
@@ -190,6 +193,11 @@ async fn exchange(
         let server =
             operation.terms.limit.is_finite().then(|| snapshot.server(&lent.server().address));
         let known = server.flatten().map(|server| server.min_round_trip_time);
+        if operation.terms.kind == Kind::Output {
+            // What selection went by is what the server is told.
+            let preference = operation.terms.read_preference.with_output_stage(&snapshot);
+            operation.terms.read_preference = Arc::new(preference);
+        }
         (snapshot.kind, known.unwrap_or_default())
     };
     let timeout = client.settings.socket_timeout;

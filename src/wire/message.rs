@@ -87,6 +87,10 @@ impl Message {
         std::str::from_utf8(&key[..end]).unwrap_or_default()
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.find(|other| other == name).is_some()
+    }
+
     /// Takes elements out of the caller's command, to be called before the first `seal`.
     pub fn remove(&mut self, unwanted: impl Fn(&str) -> bool) {
         while let Some(element) = self.find(&unwanted) {
