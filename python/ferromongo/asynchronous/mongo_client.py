@@ -261,13 +261,8 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
 
     @property
     def options(self) -> ClientOptions:
-<<<<<<< HEAD
-        """The parsed options."""
-        return self._client_options
-=======
         """The options it was made with, parsed: PyMongo's `ClientOptions`."""
-        return self._options
->>>>>>> docs
+        return self._client_options
 
     @property
     def topology_description(self) -> TopologyDescription:
