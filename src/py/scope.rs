@@ -132,7 +132,6 @@ impl PyScope {
             message = message.without_reply();
         }
         let codec = self.codec.clone();
-        let writes = terms.is_write();
         let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
             if writes && let Err(error) = &outcome {
                 return Err(errors::of_write(py, error));
