@@ -293,7 +293,8 @@ mod tests {
 
     #[test]
     fn whoever_does_not_reach_the_server_again_knows_nothing() {
-        for kind in [Kind::Network, Kind::NetworkTimeout, Kind::PoolCleared, Kind::ServerSelection] {
+        for kind in [Kind::Network, Kind::NetworkTimeout, Kind::PoolCleared, Kind::ServerSelection]
+        {
             assert!(is_unknown(Error::new(kind, "no"), false), "{kind:?}");
         }
         let refused = |code, labels: &[&str]| {

@@ -118,7 +118,7 @@ def test_an_order_is_taken_from_stock(api, run, guarded_server, capsys):
 
 
 def lacks(what, error):
-    """ferromongo does not have it yet, and the program ends so. Who brings it takes the line out."""
+    """ferromongo does not have it yet, and the program ends so. Who brings it takes this out."""
     pending = DRIVER_NAME == "ferromongo"
     return pytest.mark.xfail(pending, raises=error, reason=f"no {what} yet", strict=True)
 

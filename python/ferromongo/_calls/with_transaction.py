@@ -8,13 +8,7 @@ from __future__ import annotations
 
 import random
 
-from pymongo.errors import (
-    ExecutionTimeout,
-    NetworkTimeout,
-    OperationFailure,
-    PyMongoError,
-    WriteConcernError,
-)
+from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure, PyMongoError
 
 from ferromongo._pymongo_internals import current_deadline, current_timeout
 
@@ -55,7 +49,8 @@ class Attempts:
     def commit_failed(self, error: PyMongoError, now: float) -> bool:
         """True to send the commit again, False to try the whole transaction again; or raises."""
         self._last_error = error
-        if _has_label(error, "UnknownTransactionCommitResult") and not _is_last_word(error):
+        expired = isinstance(error, OperationFailure) and error.code == _MAX_TIME_EXPIRED
+        if _has_label(error, "UnknownTransactionCommitResult") and not expired:
             self._check_time(now)
             return True
         if _has_label(error, "TransientTransactionError"):
@@ -79,16 +74,6 @@ class Attempts:
                 if self._last_error.has_error_label(label):
                     timeout._add_error_label(label)
         raise timeout from self._last_error
-
-
-def _is_last_word(error: PyMongoError) -> bool:
-    """The server would only repeat itself, or has taken longer than it was allowed."""
-    if not isinstance(error, OperationFailure):
-        return False
-    if error.code == _MAX_TIME_EXPIRED:
-        return True
-    retryable = isinstance(error, WriteConcernError) or _has_label(error, "RetryableWriteError")
-    return not retryable
 
 
 def _has_label(error: BaseException, label: str) -> bool:
