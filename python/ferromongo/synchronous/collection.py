@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo.collection import ReturnDocument
 from pymongo.errors import OperationFailure
 from pymongo.operations import IndexModel, SearchIndexModel
 from pymongo.read_concern import ReadConcern
@@ -20,6 +19,7 @@ from pymongo.results import (
     InsertOneResult,
     UpdateResult,
 )
+from pymongo.synchronous.collection import ReturnDocument as ReturnDocument
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import aggregation, bulk, find_and_modify, reads, writes
