@@ -99,7 +99,9 @@ def same(one: Any, other: Any) -> Any:
 def text(value: str) -> str:
     """Without addresses, and with hosts and options in one order."""
     value = re.sub(r"0x[0-9a-f]+", "0x", value)
-    value = re.sub(r"host=\[[^]]*\]", lambda match: str(sorted(re.findall(r"'.*?'", match[0]))), value)
+    value = re.sub(
+        r"host=\[[^]]*\]", lambda match: str(sorted(re.findall(r"'.*?'", match[0]))), value
+    )
     return value.replace("ferromongo", "pymongo")
 
 

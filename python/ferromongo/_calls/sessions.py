@@ -13,7 +13,13 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from ferromongo._calls.bases import ClientBase, CollectionBase, Configured, SessionBase
+from ferromongo._calls.bases import (
+    ClientBase,
+    CollectionBase,
+    Configured,
+    SessionBase,
+    check_read_preference,
+)
 from ferromongo._core import Session
 from ferromongo._pymongo_internals import ServerMode
 
@@ -54,6 +60,7 @@ def command_preference(given: ServerMode | None, session: SessionBase | None) ->
     """The read preference of helpers that ignore the client's: primary, or the transaction's."""
     running = session is not None and session._core.in_transaction
     if given is not None:
+        check_read_preference(given)
         if running and given != ReadPreference.PRIMARY:
             raise InvalidOperation(
                 f"read preference in a transaction must be primary, not: {given!r}"

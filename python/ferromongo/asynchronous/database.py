@@ -260,7 +260,7 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
 
         Raises CollectionInvalid if the collection exists.
         """
-        if check_exists and not (session is not None and session.in_transaction):
+        if calls.looks_first(self, check_exists, session):
             if name in await self.list_collection_names(filter={"name": name}, session=session):
                 raise CollectionInvalid(f"collection {name} already exists")
         collection: AsyncCollection[DocumentType] = AsyncCollection(
