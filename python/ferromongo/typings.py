@@ -40,7 +40,7 @@ WriteOp: TypeAlias = (
     | UpdateMany
 )
 ClusterTime: TypeAlias = Mapping[str, Any]
-ReadableBuffer: TypeAlias = bytes | bytearray | memoryview | mmap | array  # type: ignore[type-arg]
+ReadableBuffer: TypeAlias = "bytes | bytearray | memoryview | mmap | array[Any]"
 
 __all__ = [
     "Address",

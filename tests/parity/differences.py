@@ -56,6 +56,16 @@ DIFFERENT = [
         "names the arguments of `Cursor` that PyMongo hides behind `*args` and `**kwargs`",
     ),
     Difference(
+        "types",
+        ("Collection.aggregate_raw_batches",),
+        "says RawBatchCommandCursor, which it is with both; PyMongo says RawBatchCursor",
+    ),
+    Difference(
+        "types",
+        ("Cursor.__deepcopy__",),
+        "says that a copy is of the cursor's class; PyMongo says anything",
+    ),
+    Difference(
         "another kind",
         ("Cursor.__anext__ (async only)", "CommandCursor.__anext__ (async only)"),
         "iteration runs in the engine: the method answers an awaitable that is no coroutine",

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import pymongo
+from tests.parity import annotations
 
 import ferromongo
 from ferromongo._calls.missing import MISSING
@@ -153,10 +154,13 @@ def _compare_classes(ours: type, theirs: type, classes: dict[Any, None]) -> _Dif
         if name in missing(ours):
             yield api, Found(f"{kind}.{name}", "no member"), "raises NotImplementedError"
             continue
+        pair = [inspect.getattr_static(owner, name) for owner in (ours, theirs)]
         for what, about in _ASPECTS.items():
-            pair = [about(inspect.getattr_static(owner, name)) for owner in (ours, theirs)]
-            if pair[0] != pair[1]:
-                yield api, Found(f"{kind}.{name}", what), f"{pair[0]} != {pair[1]}"
+            facts = [about(member) for member in pair]
+            if facts[0] != facts[1]:
+                yield api, Found(f"{kind}.{name}", what), f"{facts[0]} != {facts[1]}"
+        if text := annotations.different(ours, *pair):
+            yield api, Found(f"{kind}.{name}", "types"), text
     if ours.__module__.partition(".")[2] != theirs.__module__.partition(".")[2]:
         yield api, Found(kind, "another module"), f"{ours.__module__} != {theirs.__module__}"
     pair = [len(getattr(owner, "__parameters__", ())) for owner in (ours, theirs)]

@@ -2,20 +2,23 @@
 
 from array import array
 from collections.abc import Iterator
-from typing import Any, BinaryIO, TypedDict, assert_type
+from typing import Any, BinaryIO, NotRequired, TypedDict, assert_type
 
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from bson.son import SON
 from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
 
 import ferromongo
+import ferromongo as pymongo
 from ferromongo import ASCENDING, AsyncMongoClient, MongoClient, ReturnDocument, bson
 from ferromongo.collection import Collection
 from ferromongo.cursor import Cursor
 from ferromongo.database import Database
 from ferromongo.embedded import FailPoint, ReplicaSet
 from ferromongo.errors import DuplicateKeyError, PyMongoError
+from ferromongo.write_concern import WriteConcern
 
 
 class Order(TypedDict):
@@ -69,6 +72,60 @@ def typed(collection: Collection[Order]) -> None:
     collection.insert_one({"item": "tea", "price": 3})
     raw = collection.with_options(codec_options=CodecOptions(RawBSONDocument))
     assert_type(raw, Collection[RawBSONDocument])
+
+
+class Film(TypedDict):
+    _id: NotRequired[ObjectId]
+    title: str
+    year: int
+
+
+def documents_of_a_type(films: pymongo.collection.Collection[Film]) -> None:
+    """The client's type of documents is that of whatever is made from it."""
+    client: pymongo.MongoClient[Film] = pymongo.MongoClient()
+    assert_type(client.cinema["films"], Collection[Film])
+    assert_type(films.database, Database[Film])
+    film = films.find_one()
+    assert film is not None
+    assert_type(film["year"], int)
+    films.insert_many([film, {"title": "Metropolis", "year": 1927}])
+    assert_type(films.find().to_list(), list[Film])
+    assert_type(list(films.find(sort=["year"])[:2]), list[Film])
+    assert_type(films.aggregate([{"$match": {}}]).to_list(), list[Film])
+    writes: list[pymongo.InsertOne[Film] | pymongo.ReplaceOne[Film] | pymongo.DeleteOne] = [
+        pymongo.InsertOne(film),
+        pymongo.ReplaceOne({}, film, upsert=True),
+        pymongo.DeleteOne({"year": 1927}),
+    ]
+    assert_type(films.bulk_write(writes), pymongo.results.BulkWriteResult)
+    plain = films.with_options(codec_options=CodecOptions(dict[str, Any]))
+    assert_type(plain.find_one(), dict[str, Any] | None)
+    assert_type(
+        pymongo.MongoClient(document_class=SON[str, Any]).a.b.find_one(), SON[str, Any] | None
+    )
+
+
+def replies_of_a_type(client: pymongo.MongoClient[dict[str, Any]]) -> None:
+    assert_type(client.admin.command("ping"), dict[str, Any])
+    raw = client.admin.command("ping", codec_options=CodecOptions(RawBSONDocument))
+    assert_type(raw, RawBSONDocument)
+    everywhere: list[pymongo.InsertOne[dict[str, Any]]] = []
+    assert_type(client.bulk_write(everywhere), pymongo.results.ClientBulkWriteResult)
+    assert_type(client.address, tuple[str, int] | None)
+    assert_type(client.a.b.find().explain(), dict[str, Any])
+    index = pymongo.IndexModel(
+        [("a", pymongo.DESCENDING)], collation=pymongo.collation.Collation("en")
+    )
+    assert_type(client.a.b.create_indexes([index]), list[str])
+
+
+def modules(options: pymongo.client_options.ClientOptions) -> None:
+    """PyMongo's modules are attributes of the package and export PyMongo's names."""
+    assert_type(options.pool_options, pymongo.pool.PoolOptions)
+    assert_type(pymongo.uri_parser.parse_host("a:1"), tuple[str, int | None])
+    assert_type(pymongo.common.MAX_BSON_SIZE, int)
+    majority: WriteConcern = pymongo.write_concern.WriteConcern("majority")
+    assert majority.acknowledged
 
 
 def documents_and_bytes(data: bytes, file: BinaryIO, typed: CodecOptions[Order]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn
+from typing import TYPE_CHECKING, Generic, NoReturn
 
 from pymongo.errors import InvalidOperation
 
@@ -78,5 +78,5 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
 class AsyncRawBatchCommandCursor(AsyncCommandCursor[DocumentType], Generic[DocumentType]):
     """An iterator over undecoded batches, as `bytes`: `aggregate_raw_batches` makes one."""
 
-    def __getitem__(self, index: Any) -> NoReturn:
+    def __getitem__(self, index: int) -> NoReturn:
         raise InvalidOperation("AsyncRawBatchCommandCursor cannot be indexed")

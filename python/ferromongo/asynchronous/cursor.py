@@ -233,9 +233,10 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
             raise ValueError("the length given to to_list must be greater than 0")
         return await drive(self._fetch_all(length))
 
-    async def explain(self) -> Mapping[str, Any]:
+    async def explain(self) -> DocumentType:
         """The server's plan for the query, without running this cursor."""
-        return await drive(find.explain(self._collection, self._query, self._session))
+        plan: DocumentType = await drive(find.explain(self._collection, self._query, self._session))
+        return plan
 
     async def distinct(self, key: str) -> list[Any]:
         """The different values of `key` among the documents the query matches."""

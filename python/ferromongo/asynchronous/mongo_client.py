@@ -205,7 +205,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
 
     async def bulk_write(
         self,
-        models: Sequence[WriteOp[DocumentType]],
+        models: Sequence[WriteOp[Any]],
         session: AsyncClientSession | None = None,
         ordered: bool = True,
         verbose_results: bool = False,
@@ -271,7 +271,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         return calls.known_nodes(self)
 
     @property
-    async def address(self) -> Address | None:
+    async def address(self) -> tuple[str, int] | None:
         """The (host, port) of the primary, standalone or only mongos; waits for one.
 
         Raises InvalidOperation for several mongos, ServerSelectionTimeoutError if none is found.
@@ -279,15 +279,15 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         await drive(calls.opening(self))
         calls.check_one_address(self)
         server = await drive(calls.select_writable(self))
-        address: Address = server["address"]
+        address: tuple[str, int] = server["address"]
         return address
 
     @property
-    async def primary(self) -> Address | None:
+    async def primary(self) -> tuple[str, int] | None:
         """The (host, port) of the replica set's primary as known now, or None."""
         await drive(calls.opening(self))
         known = calls.topology(self)
-        primary: Address | None = known["primary"]
+        primary: tuple[str, int] | None = known["primary"]
         return primary if known["type"] == "ReplicaSetWithPrimary" else None
 
     @property

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn
+from typing import TYPE_CHECKING, Generic, NoReturn
 
 from pymongo.errors import InvalidOperation
 
@@ -79,5 +79,5 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
 class RawBatchCommandCursor(CommandCursor[DocumentType], Generic[DocumentType]):
     """An iterator over undecoded batches, as `bytes`: `aggregate_raw_batches` makes one."""
 
-    def __getitem__(self, index: Any) -> NoReturn:
+    def __getitem__(self, index: int) -> NoReturn:
         raise InvalidOperation("RawBatchCommandCursor cannot be indexed")

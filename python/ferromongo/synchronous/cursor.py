@@ -230,9 +230,10 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
             raise ValueError("the length given to to_list must be greater than 0")
         return run(self._fetch_all(length))
 
-    def explain(self) -> Mapping[str, Any]:
+    def explain(self) -> DocumentType:
         """The server's plan for the query, without running this cursor."""
-        return run(find.explain(self._collection, self._query, self._session))
+        plan: DocumentType = run(find.explain(self._collection, self._query, self._session))
+        return plan
 
     def distinct(self, key: str) -> list[Any]:
         """The different values of `key` among the documents the query matches."""

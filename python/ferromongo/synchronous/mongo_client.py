@@ -193,7 +193,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
 
     def bulk_write(
         self,
-        models: Sequence[WriteOp[DocumentType]],
+        models: Sequence[WriteOp[Any]],
         session: ClientSession | None = None,
         ordered: bool = True,
         verbose_results: bool = False,
@@ -259,7 +259,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         return calls.known_nodes(self)
 
     @property
-    def address(self) -> Address | None:
+    def address(self) -> tuple[str, int] | None:
         """The (host, port) of the primary, standalone or only mongos; waits for one.
 
         Raises InvalidOperation for several mongos, ServerSelectionTimeoutError if none is found.
@@ -267,15 +267,15 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         run(calls.opening(self))
         calls.check_one_address(self)
         server = run(calls.select_writable(self))
-        address: Address = server["address"]
+        address: tuple[str, int] = server["address"]
         return address
 
     @property
-    def primary(self) -> Address | None:
+    def primary(self) -> tuple[str, int] | None:
         """The (host, port) of the replica set's primary as known now, or None."""
         run(calls.opening(self))
         known = calls.topology(self)
-        primary: Address | None = known["primary"]
+        primary: tuple[str, int] | None = known["primary"]
         return primary if known["type"] == "ReplicaSetWithPrimary" else None
 
     @property
