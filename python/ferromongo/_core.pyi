@@ -8,7 +8,7 @@ command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, final
 
-from bson import ObjectId
+from bson import Int64, ObjectId
 
 _T = TypeVar("_T")
 
@@ -261,7 +261,7 @@ class CursorCore(Generic[_T]):
     @property
     def alive(self) -> bool: ...
     @property
-    def cursor_id(self) -> int | None: ...
+    def cursor_id(self) -> Int64 | None: ...
     @property
     def retrieved(self) -> int: ...
     @property

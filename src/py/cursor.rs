@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::errors;
+use super::imports;
 use super::once::name;
 use super::pending::{PyPending, Step, Task, run_blocking, task};
 use super::scope::{PyScope, run_owned};
@@ -405,8 +406,10 @@ impl CursorCore {
     }
 
     #[getter]
-    fn cursor_id(&self) -> Option<i64> {
-        self.0.lock().cursor_id
+    fn cursor_id<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let id = self.0.lock().cursor_id;
+        // An Int64: servers take no shorter integer for it, and a small one would become that.
+        id.map(|id| imports::INT64.get(py)?.call1((id,))).transpose()
     }
 
     #[getter]
