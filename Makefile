@@ -14,7 +14,7 @@ export PYO3_PYTHON := $(BIN)/python
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
   $(shell find src python -type f -not -name '*.pyc' -not -name '*.so')
 
-.PHONY: help venv build develop demo test test-rust test-python format lint bench soak fuzz differential all clean
+.PHONY: help venv build develop demo test test-rust test-python format lint bench unified soak fuzz differential all clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -69,6 +69,9 @@ lint: venv  ## Check formatting, lints, types and generated files
 
 bench: build  ## Compare with PyMongo, Motor and mongojet
 	$(BIN)/python -m benches
+
+unified: build  ## Run all of MongoDB's unified tests on both APIs; `make test` runs a part
+	FERROMONGO_UNIFIED=all $(BIN)/pytest tests/spec
 
 soak: build  ## Repeat the fault tests COUNT times (20)
 	@for round in $$(seq $(COUNT)); do \

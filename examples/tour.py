@@ -7,11 +7,23 @@ names. Change the import from ferromongo to pymongo's and it runs just the same.
 import os
 from contextlib import contextmanager
 
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 from pymongo.monitoring import CommandListener
 from pymongo.read_concern import ReadConcern
 
-from ferromongo import ASCENDING, DESCENDING, MongoClient, ReadPreference, timeout
+from ferromongo import (
+    ASCENDING,
+    DESCENDING,
+    DeleteMany,
+    DeleteOne,
+    InsertOne,
+    MongoClient,
+    ReadPreference,
+    ReplaceOne,
+    UpdateMany,
+    UpdateOne,
+    timeout,
+)
 from ferromongo.embedded import ReplicaSet
 
 
@@ -23,11 +35,15 @@ def main():
         database = client["tour"]
         write_and_read(database["planets"])
         duplicate_key(database["planets"])
+        bulk_write(database["stars"])
+        aggregate(database["stars"])
         causal_consistency(client, database["planets"])
         connection_options(uri)
         money_transfers(client, database["accounts"])
         client.drop_database("tour")
-    step("Shown: reads and writes, errors, a causally consistent session, transactions, options")
+    step(
+        "Shown: reads and writes, errors, bulk writes, aggregation, sessions, transactions, options"
+    )
 
 
 def write_and_read(planets):
@@ -73,6 +89,57 @@ def duplicate_key(planets):
         print("DuplicateKeyError, code", error.code, "on", error.details["keyValue"])
     else:
         raise AssertionError("a duplicate was accepted")
+
+
+def bulk_write(stars):
+    step("bulk_write: all kinds of writes with one call")
+    done = stars.bulk_write(
+        [
+            InsertOne({"_id": "Sirius", "colour": "white", "light_years": 8.6}),
+            InsertOne({"_id": "Procyon", "colour": "white", "light_years": 11.5}),
+            InsertOne({"_id": "Aldebaran", "colour": "red", "light_years": 65}),
+            UpdateOne({"_id": "Betelgeuse"}, {"$set": {"colour": "red"}}, upsert=True),
+            UpdateMany({"colour": "red"}, {"$set": {"giant": True}}),
+            ReplaceOne({"_id": "Procyon"}, {"colour": "yellow", "light_years": 11.4}),
+            DeleteOne({"_id": "Sirius"}),
+            DeleteMany({"colour": "blue"}),
+        ]
+    )
+    print("inserted", done.inserted_count, "upserted", done.upserted_ids)
+    print("modified", done.modified_count, "deleted", done.deleted_count)
+    expect(done.modified_count, 3)
+
+    step("A BulkWriteError tells which writes failed, and what was done")
+    try:
+        stars.bulk_write(
+            [
+                InsertOne({"_id": "Aldebaran"}),
+                InsertOne({"_id": "Vega", "colour": "white", "light_years": 25}),
+                UpdateOne({"_id": "Procyon"}, {"$inc": {"colour": 1}}),
+                UpdateOne({"_id": "Betelgeuse"}, {"$set": {"light_years": 548}}),
+            ],
+            ordered=False,
+        )
+    except BulkWriteError as error:
+        for failure in error.details["writeErrors"]:
+            print(f"  write {failure['index']} failed with code {failure['code']}")
+        print("inserted", error.details["nInserted"], "modified", error.details["nModified"])
+        expect([failure["index"] for failure in error.details["writeErrors"]], [0, 2])
+    else:
+        raise AssertionError("two writes cannot have succeeded")
+
+
+def aggregate(stars):
+    step("aggregate: the nearest star of each colour, computed on the server")
+    pipeline = [
+        {"$sort": {"light_years": ASCENDING}},
+        {"$group": {"_id": "$colour", "nearest": {"$first": "$_id"}, "stars": {"$count": {}}}},
+        {"$sort": {"_id": ASCENDING}},
+    ]
+    rows = stars.aggregate(pipeline).to_list()
+    for row in rows:
+        print(f"  {row['_id']}: {row['nearest']}, of {row['stars']}")
+    expect([row["nearest"] for row in rows], ["Aldebaran", "Vega", "Procyon"])
 
 
 def causal_consistency(client, planets):

@@ -9,10 +9,21 @@ import asyncio
 import os
 from contextlib import contextmanager
 
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
-from ferromongo import ASCENDING, DESCENDING, AsyncMongoClient, ReadPreference
+from ferromongo import (
+    ASCENDING,
+    DESCENDING,
+    AsyncMongoClient,
+    DeleteMany,
+    DeleteOne,
+    InsertOne,
+    ReadPreference,
+    ReplaceOne,
+    UpdateMany,
+    UpdateOne,
+)
 from ferromongo.embedded import ReplicaSet
 
 
@@ -25,11 +36,13 @@ async def main(uri):
         database = client["tour_async"]
         await write_and_read(database["planets"])
         await duplicate_key(database["planets"])
+        await bulk_write(database["stars"])
+        await aggregate(database["stars"])
         await causal_consistency(client, database["planets"])
         await money_transfers(client, database["accounts"])
         await transfers_at_once(client, database["accounts"])
         await client.drop_database("tour_async")
-    step("Shown: reads and writes, errors, a causally consistent session, transactions")
+    step("Shown: reads and writes, errors, bulk writes, aggregation, sessions, transactions")
 
 
 async def write_and_read(planets):
@@ -81,6 +94,57 @@ async def duplicate_key(planets):
         print("DuplicateKeyError, code", error.code, "on", error.details["keyValue"])
     else:
         raise AssertionError("a duplicate was accepted")
+
+
+async def bulk_write(stars):
+    step("bulk_write: all kinds of writes with one call")
+    done = await stars.bulk_write(
+        [
+            InsertOne({"_id": "Sirius", "colour": "white", "light_years": 8.6}),
+            InsertOne({"_id": "Procyon", "colour": "white", "light_years": 11.5}),
+            InsertOne({"_id": "Aldebaran", "colour": "red", "light_years": 65}),
+            UpdateOne({"_id": "Betelgeuse"}, {"$set": {"colour": "red"}}, upsert=True),
+            UpdateMany({"colour": "red"}, {"$set": {"giant": True}}),
+            ReplaceOne({"_id": "Procyon"}, {"colour": "yellow", "light_years": 11.4}),
+            DeleteOne({"_id": "Sirius"}),
+            DeleteMany({"colour": "blue"}),
+        ]
+    )
+    print("inserted", done.inserted_count, "upserted", done.upserted_ids)
+    print("modified", done.modified_count, "deleted", done.deleted_count)
+    expect(done.modified_count, 3)
+
+    step("A BulkWriteError tells which writes failed, and what was done")
+    try:
+        await stars.bulk_write(
+            [
+                InsertOne({"_id": "Aldebaran"}),
+                InsertOne({"_id": "Vega", "colour": "white", "light_years": 25}),
+                UpdateOne({"_id": "Procyon"}, {"$inc": {"colour": 1}}),
+                UpdateOne({"_id": "Betelgeuse"}, {"$set": {"light_years": 548}}),
+            ],
+            ordered=False,
+        )
+    except BulkWriteError as error:
+        for failure in error.details["writeErrors"]:
+            print(f"  write {failure['index']} failed with code {failure['code']}")
+        print("inserted", error.details["nInserted"], "modified", error.details["nModified"])
+        expect([failure["index"] for failure in error.details["writeErrors"]], [0, 2])
+    else:
+        raise AssertionError("two writes cannot have succeeded")
+
+
+async def aggregate(stars):
+    step("aggregate: the nearest star of each colour, computed on the server")
+    pipeline = [
+        {"$sort": {"light_years": ASCENDING}},
+        {"$group": {"_id": "$colour", "nearest": {"$first": "$_id"}, "stars": {"$count": {}}}},
+        {"$sort": {"_id": ASCENDING}},
+    ]
+    rows = await (await stars.aggregate(pipeline)).to_list()
+    for row in rows:
+        print(f"  {row['_id']}: {row['nearest']}, of {row['stars']}")
+    expect([row["nearest"] for row in rows], ["Aldebaran", "Vega", "Procyon"])
 
 
 async def causal_consistency(client, planets):

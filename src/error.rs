@@ -50,6 +50,8 @@ pub enum Kind {
     Configuration,
     /// The connection string and what was looked up for it do not go together.
     InvalidUri,
+    /// Over the size that the server takes; nothing was sent.
+    DocumentTooLarge,
     /// An argument that no server could accept: Python's ValueError.
     InvalidValue,
     /// The caller's own code failed: see `cause`.

@@ -205,6 +205,14 @@ class Scope:
         it gets a txnNumber where the server can. The reply may carry writeErrors or
         writeConcernError: raising them is the caller's (`_calls`) part.
         With an unacknowledged write concern the reply is {} (sent, answer not awaited)."""
+    def output(
+        self,
+        command: Mapping[str, Any],
+        session: Session | None,
+        then: Callable[[Any], _T] | None = None,
+    ) -> Pending[Any]:
+        """An aggregate that ends in $out or $merge: read preference and both concerns apply. It is
+        not retried, and replies as a write does."""
     def insert(
         self,
         command: Mapping[str, Any],

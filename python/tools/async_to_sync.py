@@ -30,6 +30,7 @@ NAMES = {
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "__anext__": "__next__",
+    "aconnect": "_connect",
     "asynchronous": "synchronous",
     "drive": "run",
     "pause": "sleep",

@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
+use bson::RawDocument;
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
@@ -40,6 +41,7 @@ use crate::topology::snapshot::{Snapshot, TopologyKind};
 pub struct Cluster {
     pub settings: Arc<Settings>,
     dialer: Arc<Dialer>,
+    gossip: Gossip,
     /// `None` once closed: the last client's leaving stops the thread.
     thread: Mutex<Option<Arc<ControlThread>>>,
     snapshot: ArcSwap<Snapshot>,
@@ -61,14 +63,18 @@ pub struct Cluster {
 struct Probe {
     started: Instant,
     running: bool,
+    answered: Option<Instant>,
 }
+
+/// Is told the `$clusterTime` of heartbeats.
+pub type Gossip = Box<dyn Fn(&RawDocument) + Send + Sync>;
 
 impl Cluster {
     /// Starts monitoring.
-    pub fn open(settings: Arc<Settings>) -> Result<Arc<Cluster>> {
+    pub fn open(settings: Arc<Settings>, gossip: Gossip) -> Result<Arc<Cluster>> {
         let thread = ControlThread::shared()?;
         let topology = Arc::new(settings.topology());
-        let cluster = Arc::new_cyclic(|itself: &Weak<Cluster>| {
+        let cluster = Arc::new_cyclic(move |itself: &Weak<Cluster>| {
             let (lookup_thread, observer) = (Arc::downgrade(&thread), itself.clone());
             let (work_thread, reporter) = (lookup_thread.clone(), itself.clone());
             let authenticator = settings.credentials.clone().map(|credentials| {
@@ -103,6 +109,7 @@ impl Cluster {
                     authenticator,
                     tls: settings.tls.as_ref().map(|tls| tls.client_config()),
                 }),
+                gossip,
                 thread: Mutex::new(Some(thread)),
                 snapshot: ArcSwap::from_pointee(Snapshot::new(topology)),
                 changed: Event::new(),
@@ -330,7 +337,10 @@ impl Cluster {
 
     fn observe(self: &Arc<Self>, observation: Observation) {
         let description = match observation {
-            Observation::Hello { server, .. } => {
+            Observation::Hello { server, reply } => {
+                if let Ok(time) = reply.get_document("$clusterTime") {
+                    (self.gossip)(time);
+                }
                 // A server that operations would refuse must not become known through a monitor that
                 // is less strict: the probe's answer counts.
                 if self.settings.tls.as_ref().is_some_and(|tls| monitors::verify_less(tls))
@@ -340,12 +350,22 @@ impl Cluster {
                 }
                 *server
             }
-            Observation::Failed { address, error, timeout } => {
+            Observation::Failed { address, error, timeout, began } => {
+                if timeout && self.was_found_since(began, &address) {
+                    return;
+                }
                 return self.check_failed(&address, &error, timeout);
             }
             Observation::Unclear { address } => return self.probe(&address),
         };
         self.update(|snapshot| Some(reduce::apply(snapshot, description)));
+    }
+
+    /// Whether a probe was answered while a check was waiting in vain: that tells of a time before the
+    /// server was found again, and what is in use since is not to be cut off once more.
+    fn was_found_since(&self, began: Instant, address: &Address) -> bool {
+        let answered = self.probed.lock().get(address).and_then(|probe| probe.answered);
+        answered.is_some_and(|answered| answered > began)
     }
 
     /// A handshake on the control thread, one at a time and not more often than every 500 ms.
@@ -361,7 +381,7 @@ impl Cluster {
         let Some(server) = self.server(address).filter(|_| !recent && !self.is_closed()) else {
             return;
         };
-        probed.insert(address.clone(), Probe { started: now, running: true });
+        probed.insert(address.clone(), Probe { started: now, running: true, answered: None });
         drop(probed);
         let cluster = Arc::downgrade(self);
         self.spawn(async move {
@@ -371,6 +391,7 @@ impl Cluster {
             let Some(cluster) = cluster.upgrade() else { return };
             if let Some(probe) = cluster.probed.lock().get_mut(&server.address) {
                 probe.running = false;
+                probe.answered = failure.is_none().then(Instant::now);
             }
             // Meanwhile others may have heard of the server.
             let heard = cluster.snapshot().server(&server.address).is_some_and(|known| {

@@ -60,19 +60,16 @@ pub struct MonitorSettings {
 #[derive(Clone, Debug)]
 pub enum Observation {
     /// A reply, as bytes for events and as a description for the reducer.
-    Hello {
-        server: Box<ServerDescription>,
-        reply: RawDocumentBuf,
-    },
+    Hello { server: Box<ServerDescription>, reply: RawDocumentBuf },
     Failed {
         address: Address,
         error: String,
         timeout: bool,
+        /// When the check did.
+        began: Instant,
     },
     /// The driver made no sense of a reply, in which we may find some.
-    Unclear {
-        address: Address,
-    },
+    Unclear { address: Address },
 }
 
 pub type Sink = Arc<dyn Fn(Observation) + Send + Sync>;
@@ -181,6 +178,9 @@ fn may_shut_down(unix_sockets: bool) -> bool {
     !unix_sockets
 }
 
+/// The driver refuses less. PyMongo's own limit, checked before, is a variable that tests lower.
+const LEAST_HEARTBEAT: Duration = Duration::from_millis(500);
+
 fn connect(settings: MonitorSettings, handler: EventHandler<SdamEvent>) -> Result<Client, Error> {
     let options = ClientOptions::builder()
         .hosts(settings.seeds.iter().map(server_address).collect::<Vec<_>>())
@@ -189,7 +189,7 @@ fn connect(settings: MonitorSettings, handler: EventHandler<SdamEvent>) -> Resul
         .app_name(settings.app_name)
         // The driver takes zero for "no limit".
         .connect_timeout(settings.connect_timeout.unwrap_or(Duration::ZERO))
-        .heartbeat_freq(settings.heartbeat_frequency)
+        .heartbeat_freq(settings.heartbeat_frequency.max(LEAST_HEARTBEAT))
         .sdam_event_handler(handler)
         .tls(settings.tls.map(|tls| Tls::Enabled(tls_options(&tls))))
         .server_api(settings.server_api.map(|api| server_api(&api)))
@@ -316,9 +316,12 @@ impl Listener {
                 server.min_round_trip_time = round_trips.minimum();
                 Some(Observation::Hello { server: Box::new(server), reply })
             }
-            Err(error) => {
-                Some(Observation::Failed { address, error: error.to_string(), timeout: false })
-            }
+            Err(error) => Some(Observation::Failed {
+                address,
+                error: error.to_string(),
+                timeout: false,
+                began: now,
+            }),
         }
     }
 
@@ -333,7 +336,9 @@ impl Listener {
             return Some(Observation::Unclear { address });
         }
         self.round_trips.remove(&address);
-        Some(Observation::Failed { address, error, timeout })
+        let now = Instant::now();
+        let began = now.checked_sub(event.duration).unwrap_or(now);
+        Some(Observation::Failed { address, error, timeout, began })
     }
 
     fn tell(

@@ -23,7 +23,8 @@ pub struct ClientCore {
     cluster: OnceLock<Arc<Cluster>>,
     /// Held while the cluster is being opened or closed.
     opening: Mutex<()>,
-    cluster_time: Mutex<Option<ClusterTime>>,
+    /// Heard from every reply, heartbeats' too.
+    cluster_time: Arc<Mutex<Option<ClusterTime>>>,
     closed: AtomicBool,
 }
 
@@ -36,7 +37,7 @@ impl ClientCore {
             sessions: Arc::default(),
             cluster: OnceLock::new(),
             opening: Mutex::default(),
-            cluster_time: Mutex::default(),
+            cluster_time: Arc::default(),
             closed: AtomicBool::new(false),
         })
     }
@@ -65,7 +66,9 @@ impl ClientCore {
             return Err(Error::client_closed());
         }
         if self.cluster.get().is_none() {
-            let _ = self.cluster.set(Cluster::open(settings.clone())?);
+            let known = self.cluster_time.clone();
+            let gossip = move |heard: &RawDocument| ClusterTime::advance(&mut known.lock(), heard);
+            let _ = self.cluster.set(Cluster::open(settings.clone(), Box::new(gossip))?);
         }
         Ok(self.cluster.get().expect("opened above"))
     }

@@ -56,7 +56,7 @@ pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Res
         if let Some(write_concern) = &terms.write_concern {
             append_write_concern(terms, write_concern, out);
         }
-        if matches!(terms.kind, Kind::Read { concern: true, .. }) {
+        if matches!(terms.kind, Kind::Read { concern: true, .. } | Kind::Output) {
             append_read_concern(&session, &state, terms.read_concern.as_ref(), out);
         } else if to.ordered_write || (session.snapshot && terms.kind.may_name_a_snapshot()) {
             append_read_concern(&session, &state, None, out);

@@ -8,3 +8,4 @@ pub mod retry;
 pub mod run;
 pub mod seed_lookup;
 pub mod select;
+pub mod size;

@@ -58,6 +58,9 @@ pub enum Kind {
     /// Runs by read preference; `retry` if running it twice is harmless, `concern` if a read concern, or
     /// the time of a causally consistent session, may be sent with it.
     Read { retry: bool, concern: bool },
+    /// An aggregate that ends in $out or $merge: goes by read preference unless a server is too old for
+    /// that, has both concerns, and runs once.
+    Output,
     /// Runs on the primary with a write concern; `retry` if the server can tell a retry.
     Write { retry: bool },
     /// Runs like a command, and is no operation of its session: a commit may still be repeated.

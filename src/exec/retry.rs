@@ -89,6 +89,7 @@ impl Failures {
                 ErrorKind::ServerSelection
                     | ErrorKind::WaitQueueTimeout
                     | ErrorKind::InvalidOperation
+                    | ErrorKind::DocumentTooLarge
             );
         match self.told.take() {
             Some(earlier) if tells_less => earlier,
@@ -107,6 +108,7 @@ fn may_be_refused(terms: &Terms, settings: &Settings) -> bool {
     match terms.kind {
         Kind::EndTransaction { .. } => true,
         Kind::Command => settings.retry_reads && settings.retry_writes && terms.server.is_none(),
+        Kind::Output => settings.retry_reads && settings.retry_writes,
         Kind::Read { .. } | Kind::GetMore => settings.retry_reads,
         Kind::Write { .. } => settings.retry_writes,
         Kind::KillCursors => false,
@@ -117,7 +119,7 @@ fn may_retry(terms: &Terms, settings: &Settings, in_transaction: bool, error: &E
     match terms.kind {
         Kind::EndTransaction { .. } => error.has_label(RETRYABLE_WRITE),
         _ if in_transaction => false,
-        Kind::Command | Kind::GetMore | Kind::KillCursors => false,
+        Kind::Command | Kind::Output | Kind::GetMore | Kind::KillCursors => false,
         Kind::Read { retry, .. } => {
             retry && settings.retry_reads && terms.server.is_none() && error.is_retryable_read()
         }
@@ -234,12 +236,13 @@ mod tests {
         assert_eq!(retries(&terms(WRITE), &settings(), false, &cut()), 0, "it has no number");
         assert_eq!(retries(&terms(Kind::GetMore), &settings(), false, &cut()), 0);
         assert_eq!(retries(&terms(Kind::Command), &settings(), false, &cut()), 0);
+        assert_eq!(retries(&terms(Kind::Output), &settings(), false, &cut()), 0);
     }
 
     #[test]
     fn what_an_overloaded_server_refused_is_retried_whatever_it_is() {
-        let kinds = [READ, WRITE, END, Kind::Command, Kind::GetMore, Kind::Write { retry: false }];
-        for kind in kinds {
+        let once = Kind::Write { retry: false };
+        for kind in [READ, WRITE, END, Kind::Command, Kind::Output, Kind::GetMore, once] {
             for in_transaction in [false, true] {
                 let retries = retries(&terms(kind), &settings(), in_transaction, &refused());
                 assert_eq!(retries, 2, "{kind:?}");

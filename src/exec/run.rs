@@ -10,6 +10,7 @@ use super::operation::{Kind, Operation, Outcome, Terms};
 use super::pin;
 use super::retry::{self, Failures};
 use super::select::{select, select_address};
+use super::size;
 use crate::control::cluster::Cluster;
 use crate::deadline::{self, Deadline};
 use crate::error::{Error, Result};
@@ -56,12 +57,13 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
         terms.session.unpin_after(&error, refused);
         let (now, jitter) = (Instant::now(), fastrand::f64());
         let again = failures.add(error, terms, settings, in_transaction, now, jitter)?;
+        // A server stays the first choice for a retry, unless it is one of many mongos, or busy and
+        // others were asked for.
+        let sharded = cluster.snapshot().kind == TopologyKind::Sharded;
+        if !sharded && !(again.pause.is_some() && settings.overload_retargeting) {
+            failed_at.truncate(avoided);
+        }
         if let Some(pause) = again.pause {
-            // A busy server stays the first choice unless told otherwise, or one of many mongos.
-            let sharded = cluster.snapshot().kind == TopologyKind::Sharded;
-            if !sharded && !settings.overload_retargeting {
-                failed_at.truncate(avoided);
-            }
             wait::sleep(Deadline::after(now, Some(pause))).await;
         }
     }
@@ -133,6 +135,9 @@ async fn choose_server(
         let state = terms.session.state();
         match state.transaction.is_active() {
             true => Criteria::Read(state.transaction.read_preference()?.clone()),
+            false if terms.kind == Kind::Output => {
+                Criteria::Output((*terms.read_preference).clone())
+            }
             false => Criteria::Read((*terms.read_preference).clone()),
         }
     };
@@ -188,6 +193,11 @@ async fn exchange(
         let server =
             operation.terms.limit.is_finite().then(|| snapshot.server(&lent.server().address));
         let known = server.flatten().map(|server| server.min_round_trip_time);
+        if operation.terms.kind == Kind::Output {
+            // What selection went by is what the server is told.
+            let preference = operation.terms.read_preference.with_output_stage(&snapshot);
+            operation.terms.read_preference = Arc::new(preference);
+        }
         (snapshot.kind, known.unwrap_or_default())
     };
     let timeout = client.settings.socket_timeout;
@@ -209,6 +219,7 @@ async fn exchange(
         ordered_write: extras::is_ordered(terms, message.name()),
     };
     connection.seal(message, |out| extras::append(terms, &to, out))?;
+    size::check(message, description.max_bson_object_size)?;
     let events = &client.settings.events;
     let watch = connection.watch(events, message, &terms.database, terms.operation_id);
     let answer = connection.ask(message, deadline, watch).await?;

@@ -17,6 +17,7 @@ use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome, Terms};
 use crate::exec::run::destination;
+use crate::exec::size::{self, COMMAND_OVERHEAD};
 use crate::ops::bulk::limits::BatchLimits;
 use crate::ops::bulk::verb::Verb;
 use crate::topology::server::{ServerDescription, ServerType};
@@ -211,9 +212,12 @@ impl Bulk {
             codec::encode_document(&statement, &self.codec, false, &mut bytes)?;
             let size = bytes.len() - start;
             // The server says nothing of what it refuses if it is asked not to answer.
-            let measured = self.measured || !answered;
+            let too_large_for_it = match answered {
+                true => self.measured && beside + size > limits.document_bytes + COMMAND_OVERHEAD,
+                false => size > limits.document_bytes,
+            };
             let fits = limits.fits(count, beside + start, size);
-            if (measured && size > limits.document_bytes) || (!fits && count == 0) {
+            if too_large_for_it || (!fits && count == 0) {
                 return Err(too_large(py, run.verb.name(), size, limits.document_bytes));
             }
             if !fits {
@@ -272,14 +276,7 @@ impl Bulk {
 }
 
 pub fn too_large(py: Python<'_>, kind: &str, size: usize, limit: usize) -> PyErr {
-    let text = match kind {
-        "insert" => format!(
-            "BSON document too large ({size} bytes) - the connected server supports BSON document sizes up to {limit} bytes."
-        ),
-        kind => format!("{kind} command document too large"),
-    };
-    let made = imports::DOCUMENT_TOO_LARGE.get(py).and_then(|class| class.call1((text,)));
-    made.map_or_else(|error| error, PyErr::from_value)
+    errors::to_python(py, &size::error(kind, size, limit))
 }
 
 pub const WIRE_VERSION_OF_8: i32 = 25;

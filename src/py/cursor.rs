@@ -230,6 +230,11 @@ impl State {
         self.runs_any_command() && self.more_to_fetch()
     }
 
+    /// The changes so far were read. There may be more, but a list of them all will never be whole.
+    fn has_caught_up(&self) -> bool {
+        self.left == 0 && self.batch.as_ref().is_some_and(|unread| unread.batch.is_of_changes())
+    }
+
     /// An implicit session goes back to its pool as soon as the server's cursor is gone.
     fn release_session(&mut self) {
         if let Some(origin) = &mut self.origin
@@ -399,12 +404,14 @@ impl Drop for Underway {
 
 #[pymethods]
 impl CursorCore {
+    /// Whether there may be more documents: False once the last was read, or after `close()`.
     #[getter]
     fn alive(&self) -> bool {
         let state = self.0.lock();
         state.left > 0 || state.more_to_fetch()
     }
 
+    /// The server's number for the cursor: None before it was asked, 0 when all has been sent.
     #[getter]
     fn cursor_id<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let id = self.0.lock().cursor_id;
@@ -412,11 +419,13 @@ impl CursorCore {
         id.map(|id| imports::INT64.get(py)?.call1((id,))).transpose()
     }
 
+    /// How many documents have been received so far, read or not.
     #[getter]
     fn retrieved(&self) -> usize {
         self.0.lock().retrieved
     }
 
+    /// The (host, port) of the server that holds the documents; None before it was asked.
     #[getter]
     fn address(&self) -> Option<(String, Option<u16>)> {
         let address = self.0.lock().address.clone()?;
@@ -590,7 +599,12 @@ fn collect(
         return Ok(Step::Pause(task(std::future::ready(()), after)));
     }
     let whole = list.clone_ref(py);
-    let after = move |py: Python<'_>, cursor, limit| collect(py, cursor, list, length, Some(limit));
+    let after = move |py: Python<'_>, cursor: Py<CursorCore>, limit| {
+        if cursor.get().0.lock().has_caught_up() {
+            return Ok(Step::Done(list.into_any()));
+        }
+        collect(py, cursor, list, length, Some(limit))
+    };
     match fetch(cursor.bind(py), limit, after)? {
         Some(task) => Ok(Step::Again(task)),
         None => Ok(Step::Done(whole.into_any())),

@@ -11,20 +11,25 @@ use crate::codec::{self, CodecSettings};
 use crate::error::{Error, Kind, TRANSIENT_TRANSACTION};
 
 pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
-    exception(py, error).unwrap_or_else(|while_raising| while_raising)
+    exception(py, error, false).unwrap_or_else(|while_raising| while_raising)
 }
 
-fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+/// Of a command that writes: if it failed and its write concern, too, PyMongo tells the latter.
+pub fn of_write(py: Python<'_>, error: &Error) -> PyErr {
+    exception(py, error, true).unwrap_or_else(|while_raising| while_raising)
+}
+
+fn exception(py: Python<'_>, error: &Error, writes: bool) -> PyResult<PyErr> {
     if let Some(raised) = error.cause().and_then(|cause| cause.downcast_ref::<PyErr>()) {
         return Ok(raised.clone_ref(py));
     }
     let exception = match error.kind() {
         Kind::InvalidValue => return Ok(PyValueError::new_err(error.message().to_owned())),
-        Kind::Command { code } => of_reply(py, error, code)?,
+        Kind::Command { code } => of_reply(py, error, code, writes)?,
         kind => class_of(kind).get(py)?.call1((error.message(),))?,
     };
-    if error.kind() == Kind::InvalidBson {
-        return Ok(PyErr::from_value(exception)); // no class of PyMongo's, it has no labels
+    if matches!(error.kind(), Kind::InvalidBson | Kind::DocumentTooLarge) {
+        return Ok(PyErr::from_value(exception)); // bson's classes have no labels
     }
     // PyMongo's own way to label an exception after it was made; the reply's labels are in already.
     for label in error.labels() {
@@ -46,13 +51,19 @@ fn class_of(kind: Kind) -> &'static Import {
         Kind::Protocol => &imports::PROTOCOL_ERROR,
         Kind::InvalidBson => &imports::INVALID_BSON,
         Kind::InvalidOperation => &imports::INVALID_OPERATION,
+        Kind::DocumentTooLarge => &imports::DOCUMENT_TOO_LARGE,
         Kind::Configuration => &imports::CONFIGURATION_ERROR,
         Kind::InvalidUri => &imports::INVALID_URI,
         Kind::Command { .. } | Kind::InvalidValue | Kind::Callback => &imports::OPERATION_FAILURE,
     }
 }
 
-fn of_reply<'py>(py: Python<'py>, error: &Error, code: i32) -> PyResult<Bound<'py, PyAny>> {
+fn of_reply<'py>(
+    py: Python<'py>,
+    error: &Error,
+    code: i32,
+    writes: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     let Some(reply) = error.reply() else {
         return imports::OPERATION_FAILURE.get(py)?.call1((error.message(),));
     };
@@ -66,8 +77,9 @@ fn of_reply<'py>(py: Python<'py>, error: &Error, code: i32) -> PyResult<Bound<'p
         return imports::NOT_PRIMARY_ERROR.get(py)?.call1((error.message(), details));
     }
     let code_or_none = (code != 0).then_some(code);
-    if let Some((class, details)) = of_write_concern(py, &details)? {
-        return class.call1((error.message(), code_or_none, details));
+    if let Some((class, concern)) = of_write_concern(py, &details, writes)? {
+        let field = |name: &str| concern.call_method1("get", (name,));
+        return class.call1((field("errmsg")?, field("code")?, &concern));
     }
     let class = match code {
         11000 | 11001 | 12582 => &imports::DUPLICATE_KEY_ERROR,
@@ -93,15 +105,16 @@ pub fn malformed_reply(py: Python<'_>, cause: PyErr) -> PyErr {
     error
 }
 
-/// The command worked and only its write concern did not hold.
+/// The command worked, or at least should be told so, and its write concern did not hold.
 #[allow(clippy::type_complexity)]
 fn of_write_concern<'py>(
     py: Python<'py>,
     reply: &Bound<'py, PyAny>,
+    although_failed: bool,
 ) -> PyResult<Option<(&'py Bound<'py, PyType>, Bound<'py, PyAny>)>> {
     let field = |name: &str| reply.call_method1("get", (name,));
     let details = field("writeConcernError")?;
-    if !field("ok")?.is_truthy()? || details.is_none() {
+    if details.is_none() || !(although_failed || field("ok")?.is_truthy()?) {
         return Ok(None);
     }
     let labels = field("errorLabels")?;

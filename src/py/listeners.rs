@@ -279,6 +279,7 @@ impl EventQueue {
                 )
             }
             CommandChange::Succeeded { duration, reply } => {
+                let hidden = matches!(reply, Answer::Hidden);
                 let reply = match reply {
                     Answer::Document(bytes) => codec::decode_document(py, bytes, &self.codecs.1)?,
                     Answer::Unasked => {
@@ -300,7 +301,7 @@ impl EventQueue {
                         connection_id,
                         operation_id,
                         service_id,
-                        false, // such a hello is no event here
+                        hidden, // PyMongo asks about hellos only; other names are hidden anyway
                         &about.database,
                     ),
                 )

@@ -80,7 +80,9 @@ pub fn of_selection<'py>(
     let criteria = match &request.criteria {
         None => imports::ANY_SERVER_SELECTOR.get(py)?.clone(),
         Some(Criteria::Writable) => imports::WRITABLE_SERVER_SELECTOR.get(py)?.clone(),
-        Some(Criteria::Read(preference)) => read_preference(py, preference)?,
+        Some(Criteria::Read(preference) | Criteria::Output(preference)) => {
+            read_preference(py, preference)?
+        }
     };
     let topology = descriptions::topology(py, &event.topology, local_threshold)?;
     let about = (criteria, &request.operation, request.operation_id, topology);

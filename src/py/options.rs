@@ -34,9 +34,11 @@ pub fn read_preference(preference: &Bound<'_, PyAny>) -> PyResult<ReadPreference
     }
     let staleness: f64 = preference.getattr(name!(py, "max_staleness"))?.extract()?;
     let max_staleness = (staleness >= 0.0).then(|| Duration::from_secs_f64(staleness));
-    let hedge = match preference.getattr_opt(name!(py, "hedge"))? {
-        Some(hedge) if !hedge.is_none() => Some(document(&hedge)?),
-        _ => None,
+    // Not its `hedge`: that warns of the deprecated option whoever reads it.
+    let whole = preference.getattr(name!(py, "document"))?;
+    let hedge = match whole.call_method1(name!(py, "get"), (name!(py, "hedge"),))? {
+        hedge if hedge.is_none() => None,
+        hedge => Some(document(&hedge)?),
     };
     Ok(ReadPreference { mode, tag_sets, max_staleness, hedge })
 }

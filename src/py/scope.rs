@@ -65,6 +65,10 @@ impl PyScope {
         match kind {
             Kind::Read { .. } => terms.read_concern = self.read_concern.clone(),
             Kind::Write { .. } => terms.write_concern = self.write_concern.clone(),
+            Kind::Output => {
+                terms.read_concern = self.read_concern.clone();
+                terms.write_concern = self.write_concern.clone();
+            }
             _ => {}
         }
         terms.limit = time_limit::current(py, &core.settings)?;
@@ -117,12 +121,21 @@ impl PyScope {
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
         let core = self.core();
-        let terms = self.terms(py, &core, kind, session, read_preference)?;
-        if terms.is_write() && !self.is_acknowledged(&terms) {
+        let mut terms = self.terms(py, &core, kind, session, read_preference)?;
+        if kind == Kind::Output {
+            // The caller's own concerns come before the collection's.
+            terms.read_concern.take_if(|_| message.has("readConcern"));
+            terms.write_concern.take_if(|_| message.has("writeConcern"));
+        }
+        let writes = terms.is_write() || kind == Kind::Output;
+        if writes && !self.is_acknowledged(&terms) {
             message = message.without_reply();
         }
         let codec = self.codec.clone();
-        let finish = move |py: Python<'_>, outcome| {
+        let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
+            if writes && let Err(error) = &outcome {
+                return Err(errors::of_write(py, error));
+            }
             let reply = decode_reply(py, outcome, &codec)?;
             let result = match then {
                 Some(then) => then.bind(py).call1((reply,))?,
@@ -227,6 +240,17 @@ impl PyScope {
         let message = self.encode(command)?;
         let kind = Kind::Write { retry: retryable };
         self.send(command.py(), message, kind, session, None, then)
+    }
+
+    #[pyo3(signature = (command, session, then = None))]
+    fn output(
+        &self,
+        command: &Bound<'_, PyAny>,
+        session: Option<&PySession>,
+        then: Option<Py<PyAny>>,
+    ) -> PyResult<PyPending> {
+        let message = self.encode(command)?;
+        self.send(command.py(), message, Kind::Output, session, None, then)
     }
 
     #[pyo3(signature = (command, documents, session, then, measured = false))]

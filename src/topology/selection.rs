@@ -15,6 +15,8 @@ use crate::error::Error;
 pub enum Criteria {
     Writable,
     Read(ReadPreference),
+    /// Of an aggregate that writes its result: the servers decide whether the preference counts.
+    Output(ReadPreference),
 }
 
 /// The user's own choice: which of the suitable servers to consider.
@@ -74,6 +76,14 @@ pub fn suitable<'a>(
     if let Some(why) = &snapshot.compatibility_error {
         return Err(SelectionError::Incompatible(why.clone()));
     }
+    let effective;
+    let criteria = match criteria {
+        Criteria::Output(preference) => {
+            effective = Criteria::Read(preference.with_output_stage(snapshot));
+            &effective
+        }
+        other => other,
+    };
     if let Criteria::Read(preference) = criteria {
         check(snapshot, preference)?;
     }
@@ -211,4 +221,37 @@ fn with_tags<'a>(
         })
         .find(|met| !met.is_empty())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::oid::ObjectId;
+
+    use super::*;
+    use crate::topology::snapshot::TopologySettings;
+
+    #[test]
+    fn an_output_stage_stays_with_the_primary_until_every_server_is_5_0() {
+        let (primary, secondary) = (Address::new("a", 27017), Address::new("b", 27017));
+        let mut set = Snapshot::new(Arc::new(TopologySettings {
+            id: ObjectId::new(),
+            seeds: vec![primary.clone(), secondary.clone()],
+            replica_set: Some("rs".to_owned()),
+            direct_connection: false,
+            load_balanced: false,
+            heartbeat_frequency: Duration::from_secs(10),
+        }));
+        set.kind = TopologyKind::ReplicaSetWithPrimary;
+        set.servers.get_mut(&primary).unwrap().kind = ServerType::RSPrimary;
+        set.servers.get_mut(&secondary).unwrap().kind = ServerType::RSSecondary;
+        let criteria = Criteria::Output(ReadPreference::new(ReadMode::Secondary));
+        for (newest, expected) in [([12, 13], &primary), ([13, 13], &secondary)] {
+            for (server, version) in set.servers.values_mut().zip(newest) {
+                server.max_wire_version = version;
+            }
+            let found = suitable(&set, &criteria, &[]).unwrap();
+            assert_eq!(found.len(), 1);
+            assert_eq!(&found[0].address, expected);
+        }
+    }
 }

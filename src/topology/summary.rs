@@ -27,7 +27,7 @@ pub fn reason(snapshot: &Snapshot, criteria: &Criteria) -> String {
                 "No primary available for writes".to_owned()
             }
             Criteria::Writable => format!("No {servers} available for writes"),
-            Criteria::Read(preference) => {
+            Criteria::Read(preference) | Criteria::Output(preference) => {
                 format!("No {servers} match read preference {}", preference.mode.name())
             }
         };

@@ -87,6 +87,10 @@ impl Message {
         std::str::from_utf8(&key[..end]).unwrap_or_default()
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.find(|other| other == name).is_some()
+    }
+
     /// Takes elements out of the caller's command, to be called before the first `seal`.
     pub fn remove(&mut self, unwanted: impl Fn(&str) -> bool) {
         while let Some(element) = self.find(&unwanted) {
@@ -136,8 +140,8 @@ impl Message {
             }
         }
         if total > LONGEST {
-            let text = format!("a command of {total} bytes is over the limit of {LONGEST}");
-            return Err(Error::new(Kind::InvalidOperation, text));
+            let text = format!("{} command document too large", self.name());
+            return Err(Error::new(Kind::DocumentTooLarge, text));
         }
         self.put(0, total as i32);
         self.put(4, request_id);

@@ -21,7 +21,7 @@ fn a_server_that_is_not_there_is_reported_as_failed() {
     let address = unused_address();
     run(async {
         let (monitors, heard) = start(vec![address.clone()]);
-        let Observation::Failed { address: failed, error, timeout } = next(&heard).await else {
+        let Observation::Failed { address: failed, error, timeout, .. } = next(&heard).await else {
             panic!("nobody listens there")
         };
         assert_eq!((failed, timeout), (address.clone(), false));

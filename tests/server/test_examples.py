@@ -12,11 +12,17 @@ SAID_BY_BOTH = (
     "['Neptune', 'Earth']",
     "left 3",
     "DuplicateKeyError, code 11000 on {'name': 'Earth'}",
+    "inserted 3 upserted {3: 'Betelgeuse'}",
+    "modified 3 deleted 1",
+    "write 0 failed with code 11000",
+    "write 2 failed with code 14",
+    "inserted 1 modified 1",
+    "yellow: Procyon, of 1",
     "Mars has Perseverance",
     "balances now {'Ada': 900, 'Ben': 300}",
     "rolled back: Ben does not exist or has less than 2000",
     "rolled back: Nobody does not exist",
-    "Shown: reads and writes, errors, a causally consistent session, transactions",
+    "Shown: reads and writes, errors, bulk writes, aggregation, sessions, transactions",
 )
 SAID = {
     "tour.py": (*SAID_BY_BOTH, "heard of ['aggregate', 'find'"),

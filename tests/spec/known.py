@@ -3,6 +3,10 @@
 Tests are named as pytest names them: "folder/file: description".
 """
 
+import os
+
+RUN_ALL = os.environ.get("FERROMONGO_UNIFIED") == "all"
+
 FOLDERS = [
     "auth/tests/unified",
     "causal-consistency/tests",
@@ -41,6 +45,8 @@ SAMPLED = [
     "client-side-operations-timeout/tests",
     "retryable-reads/tests/unified",
     "retryable-writes/tests/unified",
+    "server-discovery-and-monitoring/tests/unified",
+    "transactions/tests/unified",
 ]
 
 _CSOT = "client-side-operations-timeout"
@@ -58,6 +64,7 @@ SKIPPED = {
 # PyMongo 4.20 fails these too: ferromongo does as PyMongo.
 _AS_PYMONGO = "as PyMongo: "
 _WITH_TRANSACTION = _AS_PYMONGO + "timeoutMS of a client does not limit with_transaction as a whole"
+_LOG_LEVEL = _AS_PYMONGO + "it logs all of its messages as debug"
 
 FAILING: dict[str, str] = {
     f"{_CSOT}/close-cursors: timeoutMS is refreshed for close": (
@@ -70,30 +77,8 @@ FAILING: dict[str, str] = {
     f"{_CSOT}/convenient-transactions: timeoutMS is not refreshed for each operation in the "
     "callback": _WITH_TRANSACTION,
     f"{_CSOT}/sessions-inherit-timeoutMS: timeoutMS applied to withTransaction": _WITH_TRANSACTION,
-    f"{_CSOT}/sessions-override-operation-timeoutMS: timeoutMS applied to withTransaction": (
-        _WITH_TRANSACTION
-    ),
     "server-selection/replica-set: Server selection fails due to unsatisfiable read preference": (
-        _AS_PYMONGO + "it logs all of its messages as debug"
+        _LOG_LEVEL
     ),
-    **{
-        f"crud/{file}: {title} includes read preference for 5.0+ server": (
-            "ferromongo sends an aggregate with $out or $merge to the primary, as a write"
-        )
-        for file, title in [
-            ("aggregate-write-readPreference", "Aggregate with $out"),
-            ("aggregate-write-readPreference", "Aggregate with $merge"),
-            ("db-aggregate-write-readPreference", "Database-level aggregate with $out"),
-            ("db-aggregate-write-readPreference", "Database-level aggregate with $merge"),
-        ]
-    },
-}
-
-# Passes most times.
-UNSTEADY = {
-    "server-discovery-and-monitoring/interruptInUse-pool-clear: Error returned from connection "
-    "pool clear with interruptInUseConnections=true is retryable": (
-        "the monitor's checks and the probes share the hits of the fail point: one of the monitor's"
-        " may fail after a probe has found the server, and interrupts the second attempt too"
-    ),
+    "server-selection/standalone: Failure due to unreachable server": _LOG_LEVEL,
 }

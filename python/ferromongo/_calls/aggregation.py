@@ -12,7 +12,7 @@ from pymongo.common import (
 )
 from pymongo.errors import ConfigurationError
 
-from ferromongo._calls.bases import CollectionBase, Configured, DatabaseBase
+from ferromongo._calls.bases import CollectionBase, DatabaseBase
 from ferromongo._calls.find import (
     Opening,
     check_int_or_none,
@@ -48,14 +48,14 @@ def on_collection(
         options["comment"] = comment
     inside = core_session(session, collection._database._client)
     scope = document_scope(collection)
-    return _aggregation(collection, scope, collection._name, pipeline, inside, options, raw)
+    return _aggregation(scope, collection._name, pipeline, inside, options, raw)
 
 
 def on_database(
     database: DatabaseBase, pipeline: Any, session: Any, options: dict[str, Any]
 ) -> Aggregation:
     inside = core_session(session, database._client)
-    return _aggregation(database, database_scope(database), 1, pipeline, inside, options)
+    return _aggregation(database_scope(database), 1, pipeline, inside, options)
 
 
 def opening(
@@ -77,7 +77,6 @@ def opening(
 
 
 def _aggregation(
-    target: Configured,
     scope: Scope,
     name: str | int,
     pipeline: Any,
@@ -89,13 +88,8 @@ def _aggregation(
         return Aggregation(opening(scope, name, pipeline, session, options, raw), None)
     command, _ = _command(name, pipeline, options, raw)
     command.pop("maxAwaitTimeMS", None)
-    # Such an aggregate must not be retried and returns no documents: it runs as a write, with the
-    # read concern that a write does not get by itself.
-    level = target._read_concern.document
-    if level and "readConcern" not in command and not (session and session.in_transaction):
-        command["readConcern"] = level
-    write = scope.write(command, session, retryable=False, then=checked_write_concern)
-    return Aggregation(None, write)
+    # It returns no documents.
+    return Aggregation(None, scope.output(command, session, then=checked_write_concern))
 
 
 def _command(

@@ -70,6 +70,7 @@ class Configured:
         return self._read_concern
 
     def __next__(self) -> NoReturn:
+        """Nothing to iterate over: raises TypeError. Documents come from `find()`."""
         raise TypeError(f"{type(self).__name__!r} object is not iterable")
 
     next = __next__
@@ -80,7 +81,8 @@ class ClientBase(Configured):
 
     _core: _core.Client
     _settings: ClientSettings
-    _options: ClientOptions
+    _client_options: ClientOptions
+    _session_name: str
     _seed_watch: SeedWatch | None = None
     _publisher: Publisher
     _used: bool = False

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pymongo import common
 from pymongo.client_options import ClientOptions
-from pymongo.errors import ConfigurationError
+from pymongo.errors import AutoReconnect, ConfigurationError
 from pymongo.server_api import ServerApi
 from pymongo.uri_parser import split_hosts
 
@@ -169,6 +169,9 @@ def _parse_hosts(
             seeds.update(dict.fromkeys(uri["nodelist"]))
         else:
             seeds.update(dict.fromkeys(split_hosts(host, port)))
+    for host, found in seeds:
+        if found is not None and not 0 <= found <= 65535:
+            raise AutoReconnect(f"{host}:{found}: no port is greater than 65535")
     if not seeds:
         raise ConfigurationError("need to specify at least one host")
     return tuple(seeds), uri

@@ -10,6 +10,7 @@ from bson.dbref import DBRef
 from pymongo.collation import validate_collation_or_none
 from pymongo.common import validate_is_mapping
 from pymongo.errors import CollectionInvalid, NotPrimaryError, OperationFailure
+from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.bases import (
     CollectionBase,
@@ -40,6 +41,11 @@ def command(
 ) -> Pending[Any]:
     if comment is not None:
         options["comment"] = comment
+    # PyMongo takes these two as well, though its signature does not tell.
+    concern: WriteConcern | None = options.pop("write_concern", None)
+    checked = options.pop("parse_write_concern_error", False)
+    if concern is not None and not concern.is_server_default:
+        options["writeConcern"] = concern.document
     command = whole_command(command, value, options)
     inside = core_session(session, database._client)
     read_preference = command_preference(read_preference, session)
@@ -48,7 +54,8 @@ def command(
     else:
         check_codec_options(codec_options)
         scope = command_scope_with(database, codec_options)
-    return scope.command(command, inside, read_preference)
+    then = checked_write_concern if checked else None
+    return scope.command(command, inside, read_preference, then)
 
 
 def cursor_command(

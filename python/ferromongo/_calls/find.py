@@ -45,7 +45,7 @@ def find_one(
         filter = {}
     elif type(filter) is not dict and not isinstance(filter, Mapping):
         filter = {"_id": filter}
-    if not args and not kwargs:
+    if not args and not kwargs and "$query" not in filter:
         command: Mapping[str, Any] = {
             "find": collection._name,
             "filter": filter,
@@ -208,7 +208,7 @@ class FindQuery:
     def command(self, collection_name: str) -> dict[str, Any]:
         if (self.min or self.max) and not self.hint:
             raise InvalidOperation("min and max need a hint that names the index they are keys of")
-        command: dict[str, Any] = {"find": collection_name, "filter": self.filter}
+        command: dict[str, Any] = {"find": collection_name, **_unwrapped(self.filter)}
         for attribute, name in _TRUE_ELEMENTS:
             if value := getattr(self, attribute):
                 command[name] = value
@@ -382,7 +382,37 @@ _FLAG_ELEMENTS = (
     (_PARTIAL, "allowPartialResults"),
 )
 
+
 # In the order PyMongo sends them: these when they hold something, those when they were given.
+def _unwrapped(filter: Mapping[str, Any]) -> dict[str, Any]:
+    """The filter, which may come in the old way: as `$query`, with modifiers beside it."""
+    if "$query" not in filter:
+        return {"filter": filter}
+    return {
+        _MODIFIERS.get(name, name): filter[name] for name in filter if name != "$readPreference"
+    }
+
+
+_MODIFIERS = {
+    "$query": "filter",
+    "$orderby": "sort",
+    "$showDiskLoc": "showRecordId",
+    **{
+        f"${name}": name
+        for name in (
+            "comment",
+            "hint",
+            "max",
+            "maxScan",
+            "maxTimeMS",
+            "min",
+            "returnKey",
+            "showRecordId",
+            "snapshot",
+        )
+    },
+}
+
 _TRUE_ELEMENTS = (
     ("sort", "sort"),
     ("hint", "hint"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -15,6 +16,7 @@ from ferromongo._calls.bases import CollectionBase
 from ferromongo._calls.find import Opening, get_more_extras
 from ferromongo._calls.scopes import collection_scope_with, reply_scope
 from ferromongo._calls.sessions import collection_session
+from ferromongo._calls.write_errors import checked_write_concern
 from ferromongo._core import Pending
 from ferromongo._pymongo_internals import index_name
 
@@ -36,7 +38,7 @@ def create_indexes(
     if comment is not None:
         command["comment"] = comment
     inside = collection_session(session, collection)
-    return reply_scope(collection).write(command, inside, False, lambda _: names)
+    return reply_scope(collection).write(command, inside, False, partial(_checked, names))
 
 
 def create_index(
@@ -62,7 +64,12 @@ def drop_index(
     if comment is not None:
         command["comment"] = comment
     inside = collection_session(session, collection)
-    return reply_scope(collection).write(command, inside, False, lambda _: None)
+    return reply_scope(collection).write(command, inside, False, partial(_checked, None))
+
+
+def _checked(result: Any, reply: dict[str, Any]) -> Any:
+    checked_write_concern(reply)
+    return result
 
 
 def list_indexes(collection: CollectionBase[Any], session: Any, comment: Any) -> Opening:

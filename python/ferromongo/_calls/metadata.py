@@ -41,7 +41,7 @@ def named_drivers(pool: PoolOptions) -> list[Named]:
 def append_metadata(client: ClientBase, driver_info: DriverInfo, is_sync: bool) -> None:
     if not isinstance(driver_info, DriverInfo):
         raise TypeError(f"driver_info must be a DriverInfo, not {type(driver_info)}")
-    pool = client._options.pool_options
+    pool = client._client_options.pool_options
     pool._update_metadata(driver_info)
     client._core.append_metadata(handshake_metadata(pool, is_sync), _named(driver_info))
 

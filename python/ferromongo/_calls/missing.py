@@ -25,6 +25,7 @@ def _method(name: str) -> Any:
         raise not_yet(f"{type(self).__name__}.{name}")
 
     missing.__name__ = name
+    missing.__doc__ = "Not there yet: raises NotImplementedError."
     return missing
 
 

@@ -81,7 +81,8 @@ def _check_collation(command: dict[str, Any]) -> None:
 
 
 def _counted(reply: Any) -> int:
-    batch = reply["cursor"]["firstBatch"]
+    # Proxies may answer without a cursor for a collection that is not there.
+    batch = reply["cursor"]["firstBatch"] if "cursor" in reply else None
     return batch[0]["n"] if batch else 0
 
 

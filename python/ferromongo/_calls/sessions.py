@@ -33,7 +33,9 @@ def core_session(session: Any, client: ClientBase) -> Session | None:
     if chosen is None:
         return None
     if not isinstance(chosen, SessionBase):
-        raise ValueError(f"session must be a ClientSession or None, not {type(session)}")
+        name = client._session_name
+        article = "an" if name.startswith("A") else "a"
+        raise ValueError(f"session must be {article} {name} or None, not {type(session)}")
     if chosen._client is not client:
         raise InvalidOperation("a session can only be used with the client that started it")
     return chosen._core

@@ -114,7 +114,7 @@ def _run(
     owner = client()
     if owner is not None:
         owner._settings = settings
-        owner._options = settings.options
+        owner._client_options = settings.options
     del owner  # or this thread would keep an unclosed client alive
     lookup.found(settings.engine)
     if not settings.options.load_balanced and settings.options.replica_set_name is None:

@@ -19,6 +19,7 @@ from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, Upd
 from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls.bases import CollectionBase
+from ferromongo._calls.bulk import check_unacknowledged
 from ferromongo._calls.scopes import reply_scope
 from ferromongo._calls.sessions import collection_session, is_acknowledged
 from ferromongo._calls.write_errors import raise_bulk_errors, raise_write_errors
@@ -66,6 +67,8 @@ def insert_many(
             raise TypeError("documents must be a non-empty list")
     inside = collection_session(session, collection)
     acknowledged = is_acknowledged(collection, inside)
+    if not acknowledged:
+        check_unacknowledged(set(), bool(bypass))
     command: dict[str, Any] = {"insert": collection._name, "ordered": ordered}
     if comment is not None:
         command["comment"] = comment

@@ -170,7 +170,12 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         write_concern: WriteConcern | None = None,
         read_concern: ReadConcern | None = None,
     ) -> AsyncCollection[DocumentType] | AsyncCollection[DocumentTypeArg]:
-        """The same collection with some options changed."""
+        """The same collection with some options changed; those not given stay. Sends nothing.
+
+        Raises TypeError for an option of the wrong class.
+
+            orders.with_options(write_concern=WriteConcern("majority"))
+        """
         return AsyncCollection(
             self._database,
             self._name,
@@ -208,9 +213,13 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
     ) -> InsertManyResult:
         """Insert documents, in as few messages as the server's limits allow.
 
+        Those without `_id` get an ObjectId, in the caller's objects too; the result's
+        `inserted_ids` has all of them.
+
         :param ordered: stop at the first that fails; False tries them all
 
-        Raises BulkWriteError, whose `details` tell which documents failed and why.
+        Raises BulkWriteError, whose `details` tell which documents failed and why, and TypeError
+        if there are none.
         """
         return await drive(
             writes.insert_many(
@@ -279,10 +288,12 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         return AsyncCursor(self, *args, **kwargs)
 
     def find_raw_batches(self, *args: Any, **kwargs: Any) -> AsyncRawBatchCursor[DocumentType]:
-        """The arguments of `find`; a cursor over whole batches, as the server sent them: `bytes`.
+        """A cursor over whole batches of documents, as the server sent them: `bytes`.
 
-        async for batch in orders.find_raw_batches({"open": True}):
-            documents = bson.decode_all(batch)
+        The arguments are those of `find`.
+
+            async for batch in orders.find_raw_batches({"open": True}):
+                documents = bson.decode_all(batch)
         """
         return AsyncRawBatchCursor(self, *args, **kwargs)
 
@@ -307,7 +318,10 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         :param array_filters: which array elements `$[name]` stands for
         :param sort: which document is the first (MongoDB 8.0)
 
-        Raises ValueError for an update without operators.
+        Raises ValueError for an update without operators, DuplicateKeyError if it makes a key that
+        a unique index has already, and WriteError for what the server refuses otherwise.
+
+            await stock.update_one({"item": "tea"}, {"$inc": {"n": -1}})
         """
         return await drive(
             writes.update(
@@ -403,7 +417,7 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         let: Mapping[str, Any] | None = None,
         comment: Any | None = None,
     ) -> DeleteResult:
-        """Delete the first document that matches."""
+        """Delete the first document that matches: the result's `deleted_count` is 1 or 0."""
         return await drive(
             writes.delete(
                 self,
@@ -449,14 +463,14 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
     ) -> int:
         """How many documents match, counted one by one.
 
-        :param kwargs: `skip`, `limit`, `maxTimeMS`, `collation`, `hint`
+        :param kwargs: `skip`, `limit`, `collation`, `hint`, `maxTimeMS` (milliseconds)
         """
         return await drive(reads.count_documents(self, filter, session, comment, kwargs))
 
     async def estimated_document_count(self, comment: Any | None = None, **kwargs: Any) -> int:
         """How many documents the collection has by its metadata: at once, not always exact.
 
-        :param kwargs: further elements of the command, such as `maxTimeMS`
+        :param kwargs: further elements of the command, such as `maxTimeMS` (milliseconds)
         """
         return await drive(reads.estimated_document_count(self, comment, kwargs))
 
@@ -469,9 +483,10 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         hint: Hint | None = None,
         **kwargs: Any,
     ) -> list[Any]:
-        """The different values of `key` among the documents that match.
+        """The different values of `key` among the documents that match, 16 MB at most.
 
-        :param kwargs: `maxTimeMS`, `collation`
+        :param key: a field, with dots for one of an embedded document
+        :param kwargs: `collation`, `maxTimeMS` (milliseconds)
         """
         return await drive(reads.distinct(self, key, filter, session, comment, hint, kwargs))
 
@@ -485,8 +500,13 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
     ) -> AsyncCommandCursor[DocumentType]:
         """Run an aggregation; returns a cursor over its documents.
 
-        :param pipeline: a list of stages; with `$out` or `$merge` last, the cursor is empty
-        :param kwargs: further elements of the command: `batchSize`, `allowDiskUse`, `hint`, ...
+        :param pipeline: a list of stages; with `$out` or `$merge` last, the cursor is empty and the
+            command is not retried
+        :param kwargs: further elements of the command: `batchSize`, `allowDiskUse`, `hint`,
+            `maxTimeMS` (milliseconds), ...
+
+            async for row in await orders.aggregate([{"$sortByCount": "$item"}]):
+                print(row)
         """
         aggregate = aggregation.on_collection(self, pipeline, session, let, comment, kwargs)
         if aggregate.write is not None:
@@ -532,8 +552,15 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
     ) -> DocumentType | None:
         """Change the first document that matches and return it, or None if there is none.
 
+        :param update: update operators such as `$set`, or a pipeline
+        :param projection: the fields to return, as names or as a document
+        :param sort: which document is the first, as (key, direction) pairs
+        :param upsert: insert a document if none matches
         :param return_document: `ReturnDocument.BEFORE` or `AFTER` the change
-        :param kwargs: further elements of the command: `maxTimeMS`, `collation`, ...
+        :param array_filters: which array elements `$[name]` stands for
+        :param kwargs: further elements of the command: `collation`, `maxTimeMS` (milliseconds), ...
+
+        Raises ValueError for an update without operators.
         """
         return await drive(
             find_and_modify.update(
@@ -567,7 +594,11 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         comment: Any | None = None,
         **kwargs: Any,
     ) -> DocumentType | None:
-        """Replace the first document that matches and return it, or None if there is none."""
+        """Replace the first document that matches and return it, or None if there is none.
+
+        The arguments are those of `find_one_and_update`. Raises ValueError for a replacement with
+        update operators.
+        """
         return await drive(
             find_and_modify.replace(
                 self,
@@ -596,7 +627,12 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         comment: Any | None = None,
         **kwargs: Any,
     ) -> DocumentType | None:
-        """Delete the first document that matches and return it, or None if there is none."""
+        """Delete the first document that matches and return it, or None if there is none.
+
+        :param projection: the fields to return, as names or as a document
+        :param sort: which document is the first, as (key, direction) pairs
+        :param kwargs: further elements of the command: `collation`, `maxTimeMS` (milliseconds), ...
+        """
         return await drive(
             find_and_modify.delete(
                 self,
@@ -618,10 +654,16 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         comment: Any | None = None,
         **kwargs: Any,
     ) -> str:
-        """Create an index unless it exists; returns its name.
+        """Create an index unless it exists; returns its name when it has been built.
 
         :param keys: one key, or a list of keys and (key, direction) pairs
-        :param kwargs: `unique`, `name`, `expireAfterSeconds`, ... and `maxTimeMS`
+        :param kwargs: `unique`, `name`, `expireAfterSeconds`, `sparse`, ...; and of
+            the command `maxTimeMS` (milliseconds), `commitQuorum`
+
+        Raises OperationFailure if it exists with other options, and DuplicateKeyError if it is to
+        be unique and the documents are not.
+
+            await orders.create_index([("who", 1), ("day", -1)], unique=True)
         """
         return (await drive(index_calls.create_index(self, keys, session, comment, kwargs)))[0]
 
@@ -632,7 +674,12 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         comment: Any | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """Create several indexes with one command; returns their names."""
+        """Create several indexes with one command, unless they exist; returns their names.
+
+        :param kwargs: further elements of the command: `commitQuorum`, `maxTimeMS` (milliseconds)
+
+        Raises what `create_index` does.
+        """
         return await drive(index_calls.create_indexes(self, indexes, session, comment, kwargs))
 
     async def drop_index(

@@ -131,7 +131,7 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         return self
 
     def sort(self, key_or_list: Hint, direction: int | str | None = None) -> Self:
-        """Order the documents: by one key, or by a list of (key, direction) pairs.
+        """Order the documents: by one key, or by a list of (key, direction) pairs. The last counts.
 
         Directions are `ASCENDING` (1, the default), `DESCENDING` (-1), or `{"$meta": "textScore"}`.
         """
@@ -139,7 +139,10 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         return self
 
     def hint(self, index: Hint | None) -> Self:
-        """The index to use, by name or keys; None takes the hint back."""
+        """The index to use, by name or keys; None takes the hint back.
+
+        The server refuses the query if there is no such index.
+        """
         self._unsent().set_hint(index)
         return self
 
@@ -174,12 +177,15 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         return self
 
     def where(self, code: str | Code) -> Self:
-        """Add a JavaScript condition to the filter."""
+        """Add a JavaScript condition to the filter; in it, `this` is the document.
+
+        It is slow, as no index helps. Raises TypeError if `code` is neither a str nor a Code.
+        """
         self._unsent().add_where(code)
         return self
 
     def collation(self, collation: CollationIn | None) -> Self:
-        """The rules for comparing strings."""
+        """The rules for comparing strings: a `Collation` or its document; None takes them back."""
         self._unsent().collation = validate_collation_or_none(collation)
         return self
 
@@ -191,7 +197,7 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         return self
 
     async def add_option(self, mask: int) -> Self:
-        """Set a query flag by its number, such as 16 for no timeout."""
+        """Set a query flag by its number, such as 16 for no timeout; TypeError if it is none."""
         self._unsent().add_flags(mask)
         return self
 
@@ -234,7 +240,7 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         return await drive(self._fetch_all(length))
 
     async def explain(self) -> DocumentType:
-        """The server's plan for the query, without running this cursor."""
+        """The server's plan for the query and what running it took; the cursor stays unsent."""
         plan: DocumentType = await drive(find.explain(self._collection, self._query, self._session))
         return plan
 

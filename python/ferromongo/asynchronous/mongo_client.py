@@ -52,6 +52,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
 
     HOST = "localhost"
     PORT = 27017
+    _session_name = "AsyncClientSession"
 
     def __init__(
         self,
@@ -95,7 +96,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
             options.read_concern,
         )
         self._settings = settings  # replaced, as are the options, after a look-up
-        self._options = options
+        self._client_options = options
         self._event_listeners = options.pool_options._event_listeners
         self._core = calls.engine(self, settings)
         # Source lines are read only if the warning in `__del__` is ever shown.
@@ -104,7 +105,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         if _IS_SYNC and options.connect:
             calls.open_now(self)
 
-    async def aconnect(self) -> None:  # async only
+    async def aconnect(self) -> None:
         """Begin to look for the servers, without waiting for an answer from them.
 
         Waits for the look-up of a `mongodb+srv://` name; raises ConfigurationError if that fails.
@@ -245,7 +246,10 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         session: AsyncClientSession | None = None,
         comment: Any | None = None,
     ) -> None:
-        """Delete a database with everything in it."""
+        """Delete a database with everything in it; no error if there is none.
+
+        :param name_or_database: its name, or the database of this client
+        """
         database = self[calls.database_name(name_or_database)]
         await drive(calls.drop_database(database, session, comment))
 
@@ -257,8 +261,8 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
 
     @property
     def options(self) -> ClientOptions:
-        """The parsed options."""
-        return self._options
+        """The options it was made with, parsed: PyMongo's `ClientOptions`."""
+        return self._client_options
 
     @property
     def topology_description(self) -> TopologyDescription:

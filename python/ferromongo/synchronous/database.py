@@ -89,7 +89,11 @@ class Database(DatabaseBase, Generic[DocumentType]):
         write_concern: WriteConcern | None = None,
         read_concern: ReadConcern | None = None,
     ) -> Collection[DocumentType]:
-        """A collection with options of its own; those not given are the database's."""
+        """A collection with options of its own; those not given are the database's. Sends nothing.
+
+        Raises InvalidName for a name no collection can have, TypeError for an option of the wrong
+        class.
+        """
         return Collection(
             self, name, False, codec_options, read_preference, write_concern, read_concern
         )
@@ -119,7 +123,10 @@ class Database(DatabaseBase, Generic[DocumentType]):
         write_concern: WriteConcern | None = None,
         read_concern: ReadConcern | None = None,
     ) -> Database[DocumentType] | Database[DocumentTypeArg]:
-        """The same database with some options changed."""
+        """The same database with some options changed; those not given stay. Sends nothing.
+
+        Raises TypeError for an option of the wrong class.
+        """
         return Database(
             self._client,
             self._name,
@@ -257,9 +264,13 @@ class Database(DatabaseBase, Generic[DocumentType]):
         """Create a collection explicitly, with options such as `capped`, `validator`, `timeseries`.
 
         :param check_exists: look first whether it exists (outside transactions)
-        :param kwargs: options of the `create` command
+        :param kwargs: options of the `create` command: `capped`, `size` (bytes), `max`,
+            `timeseries`, `expireAfterSeconds`, `clusteredIndex`, `viewOn`, `validator`, ...
 
-        Raises CollectionInvalid if the collection exists.
+        Raises CollectionInvalid if the collection exists, OperationFailure for options that the
+        server refuses.
+
+            db.create_collection("log", capped=True, size=1_000_000)
         """
         if calls.looks_first(self, check_exists, session):
             if name in self.list_collection_names(filter={"name": name}, session=session):
@@ -310,7 +321,10 @@ class Database(DatabaseBase, Generic[DocumentType]):
         comment: Any | None = None,
         encrypted_fields: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Delete a collection with its documents and indexes; no error if there is none."""
+        """Delete a collection with its documents and indexes; no error if there is none.
+
+        Returns the server's reply.
+        """
         pending = calls.drop_collection(
             self, name_or_collection, session, comment, encrypted_fields
         )

@@ -51,6 +51,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
 
     HOST = "localhost"
     PORT = 27017
+    _session_name = "ClientSession"
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
             options.read_concern,
         )
         self._settings = settings  # replaced, as are the options, after a look-up
-        self._options = options
+        self._client_options = options
         self._event_listeners = options.pool_options._event_listeners
         self._core = calls.engine(self, settings)
         # Source lines are read only if the warning in `__del__` is ever shown.
@@ -102,6 +103,13 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         self._made_at = traceback.StackSummary.extract(callers, lookup_lines=False)
         if options.connect:
             calls.open_now(self)
+
+    def _connect(self) -> None:
+        """Begin to look for the servers, without waiting for an answer from them.
+
+        Waits for the look-up of a `mongodb+srv://` name; raises ConfigurationError if that fails.
+        """
+        run(calls.opening(self))
 
     def __getattr__(self, name: str) -> Database[DocumentType]:
         """The database of that name."""
@@ -233,7 +241,10 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         session: ClientSession | None = None,
         comment: Any | None = None,
     ) -> None:
-        """Delete a database with everything in it."""
+        """Delete a database with everything in it; no error if there is none.
+
+        :param name_or_database: its name, or the database of this client
+        """
         database = self[calls.database_name(name_or_database)]
         run(calls.drop_database(database, session, comment))
 
@@ -245,8 +256,8 @@ class MongoClient(ClientBase, Generic[DocumentType]):
 
     @property
     def options(self) -> ClientOptions:
-        """The parsed options."""
-        return self._options
+        """The options it was made with, parsed: PyMongo's `ClientOptions`."""
+        return self._client_options
 
     @property
     def topology_description(self) -> TopologyDescription:

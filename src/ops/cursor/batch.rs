@@ -58,6 +58,12 @@ impl Batch {
         Ok(Batch { documents, count, cursor_id, namespace, reply })
     }
 
+    /// Whether it comes from a change stream.
+    pub fn is_of_changes(&self) -> bool {
+        let cursor = self.body().get_document("cursor").ok();
+        cursor.is_some_and(|cursor| matches!(cursor.get("postBatchResumeToken"), Ok(Some(_))))
+    }
+
     /// A BSON array of documents.
     pub fn documents(&self) -> &[u8] {
         &self.reply.body().as_bytes()[self.documents.clone()]

@@ -4,13 +4,14 @@ import functools
 from typing import Any
 
 from pymongo import MongoClient
+from pymongo.uri_parser import parse_uri
 from tests.spec.unified.match import Matcher, Mismatch
 
 SCHEMA_VERSION = (1, 28)
 
 
 class Deployment:
-    """The replica set that the tests run on, and how the runner itself talks to it.
+    """What tests run on, and how the runner itself talks to it.
 
     That is PyMongo, on both APIs: what prepares a test and looks at its outcome is not what the
     test is about.
@@ -18,6 +19,8 @@ class Deployment:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        parsed = parse_uri(uri)
+        self._user = {key: parsed[key] for key in ("username", "password") if parsed[key]}
         self.client = MongoClient[dict[str, Any]](uri)
         self.hello = self.client.admin.command("hello")
         self.version = tuple(self.client.server_info()["versionArray"][:3])
@@ -29,6 +32,7 @@ class Deployment:
         return MongoClient(
             host,
             port,
+            **self._user,
             directConnection=True,
             serverMonitoringMode="poll",
             heartbeatFrequencyMS=3_600_000,
@@ -43,7 +47,8 @@ class Deployment:
         """One server of it, for clients with directConnection."""
         primary = self.client.primary
         assert primary is not None
-        return f"mongodb://{primary[0]}:{primary[1]}"
+        user = "{username}:{password}@".format(**self._user) if self._user else ""
+        return f"mongodb://{user}{primary[0]}:{primary[1]}"
 
     @functools.cached_property
     def topology(self) -> str:
@@ -51,14 +56,13 @@ class Deployment:
             return "sharded"
         return "replicaset" if "setName" in self.hello else "single"
 
-    @functools.cached_property
-    def has_auth(self) -> bool:
-        return bool(self.client.options.pool_options._credentials)
-
-    def why_not(self, requirements: list[dict[str, Any]]) -> str | None:
-        """None if one of them is met, else what the first lacks."""
-        reasons = [self._unmet(requirement) for requirement in requirements]
-        return None if not reasons or None in reasons else reasons[0]
+    def why_not(self, *lists: list[dict[str, Any]]) -> str | None:
+        """None if one requirement of each list is met, else what the first lacks."""
+        for requirements in lists:
+            reasons = [self._unmet(requirement) for requirement in requirements]
+            if reasons and None not in reasons:
+                return reasons[0]
+        return None
 
     def _unmet(self, requirement: dict[str, Any]) -> str | None:
         for key, value in requirement.items():
@@ -79,7 +83,7 @@ class Deployment:
             case "serverParameters":
                 return self._has_parameters(value)
             case "auth":
-                return self.has_auth is value
+                return bool(self._user) is value
             case "authMechanism":
                 return value in self.parameters["authenticationMechanisms"]
             case "csfle":

@@ -79,17 +79,18 @@ class Runner:
 
     def _prepare(self, initial_data: list[dict[str, Any]]) -> None:
         for data in initial_data:
-            concern = WriteConcern(w=len(self.deployment.members))
-            database = self.deployment.client.get_database(
-                data["databaseName"], write_concern=concern
-            )
-            collection = database[data["collectionName"]]
-            collection.drop()
+            # Who has the last write has those before it too.
+            everywhere = WriteConcern(w=len(self.deployment.members))
+            by_one = self.deployment.client.get_database(data["databaseName"], write_concern=ONE)
+            by_all = by_one.with_options(write_concern=everywhere)
+            name, documents = data["collectionName"], data["documents"]
+            by_one[name].drop()
             created = data.get("createOptions", {})
-            if created or not data["documents"]:
-                database.create_collection(data["collectionName"], check_exists=False, **created)
-            if data["documents"]:
-                collection.insert_many([dict(document) for document in data["documents"]])
+            if created or not documents:
+                database = by_one if documents else by_all
+                database.create_collection(name, check_exists=False, **created)
+            if documents:
+                by_all[name].insert_many([dict(document) for document in documents])
 
     async def _soon(self, check_all: Callable[[], None]) -> None:
         """Events that come while another thread is telling others are told a little later."""
@@ -158,3 +159,4 @@ SAVED = {
     "createFindCursor": "cursor",
 }
 INTERRUPTED = 11601
+ONE = WriteConcern(w=1)
