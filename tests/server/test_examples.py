@@ -33,7 +33,8 @@ SAID = {
 @pytest.mark.parametrize("example", SAID)
 def test_example_runs_and_says(example):
     # Warnings are errors there too: a reader's program must not leak a socket or a coroutine.
-    command = [sys.executable, "-W", "error", "-X", "dev", str(EXAMPLES / example)]
+    # Not -X dev: asyncio's debug mode complains of slow steps when the machine is busy.
+    command = [sys.executable, "-W", "error", str(EXAMPLES / example)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=os.environ)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""

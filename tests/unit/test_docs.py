@@ -36,11 +36,13 @@ URI = "mongodb://localhost:27017"
 # Runs the snippets of a page one after the other, since starting Python takes longer than most of
 # them do. Each begins without the database `shop`, and with nothing left of the one before.
 RUNNER = """
-import contextlib, gc, io, json, runpy, sys, traceback, warnings
+import contextlib, gc, io, json, logging, runpy, sys, traceback, warnings
 from pymongo import MongoClient
 
 # Python 3.12 warns of each fork in a process with threads; the page on processes tells of it.
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+# asyncio's debug mode logs steps over 0.1 s, which says more of the machine than of the snippet.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 uri, *paths = sys.argv[1:]
 ran = []
 with MongoClient(uri) as client:
