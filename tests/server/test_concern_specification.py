@@ -35,7 +35,7 @@ def test_connection_string(case: dict[str, Any]) -> None:
     if not case["valid"]:
         # PyMongo warns of a wrong value, of which the files say nothing, and goes without it.
         warns = case["warning"] is None
-        with pytest.warns(UserWarning) if warns else pytest.raises(REFUSED):
+        with pytest.warns(UserWarning, match="non negative") if warns else pytest.raises(REFUSED):
             package.MongoClient(case["uri"], connect=False).close()
         return
     with package.MongoClient(case["uri"], connect=False) as client:
