@@ -192,6 +192,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         """A cursor over the descriptions of all databases: name, size, emptiness.
 
         :param kwargs: further elements of the `listDatabases` command, such as `filter`
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         opening = calls.list_databases(self._admin(), session, comment, kwargs)
         cursor: AsyncCommandCursor[dict[str, Any]] = AsyncCommandCursor(opening, None)
@@ -201,7 +202,10 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
     async def list_database_names(
         self, session: AsyncClientSession | None = None, comment: Any | None = None
     ) -> list[str]:
-        """The names of all databases of the deployment."""
+        """The names of all databases of the deployment.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         return await drive(calls.list_database_names(self._admin(), session, comment))
 
     async def bulk_write(
@@ -222,6 +226,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         :param ordered: stop at the first that fails; False tries them all
         :param verbose_results: have the result tell of each operation, not only how many there were
         :param write_concern: instead of the client's
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises ClientBulkWriteException, which tells what was done, which operations failed and why,
         and InvalidOperation for a server that is too old.
@@ -249,6 +254,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         """Delete a database with everything in it; no error if there is none.
 
         :param name_or_database: its name, or the database of this client
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         database = self[calls.database_name(name_or_database)]
         await drive(calls.drop_database(database, session, comment))

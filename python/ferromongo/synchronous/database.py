@@ -185,6 +185,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
         :param read_preference: where to run it; the primary if not given
         :param codec_options: how to decode the reply; PyMongo's defaults if not given
         :param kwargs: further elements of the command
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises OperationFailure when the command fails.
 
@@ -292,6 +293,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
 
         :param filter: a query over these descriptions
         :param kwargs: further elements of the `listCollections` command
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         opening = calls.list_collections(self, filter, session, comment, kwargs)
         cursor: CommandCursor[MutableMapping[str, Any]] = CommandCursor(opening, session)
@@ -309,6 +311,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
 
         :param filter: a query over the collections' descriptions
         :param kwargs: further elements of the `listCollections` command
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         opening = calls.list_collection_names(self, filter, session, comment, kwargs)
         cursor: CommandCursor[dict[str, Any]] = CommandCursor(opening, session)
@@ -322,6 +325,8 @@ class Database(DatabaseBase, Generic[DocumentType]):
         encrypted_fields: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Delete a collection with its documents and indexes; no error if there is none.
+
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Returns the server's reply.
         """
@@ -348,6 +353,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
         :param scandata: also check the documents
         :param full: the slow, complete check
         :param background: check while the collection is in use
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises CollectionInvalid if the server finds damage.
         """
@@ -365,6 +371,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
         """The document a DBRef points to, or None.
 
         :param kwargs: further arguments of `find_one`
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises ValueError if the reference names another database.
         """

@@ -187,6 +187,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         """A cursor over the descriptions of all databases: name, size, emptiness.
 
         :param kwargs: further elements of the `listDatabases` command, such as `filter`
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         opening = calls.list_databases(self._admin(), session, comment, kwargs)
         cursor: CommandCursor[dict[str, Any]] = CommandCursor(opening, None)
@@ -196,7 +197,10 @@ class MongoClient(ClientBase, Generic[DocumentType]):
     def list_database_names(
         self, session: ClientSession | None = None, comment: Any | None = None
     ) -> list[str]:
-        """The names of all databases of the deployment."""
+        """The names of all databases of the deployment.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         return run(calls.list_database_names(self._admin(), session, comment))
 
     def bulk_write(
@@ -217,6 +221,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         :param ordered: stop at the first that fails; False tries them all
         :param verbose_results: have the result tell of each operation, not only how many there were
         :param write_concern: instead of the client's
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises ClientBulkWriteException, which tells what was done, which operations failed and why,
         and InvalidOperation for a server that is too old.
@@ -244,6 +249,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         """Delete a database with everything in it; no error if there is none.
 
         :param name_or_database: its name, or the database of this client
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         database = self[calls.database_name(name_or_database)]
         run(calls.drop_database(database, session, comment))
