@@ -18,11 +18,14 @@ def sync(peer, items):
 async def asynchronous(peer, items):
     tweets = peer.database["tweets"]
     for pipeline in items:
-        cursor = tweets.aggregate(pipeline)
-        if inspect.isawaitable(cursor):  # Motor's is the cursor already
-            cursor = await cursor
-        found = [document async for document in cursor]
+        found = [document async for document in await cursor(tweets, pipeline)]
     return {"found": found}
+
+
+async def cursor(collection, pipeline):
+    """Motor's `aggregate` is the cursor already; of the others it is awaited."""
+    found = collection.aggregate(pipeline)
+    return await found if inspect.isawaitable(found) else found
 
 
 def pipelines(count):
