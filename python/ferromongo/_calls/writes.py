@@ -11,14 +11,13 @@ from pymongo.common import (
     validate_is_document_type,
     validate_is_mapping,
     validate_list_or_none,
-    validate_ok_for_replace,
-    validate_ok_for_update,
 )
 from pymongo.errors import ConfigurationError
 from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
 from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls.bases import CollectionBase
+from ferromongo._calls.change_checks import check_replacement, check_update
 from ferromongo._calls.scopes import reply_scope
 from ferromongo._calls.sessions import collection_session, is_acknowledged
 from ferromongo._calls.write_errors import raise_bulk_errors, raise_write_errors
@@ -90,7 +89,7 @@ def replace_one(
     **options: Any,
 ) -> Pending[UpdateResult]:
     validate_is_mapping("filter", filter)
-    validate_ok_for_replace(replacement)
+    check_replacement(replacement)
     return _update(collection, filter, replacement, multi=False, **options)
 
 
@@ -103,7 +102,7 @@ def update(
     **options: Any,
 ) -> Pending[UpdateResult]:
     validate_is_mapping("filter", filter)
-    validate_ok_for_update(change)
+    check_update(change)
     validate_list_or_none("array_filters", options["array_filters"])
     return _update(collection, filter, change, multi=multi, **options)
 
