@@ -82,29 +82,55 @@ def insert_many(
     return reply_scope(collection).insert(command, batch, inside, inserted)
 
 
-def replace_one(
-    collection: CollectionBase[Any],
-    filter: Mapping[str, Any],
-    replacement: Mapping[str, Any],
-    **options: Any,
-) -> Pending[UpdateResult]:
-    validate_is_mapping("filter", filter)
-    check_replacement(replacement)
-    return _update(collection, filter, replacement, multi=False, **options)
-
-
 def update(
     collection: CollectionBase[Any],
     filter: Mapping[str, Any],
     change: Any,
     *,
-    multi: bool,
-    **options: Any,
+    multi: bool = False,
+    replaces: bool = False,
+    upsert: bool,
+    bypass: bool | None,
+    collation: Any,
+    array_filters: Any = None,
+    hint: Any,
+    session: Any,
+    let: Any,
+    sort: Any = None,
+    comment: Any,
 ) -> Pending[UpdateResult]:
     validate_is_mapping("filter", filter)
-    check_update(change)
-    validate_list_or_none("array_filters", options["array_filters"])
-    return _update(collection, filter, change, multi=multi, **options)
+    if replaces:
+        check_replacement(change)
+    else:
+        check_update(change)
+    validate_list_or_none("array_filters", array_filters)
+    validate_boolean("upsert", upsert)
+    inside = collection_session(session, collection)
+    acknowledged = is_acknowledged(collection, inside)
+    statement: dict[str, Any] = {"q": filter, "u": change, "multi": multi, "upsert": upsert}
+    if collation is not None:
+        _needs_answer(acknowledged, "a collation")
+        statement["collation"] = validate_collation_or_none(collation)
+    if array_filters is not None:
+        _needs_answer(acknowledged, "array_filters")
+        statement["arrayFilters"] = array_filters
+    if hint is not None:
+        statement["hint"] = hint if isinstance(hint, str) else key_document(hint)
+    if sort is not None:
+        _needs_answer(acknowledged, "sort")
+        validate_is_mapping("sort", sort)
+        statement["sort"] = sort
+    command: dict[str, Any] = {"update": collection._name, "ordered": True, "updates": [statement]}
+    if let is not None:
+        validate_is_mapping("let", let)
+        command["let"] = let
+    if comment is not None:
+        command["comment"] = comment
+    if bypass is not None:
+        command["bypassDocumentValidation"] = bypass
+    then = _updated if acknowledged else _sent_update
+    return _write(collection, command, inside, acknowledged and not multi, then)
 
 
 def delete(
@@ -134,50 +160,6 @@ def delete(
     if comment is not None:
         command["comment"] = comment
     then = _deleted if acknowledged else _sent_delete
-    return _write(collection, command, inside, acknowledged and not multi, then)
-
-
-def _update(
-    collection: CollectionBase[Any],
-    filter: Mapping[str, Any],
-    change: Any,
-    *,
-    multi: bool,
-    upsert: bool,
-    bypass: bool | None,
-    collation: Any,
-    hint: Any,
-    session: Any,
-    let: Any,
-    comment: Any,
-    array_filters: Any = None,
-    sort: Any = None,
-) -> Pending[UpdateResult]:
-    validate_boolean("upsert", upsert)
-    inside = collection_session(session, collection)
-    acknowledged = is_acknowledged(collection, inside)
-    statement: dict[str, Any] = {"q": filter, "u": change, "multi": multi, "upsert": upsert}
-    if collation is not None:
-        _needs_answer(acknowledged, "a collation")
-        statement["collation"] = validate_collation_or_none(collation)
-    if array_filters is not None:
-        _needs_answer(acknowledged, "array_filters")
-        statement["arrayFilters"] = array_filters
-    if hint is not None:
-        statement["hint"] = hint if isinstance(hint, str) else key_document(hint)
-    if sort is not None:
-        _needs_answer(acknowledged, "sort")
-        validate_is_mapping("sort", sort)
-        statement["sort"] = sort
-    command: dict[str, Any] = {"update": collection._name, "ordered": True, "updates": [statement]}
-    if let is not None:
-        validate_is_mapping("let", let)
-        command["let"] = let
-    if comment is not None:
-        command["comment"] = comment
-    if bypass is not None:
-        command["bypassDocumentValidation"] = bypass
-    then = _updated if acknowledged else _sent_update
     return _write(collection, command, inside, acknowledged and not multi, then)
 
 

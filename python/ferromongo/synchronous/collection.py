@@ -303,7 +303,6 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
                 self,
                 filter,
                 update,
-                multi=False,
                 upsert=upsert,
                 bypass=bypass_document_validation,
                 collation=collation,
@@ -368,10 +367,11 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         Raises ValueError for a replacement with update operators.
         """
         return run(
-            writes.replace_one(
+            writes.update(
                 self,
                 filter,
                 replacement,
+                replaces=True,
                 upsert=upsert,
                 bypass=bypass_document_validation,
                 collation=collation,
