@@ -225,7 +225,8 @@ async fn exchange(
     let answer = connection.ask(message, deadline, watch).await?;
     let Some((mut reply, mut checked)) = answer else { return Ok(None) };
     if checked.as_ref().is_err_and(Error::wants_reauthentication) {
-        reauthenticate(client, lent, limit.deadline()).await?;
+        // On the heap, since it is rare and large, and this future is copied where it is made.
+        Box::pin(reauthenticate(client, lent, limit.deadline())).await?;
         // The same bytes: a transaction that begins with them has not begun yet.
         let connection = lent.connection_mut();
         let watch = connection.watch(events, message, &terms.database, terms.operation_id);

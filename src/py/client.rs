@@ -14,6 +14,7 @@ use super::listeners::{self, EventQueue};
 use super::pending::{PyPending, Step, task};
 use super::seed_lookup;
 use super::session::PySession;
+use super::transaction_options::LastOptions;
 use super::{errors, options, server_selector, time_limit};
 use crate::error::Result as CoreResult;
 use crate::event::Publisher;
@@ -37,6 +38,7 @@ pub struct PyClient {
     /// With the fork generation it belongs to. Locked only with the GIL held, so that no fork (which
     /// needs the GIL too) ever finds it locked by another thread.
     core: Mutex<(u64, Arc<ClientCore>)>,
+    pub transaction_options: LastOptions,
 }
 
 impl PyClient {
@@ -69,7 +71,8 @@ impl PyClient {
         let settings = Arc::new(read_settings(settings)?);
         let look_up = look_up.map(seed_lookup::start);
         let core = ClientCore::new(settings.clone(), look_up.clone());
-        Ok(PyClient { settings, look_up, core: Mutex::new((fork::generation(), core)) })
+        let core = Mutex::new((fork::generation(), core));
+        Ok(PyClient { settings, look_up, core, transaction_options: LastOptions::default() })
     }
 
     fn open(&self, py: Python<'_>) -> PyResult<PyPending> {

@@ -24,6 +24,7 @@ mod seed_lookup;
 mod server_selector;
 mod session;
 mod time_limit;
+mod transaction_options;
 
 /// The extension module `ferromongo._core`.
 #[pymodule(gil_used = true)]

@@ -10,7 +10,7 @@ use super::client::PyClient;
 use super::once::name;
 use super::pending::{PyPending, Step, task};
 use super::{errors, imports, options, time_limit};
-use crate::error::{Error, Kind, Result as CoreResult};
+use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
 use crate::ops::transaction;
 use crate::session::client::Session;
@@ -98,19 +98,9 @@ impl PySession {
         read_preference: &Bound<'_, PyAny>,
         max_commit_time_ms: Option<i64>,
     ) -> PyResult<()> {
-        let (concern, acknowledged) = options::write_concern(write_concern)?;
-        if !acknowledged {
-            let shown = write_concern.repr()?;
-            let text = format!("transactions do not support unacknowledged write concern: {shown}");
-            let error = Error::new(Kind::Configuration, text);
-            return Err(errors::to_python(py, &error));
-        }
-        let options = Options {
-            read_concern: options::read_concern(read_concern)?,
-            write_concern: concern.map(Arc::unwrap_or_clone),
-            read_preference: options::read_preference(read_preference)?,
-            max_commit_time_ms,
-        };
+        let given = [read_concern, write_concern, read_preference];
+        let options = self.client.get().transaction_options.get(given)?;
+        let options = Options { max_commit_time_ms, ..options };
         self.session.start_transaction(options).map_err(|error| errors::to_python(py, &error))
     }
 
@@ -130,6 +120,11 @@ impl PySession {
 
     fn end(&self, py: Python<'_>) -> PyResult<PyPending> {
         let (core, session) = (self.core(), self.session.clone());
+        // Letting go of a connection is told to listeners, and that is done around a task.
+        if !session.in_transaction() && session.state().pin.is_none() {
+            session.end();
+            return Ok(PyPending::known(Ok(py.None())));
+        }
         let limit = time_limit::current(py, &core.settings)?;
         let work = async move {
             if session.in_transaction() && !core.is_closed() {

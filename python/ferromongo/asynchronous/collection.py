@@ -333,7 +333,6 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
                 self,
                 filter,
                 update,
-                multi=False,
                 upsert=upsert,
                 bypass=bypass_document_validation,
                 collation=collation,
@@ -402,10 +401,11 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         Raises ValueError for a replacement with update operators.
         """
         return await drive(
-            writes.replace_one(
+            writes.update(
                 self,
                 filter,
                 replacement,
+                replaces=True,
                 upsert=upsert,
                 bypass=bypass_document_validation,
                 collation=collation,

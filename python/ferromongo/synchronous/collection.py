@@ -322,7 +322,6 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
                 self,
                 filter,
                 update,
-                multi=False,
                 upsert=upsert,
                 bypass=bypass_document_validation,
                 collation=collation,
@@ -391,10 +390,11 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         Raises ValueError for a replacement with update operators.
         """
         return run(
-            writes.replace_one(
+            writes.update(
                 self,
                 filter,
                 replacement,
+                replaces=True,
                 upsert=upsert,
                 bypass=bypass_document_validation,
                 collation=collation,
