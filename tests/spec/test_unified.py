@@ -14,7 +14,15 @@ import pytest
 from bson.json_util import loads
 from tests.drivers import AsyncDriver, SyncDriver, both_drivers
 from tests.parity.spec_files import SPECS
-from tests.spec.known import FAILING, FOLDERS, NOT_RUN, SAMPLED, SKIPPED, UNSTEADY
+from tests.spec.known import (
+    FAILING,
+    FOLDERS,
+    NOT_RUN,
+    SAMPLED,
+    SKIPPED,
+    UNSTEADY,
+    as_pymongo_asks,
+)
 from tests.spec.unified.match import EXTENDED_JSON, Unsupported
 from tests.spec.unified.requirements import Deployment
 from tests.spec.unified.runner import Runner
@@ -65,6 +73,8 @@ pytestmark = pytest.mark.skipif(
 async def test_unified(driver: Any, deployment: Deployment, path: pathlib.Path, index: int) -> None:
     file = loads(path.read_text(), json_options=EXTENDED_JSON)
     test = file["tests"][index]
+    if path.stem.startswith("gridfs-download"):
+        test["expectEvents"] = as_pymongo_asks(test.get("expectEvents", []))
     reason = test.get("skipReason")
     for requirements in (file.get("runOnRequirements", []), test.get("runOnRequirements", [])):
         reason = reason or deployment.why_not(requirements)

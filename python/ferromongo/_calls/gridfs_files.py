@@ -158,4 +158,5 @@ def _value(file: Mapping[str, Any], field: str) -> Any:
 
 
 def _deprecation(kind: str, field: str) -> str:
-    return f"{kind}'s property for {field!r} is deprecated and will go with PyMongo 5.0"
+    # Programs that expect it know it by its beginning.
+    return f"{kind} property {field!r} is deprecated: PyMongo 5.0 will not have it"
