@@ -171,9 +171,10 @@ class _Awaitable:
 
     async def __anext__(self):
         try:
-            return next(self._target)
+            value = next(self._target)
         except StopIteration:
             raise StopAsyncIteration from None
+        return _Awaitable(value) if _is_driver_object(value) else value
 
 
 def _call(method):

@@ -157,6 +157,15 @@ class AsyncGridOut(AsyncFileBase):
 
     async def _read(self, size: int | None, until_newline: bool) -> bytes:
         await self.open()
+        begin = self._position
+        try:
+            return b"".join(await self._parts(size, until_newline))
+        except BaseException:
+            # What was read before it failed has not been handed out.
+            self._position = begin
+            raise
+
+    async def _parts(self, size: int | None, until_newline: bool) -> list[bytes | memoryview]:
         left = max(file_length(self._file) - self._position, 0)
         wanted = left if size is None or size < 0 else min(size, left)
         parts: list[bytes | memoryview] = []
@@ -173,7 +182,7 @@ class AsyncGridOut(AsyncFileBase):
             left -= stop - start
         if parts and not left and self._chunk_iter is not None:
             await self._chunk_iter.check_end()
-        return b"".join(parts)
+        return parts
 
     async def _find_chunk(self) -> int:
         """Have the chunk at the current position; answers where in it that is."""

@@ -153,6 +153,15 @@ class GridOut(FileBase):
 
     def _read(self, size: int | None, until_newline: bool) -> bytes:
         self.open()
+        begin = self._position
+        try:
+            return b"".join(self._parts(size, until_newline))
+        except BaseException:
+            # What was read before it failed has not been handed out.
+            self._position = begin
+            raise
+
+    def _parts(self, size: int | None, until_newline: bool) -> list[bytes | memoryview]:
         left = max(file_length(self._file) - self._position, 0)
         wanted = left if size is None or size < 0 else min(size, left)
         parts: list[bytes | memoryview] = []
@@ -169,7 +178,7 @@ class GridOut(FileBase):
             left -= stop - start
         if parts and not left and self._chunk_iter is not None:
             self._chunk_iter.check_end()
-        return b"".join(parts)
+        return parts
 
     def _find_chunk(self) -> int:
         """Have the chunk at the current position; answers where in it that is."""
