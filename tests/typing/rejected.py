@@ -3,8 +3,10 @@
 from typing import Any
 
 from ferromongo import AsyncMongoClient, MongoClient, bson
+from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.collection import Collection
 from ferromongo.embedded import ReplicaSet
+from ferromongo.gridfs import GridFSBucket
 
 
 def synchronous(client: MongoClient[dict[str, Any]]) -> None:
@@ -18,6 +20,12 @@ def synchronous(client: MongoClient[dict[str, Any]]) -> None:
     client.start_session(causal_consistency="yes")  # error: arg-type
     orders.insert_one({}, session=client)  # error: arg-type
     print(number)
+
+
+def files(bucket: GridFSBucket, database: AsyncDatabase[dict[str, Any]]) -> None:
+    GridFSBucket(database)  # error: arg-type
+    bucket.upload_from_stream(5, b"")  # error: arg-type
+    bucket.find().next().read("all")  # error: arg-type
 
 
 def documents_and_bytes(data: bytes) -> None:

@@ -54,6 +54,9 @@ class AsyncGridOutCursor(AsyncCursor[Any]):
     def _file(self, document: Mapping[str, Any]) -> AsyncGridOut:
         return AsyncGridOut(self._root_collection, file_document=document, session=self._session)
 
+    def __aiter__(self) -> Self:
+        return self
+
     async def __anext__(self) -> AsyncGridOut:
         files.check_no_transaction(self._session)
         return self._file(await super().__anext__())

@@ -55,6 +55,9 @@ class GridOutCursor(Cursor[Any]):
     def _file(self, document: Mapping[str, Any]) -> GridOut:
         return GridOut(self._root_collection, file_document=document, session=self._session)
 
+    def __iter__(self) -> Self:
+        return self
+
     def __next__(self) -> GridOut:
         files.check_no_transaction(self._session)
         return self._file(super().__next__())
