@@ -154,17 +154,19 @@ class GridOut(FileBase):
     def _read(self, size: int | None, until_newline: bool) -> bytes:
         self.open()
         begin = self._position
+        # Holds the file once: parts that are joined at the end would be in memory twice.
+        gathered = io.BytesIO()
         try:
-            return b"".join(self._parts(size, until_newline))
+            self._gather(gathered, size, until_newline)
+            return gathered.getvalue()
         except BaseException:
             # What was read before it failed has not been handed out.
             self._position = begin
             raise
 
-    def _parts(self, size: int | None, until_newline: bool) -> list[bytes | memoryview]:
+    def _gather(self, gathered: io.BytesIO, size: int | None, until_newline: bool) -> None:
         left = max(file_length(self._file) - self._position, 0)
         wanted = left if size is None or size < 0 else min(size, left)
-        parts: list[bytes | memoryview] = []
         while wanted:
             start = self._find_chunk()
             chunk = self._chunk
@@ -172,13 +174,11 @@ class GridOut(FileBase):
             wanted -= stop - start
             if until_newline and (newline := chunk.find(b"\n", start, stop)) >= 0:
                 stop, wanted = newline + 1, 0
-            whole = stop - start == len(chunk)
-            parts.append(chunk if whole else memoryview(chunk)[start:stop])
+            gathered.write(memoryview(chunk)[start:stop])
             self._advance(stop - start)
             left -= stop - start
-        if parts and not left and self._chunk_iter is not None:
+        if gathered.tell() and not left and self._chunk_iter is not None:
             self._chunk_iter.check_end()
-        return parts
 
     def _find_chunk(self) -> int:
         """Have the chunk at the current position; answers where in it that is."""
