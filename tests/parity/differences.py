@@ -75,9 +75,48 @@ DIFFERENT = [
         ("Cursor.__del__", "CommandCursor.__del__"),
         "the engine notices itself when a cursor is dropped, and has the server close it",
     ),
-]
+    Difference(
+        "types",
+        (
+            "GridOut.__aiter__ (async only)", "GridOut.__iter__ (sync only)",
+            "GridOutCursor.__aiter__ (async only)", "GridOutCursor.__iter__ (sync only)",
+            "GridOutIterator.__aiter__ (async only)", "GridOutIterator.__iter__ (sync only)",
+        ),
+        "says Self: what a class derived from it answers is of that class",
+    ),
+    Difference(
+        "types",
+        ("GridOut.__init__",),
+        "says that a file's id may be anything, which it may with both; PyMongo says int",
+    ),
+    Difference(
+        "types",
+        ("GridOut.readline (async only)", "GridOut.readlines (async only)"),
+        "says that the size may be None, as it may with both",
+    ),
+    Difference(
+        "signature",
+        ("GridOut.readline (sync only)", "GridOut.readlines (sync only)"),
+        "as the asynchronous ones; in PyMongo they are those of `io.IOBase`, byte by byte",
+    ),
+    Difference(
+        "another module",
+        ("GridFS", "GridFSBucket", "GridIn", "GridOut", "GridOutCursor", "GridOutIterator"),
+        "each class has a module of its own; PyMongo's paths, `grid_file`, have them all",
+    ),
+]  # fmt: skip
 
 INTERNAL = [
+    Difference(
+        "no module",
+        ("gridfs.grid_file_shared",),
+        "where PyMongo keeps what both its APIs share",
+    ),
+    Difference(
+        "no name",
+        ("gridfs.synchronous.grid_file.GridOutChunkIterator (sync only)",),
+        "how PyMongo reads chunks, which its documentation does not list",
+    ),
     Difference(
         "no module",
         (
@@ -134,6 +173,20 @@ OWN = [
             "typings.ReadableBuffer", "typings.WriteOp",
         ),
         "the types in ferromongo's signatures, by public names",
+    ),
+    Difference(
+        "module of our own",
+        (
+            "gridfs.synchronous.bucket", "gridfs.synchronous.chunks", "gridfs.synchronous.grid_fs",
+            "gridfs.synchronous.grid_in", "gridfs.synchronous.grid_out",
+            "gridfs.synchronous.grid_out_cursor",
+        ),
+        "where the classes of GridFS are defined",
+    ),
+    Difference(
+        "member of our own",
+        ("GridOut.closed (async only)",),
+        "as the synchronous one has it, from `io.IOBase`",
     ),
     Difference(
         "member of our own",

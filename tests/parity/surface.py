@@ -18,12 +18,15 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import gridfs
 import pymongo
 from tests.parity import annotations
 
 import ferromongo
+import ferromongo.gridfs
 from ferromongo._calls.missing import MISSING
 
+PACKAGES = ((ferromongo, pymongo, ""), (ferromongo.gridfs, gridfs, "gridfs."))
 _TWINS = {"synchronous": "sync", "asynchronous": "async"}
 
 
@@ -65,16 +68,18 @@ _Differences = Iterator[tuple[str, Found, str]]
 
 
 def _walk(classes: dict[tuple[type, type], None]) -> _Differences:
-    theirs, ours = set(module_paths(pymongo)), set(module_paths(ferromongo))
-    for path in sorted(theirs | ours):
-        api, plain = _plain_path(path)
-        if path not in ours:
-            yield api, Found(plain, "no module"), ""
-        elif path not in theirs:
-            yield api, Found(plain, "module of our own"), ""
-        else:
-            pair = (module(ferromongo, path), module(pymongo, path))
-            yield from _compare_modules(api, plain, *pair, classes)
+    for our_package, their_package, prefix in PACKAGES:
+        theirs, ours = set(module_paths(their_package)), set(module_paths(our_package))
+        for path in sorted(theirs | ours):
+            api, plain = _plain_path(path)
+            plain = f"{prefix}{plain}".rstrip(".")
+            if path not in ours:
+                yield api, Found(plain, "no module"), ""
+            elif path not in theirs:
+                yield api, Found(plain, "module of our own"), ""
+            else:
+                pair = (module(our_package, path), module(their_package, path))
+                yield from _compare_modules(api, plain, *pair, classes)
     for ours_class, theirs_class in classes:
         yield from _compare_classes(ours_class, theirs_class, classes)
 
@@ -83,7 +88,9 @@ def module_paths(package: ModuleType) -> Iterator[str]:
     """Paths below the package, "" for itself."""
     yield ""
     for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        path = info.name.partition(".")[2]
+        path = info.name.removeprefix(f"{package.__name__}.")
+        if package is ferromongo and path.partition(".")[0] == "gridfs":
+            continue  # PyMongo's is a package beside it
         if not any(part.startswith("_") for part in path.split(".")):
             yield path
 
@@ -161,7 +168,9 @@ def _compare_classes(ours: type, theirs: type, classes: dict[Any, None]) -> _Dif
                 yield api, Found(f"{kind}.{name}", what), f"{facts[0]} != {facts[1]}"
         if text := annotations.different(ours, *pair):
             yield api, Found(f"{kind}.{name}", "types"), text
-    if ours.__module__.partition(".")[2] != theirs.__module__.partition(".")[2]:
+    if ours.__module__ != theirs.__module__.replace("pymongo", "ferromongo").replace(
+        "gridfs", "ferromongo.gridfs"
+    ):
         yield api, Found(kind, "another module"), f"{ours.__module__} != {theirs.__module__}"
     pair = [len(getattr(owner, "__parameters__", ())) for owner in (ours, theirs)]
     if pair[0] != pair[1]:

@@ -14,6 +14,7 @@ import pytest
 from tests.parity import differences, surface
 
 import ferromongo
+import ferromongo.gridfs
 from ferromongo._calls.missing import MISSING
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +61,14 @@ def test_every_listed_difference_is_one(found: dict[surface.Found, str]) -> None
 def test_the_walk_sees_everything() -> None:
     """It compares what PyMongo documents, classes of both APIs included."""
     classes = surface.compared_classes()
-    assert {ours for ours, _ in classes} == set(CLASSES)
+    files = {
+        getattr(surface.module(ferromongo.gridfs, f"{api}.grid_file"), prefix + name)
+        for api, prefix in (("synchronous", ""), ("asynchronous", "Async"))
+        for name in (
+            "GridFS", "GridFSBucket", "GridIn", "GridOut", "GridOutCursor", "GridOutIterator",
+        )
+    }  # fmt: skip
+    assert {ours for ours, _ in classes} == {*CLASSES, *files}
     assert {"Collection.find", "Collection.__call__", "Collection.full_name"} <= {
         f"Collection.{name}" for name in surface.members(pymongo.collection.Collection)
     }

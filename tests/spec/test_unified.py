@@ -15,7 +15,15 @@ import pytest
 from bson.json_util import loads
 from tests.drivers import AsyncDriver, SyncDriver, both_drivers
 from tests.parity.spec_files import SPECS
-from tests.spec.known import FAILING, FOLDERS, NOT_RUN, RUN_ALL, SAMPLED, SKIPPED
+from tests.spec.known import (
+    FAILING,
+    FOLDERS,
+    NOT_RUN,
+    RUN_ALL,
+    SAMPLED,
+    SKIPPED,
+    as_pymongo_asks,
+)
 from tests.spec.unified.deployments import Deployments
 from tests.spec.unified.match import EXTENDED_JSON, Unsupported
 from tests.spec.unified.runner import Runner
@@ -65,6 +73,8 @@ async def test_unified(
 ) -> None:
     file = loads(path.read_text(), json_options=EXTENDED_JSON)
     test = file["tests"][index]
+    if path.stem.startswith("gridfs-download"):
+        test["expectEvents"] = as_pymongo_asks(test.get("expectEvents", []))
     if (reason := test.get("skipReason")) is not None:
         pytest.skip(reason)
     requirements = [part.get("runOnRequirements", []) for part in (file, test)]

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterator
+from io import IOBase
 from typing import Any, BinaryIO, NotRequired, TypedDict, assert_type
 
 from bson import ObjectId
@@ -13,11 +14,13 @@ from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, Upd
 import ferromongo
 import ferromongo as pymongo
 from ferromongo import ASCENDING, AsyncMongoClient, MongoClient, ReturnDocument, bson
+from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.collection import Collection
 from ferromongo.cursor import Cursor
 from ferromongo.database import Database
 from ferromongo.embedded import FailPoint, ReplicaSet
 from ferromongo.errors import DuplicateKeyError, PyMongoError
+from ferromongo.gridfs import AsyncGridFSBucket, AsyncGridOut, GridFSBucket, GridOut
 from ferromongo.write_concern import WriteConcern
 
 
@@ -65,6 +68,35 @@ async def asynchronous(client: AsyncMongoClient[dict[str, Any]]) -> None:
     assert_type(await orders.find().to_list(5), list[dict[str, Any]])
     async with client.start_session() as session, await session.start_transaction():
         await orders.insert_one({"item": "tea"}, session=session)
+
+
+def files(database: Database[dict[str, Any]], source: BinaryIO) -> None:
+    bucket = GridFSBucket(database, chunk_size_bytes=1024)
+    key = bucket.upload_from_stream("tea.txt", source, metadata={"lang": "en"})
+    assert_type(key, ObjectId)
+    with bucket.open_download_stream(key) as file:
+        assert_type(file, GridOut)
+        assert_type(file.read(3), bytes)
+        assert_type(file.filename, str)
+        copy: IOBase = file
+        assert_type(list(file), list[bytes])
+    for found in bucket.find({"filename": "tea.txt"}).sort("uploadDate", -1).limit(3):
+        assert_type(found, GridOut)
+    assert_type(bucket.find().to_list(), list[GridOut])
+    with bucket.open_upload_stream("tea.txt") as written:
+        written.colour = "red"
+    print(copy)
+
+
+async def asynchronous_files(database: AsyncDatabase[dict[str, Any]]) -> None:
+    bucket = AsyncGridFSBucket(database)
+    async with bucket.open_upload_stream("tea.txt") as written:
+        await written.write(b"x")
+    file = await bucket.open_download_stream(written._id)
+    assert_type(await file.read(), bytes)
+    async for line in file:
+        assert_type(line, bytes)
+    assert_type(await bucket.find().next(), AsyncGridOut)
 
 
 def typed(collection: Collection[Order]) -> None:

@@ -6,8 +6,10 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 from ferromongo import AsyncMongoClient, InsertOne, MongoClient, bson
+from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.collection import Collection
 from ferromongo.embedded import ReplicaSet
+from ferromongo.gridfs import GridFSBucket
 
 
 def synchronous(client: MongoClient[dict[str, Any]]) -> None:
@@ -39,6 +41,12 @@ def documents_of_a_type(films: Collection[Film]) -> None:
     assert raw is not None
     raw["year"] = 1927  # error: index
     MongoClient[int]()  # error: type-var
+
+
+def files(bucket: GridFSBucket, database: AsyncDatabase[dict[str, Any]]) -> None:
+    GridFSBucket(database)  # error: arg-type
+    bucket.upload_from_stream(5, b"")  # error: arg-type
+    bucket.find().next().read("all")  # error: arg-type
 
 
 def documents_and_bytes(data: bytes) -> None:

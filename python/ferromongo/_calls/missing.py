@@ -32,24 +32,3 @@ def _method(name: str) -> Any:
 for _kind, _names in MISSING.items():
     for _name in _names:
         setattr(_kind, _name, _method(_name))
-
-
-def _class(name: str) -> type:
-    def refuse(self: object, *args: Any, **kwargs: Any) -> NoReturn:
-        raise not_yet(name)
-
-    return type(name, (), {"__init__": refuse, "__module__": __name__})
-
-
-# The names of PyMongo's package `gridfs`, for `install`: its classes would not take our databases.
-GRIDFS = {
-    name: _class(name)
-    for prefix in ("", "Async")
-    for name in (
-        f"{prefix}GridFS",
-        f"{prefix}GridFSBucket",
-        f"{prefix}GridIn",
-        f"{prefix}GridOut",
-        f"{prefix}GridOutCursor",
-    )
-}

@@ -104,6 +104,10 @@ class Entities:
         given = options(fields.get("collectionOptions", {}))
         return database.get_collection(fields["collectionName"], **given)
 
+    async def bucket(self, fields: dict[str, Any]) -> Any:
+        given = options(fields.get("bucketOptions", {}))
+        return self._driver.gridfs("GridFSBucket", self[fields["database"]], **given)
+
     async def session(self, fields: dict[str, Any]) -> Any:
         given = session_options(fields.get("sessionOptions", {}), self)
         return self[fields["client"]].start_session(**given)
@@ -148,6 +152,7 @@ MAKERS: dict[str, Any] = {
     "client": Entities.client,
     "database": Entities.database,
     "collection": Entities.collection,
+    "bucket": Entities.bucket,
     "session": Entities.session,
     "thread": Entities.thread,
 }

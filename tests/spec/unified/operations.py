@@ -5,9 +5,11 @@ say which parameters a method has.
 """
 
 import contextlib
+import io
 from collections.abc import Mapping
 from typing import Any
 
+from gridfs import GridFSBucket
 from pymongo.driver_info import DriverInfo
 from pymongo.synchronous.client_session import ClientSession
 from pymongo.synchronous.collection import Collection
@@ -184,10 +186,35 @@ async def advance_cluster_time(runner: Any, session: Any, arguments: dict[str, A
     session.advance_cluster_time(argument("clusterTime", arguments["clusterTime"], {}))
 
 
+async def upload(runner: Any, bucket: Any, arguments: dict[str, Any]) -> Any:
+    if "disableMD5" in arguments:
+        arguments.pop("disableMD5")  # PyMongo has no such option: it makes none
+    arguments["source"] = bytes.fromhex(arguments["source"]["$$hexBytes"])
+    return await plain(runner, "bucket", "upload", bucket, arguments)
+
+
+def downloads(name: str) -> Any:
+    async def download(runner: Any, bucket: Any, arguments: dict[str, Any]) -> bytes:
+        arguments["destination"] = io.BytesIO()
+        await plain(runner, "bucket", name, bucket, arguments)
+        return bytes(arguments["destination"].getvalue())
+
+    return download
+
+
+async def drop_bucket(runner: Any, bucket: Any, arguments: dict[str, Any]) -> None:
+    raise Unsupported("PyMongo has no drop of a bucket")
+
+
+async def find_files(runner: Any, bucket: Any, arguments: dict[str, Any]) -> Any:
+    return [file._file for file in await bucket.find(arguments["filter"]).to_list()]
+
+
 CLASSES: dict[str, type] = {
     "client": MongoClient,
     "database": Database,
     "collection": Collection,
+    "bucket": GridFSBucket,
     "session": ClientSession,
 }
 # The format's name: the method, and the parameters whose names are not the same in snake_case.
@@ -233,6 +260,15 @@ PLAIN: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
         "updateOne": ("update_one", {}),
         "updateSearchIndex": ("update_search_index", {}),
     },
+    "bucket": {
+        "delete": ("delete", {"id": "file_id"}),
+        "deleteByName": ("delete_by_name", {}),
+        "download": ("download_to_stream", {"id": "file_id"}),
+        "downloadByName": ("download_to_stream_by_name", {}),
+        "rename": ("rename", {"id": "file_id"}),
+        "renameByName": ("rename_by_name", {}),
+        "upload": ("upload_from_stream", {}),
+    },
     "session": {
         "abortTransaction": ("abort_transaction", {}),
         "commitTransaction": ("commit_transaction", {}),
@@ -258,6 +294,11 @@ SPECIAL: dict[tuple[str, str], Any] = {
     ("collection", "listIndexes"): lists("collection", "listIndexes"),
     ("collection", "listSearchIndexes"): lists("collection", "listSearchIndexes"),
     ("collection", "createFindCursor"): create_find_cursor,
+    ("bucket", "download"): downloads("download"),
+    ("bucket", "downloadByName"): downloads("downloadByName"),
+    ("bucket", "drop"): drop_bucket,
+    ("bucket", "find"): find_files,
+    ("bucket", "upload"): upload,
     ("session", "withTransaction"): with_transaction,
     ("session", "getSnapshotTime"): snapshot_time,
     ("session", "advanceClusterTime"): advance_cluster_time,
