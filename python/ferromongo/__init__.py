@@ -40,6 +40,7 @@ from pymongo import (
 )
 
 from ferromongo import (
+    change_stream,
     client_session,
     collection,
     command_cursor,
@@ -85,6 +86,7 @@ __all__ = [
     "UpdateOne",
     "WriteConcern",
     "__version__",
+    "change_stream",
     "client_session",
     "collection",
     "command_cursor",

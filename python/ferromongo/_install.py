@@ -21,6 +21,12 @@ _CLASSES = {
     "cursor": ("Cursor", "RawBatchCursor"),
     "command_cursor": ("CommandCursor", "RawBatchCommandCursor"),
     "client_session": ("ClientSession",),
+    "change_stream": (
+        "ChangeStream",
+        "ClusterChangeStream",
+        "CollectionChangeStream",
+        "DatabaseChangeStream",
+    ),
 }
 
 _lock = RLock()
@@ -37,12 +43,13 @@ def install() -> None:
 
         ferromongo.install()
 
-    Clients, databases, collections, cursors and sessions, synchronous and asynchronous, are then
-    ferromongo's under every path of PyMongo, and in every module that imported them before by
-    name. `bson`, `pymongo.errors`, options, results and the other value types stay PyMongo's:
-    ferromongo uses them itself. Call it before the first client is made: an object made before
-    stays PyMongo's and must not be used together with new ones; so does a class that was derived
-    from one of PyMongo's before. Calling it again replaces what was imported in between.
+    Clients, databases, collections, cursors, change streams and sessions, synchronous and
+    asynchronous, are then ferromongo's under every path of PyMongo, and in every module that
+    imported them before by name. `bson`, `pymongo.errors`, options, results and the other value
+    types stay PyMongo's: ferromongo uses them itself. Call it before the first client is made: an
+    object made before stays PyMongo's and must not be used together with new ones; so does a class
+    that was derived from one of PyMongo's before. Calling it again replaces what was imported in
+    between.
     GridFS, which ferromongo does not have yet, raises NotImplementedError while installed.
     """
     with _lock:

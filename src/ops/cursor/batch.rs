@@ -76,6 +76,12 @@ impl Batch {
         documents
     }
 
+    /// The document whose element begins there.
+    pub fn document_at(&self, at: usize) -> Option<&RawDocument> {
+        let array = self.documents();
+        RawDocument::from_bytes(&array[document_at(array, at)?]).ok()
+    }
+
     pub fn body(&self) -> &RawDocument {
         self.reply.body()
     }
