@@ -151,8 +151,7 @@ fn open(
     after: Option<&Error>,
 ) -> PyResult<Box<dyn Task>> {
     let cursor = stream.call_method0(name!(stream.py(), "_next_cursor"))?.cast_into()?;
-    let (core, operation) =
-        cursor::next_request(&cursor, call.limit)?.ok_or_else(cursor::busy)?;
+    let (core, operation) = cursor::next_request(&cursor, call.limit)?.ok_or_else(cursor::busy)?;
     call.limit = Some(operation.terms.limit);
     let former = stream.get().0.lock().cursor.replace(cursor.clone().unbind());
     let left = former.and_then(|former| former.get().abandon());

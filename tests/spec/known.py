@@ -6,6 +6,7 @@ Tests are named as pytest names them: "folder/file: description".
 FOLDERS = [
     "auth/tests/unified",
     "causal-consistency/tests",
+    "change-streams/tests/unified",
     "client-backpressure/tests",
     "client-side-operations-timeout/tests",
     "collection-management/tests",
@@ -30,7 +31,6 @@ FOLDERS = [
 ]
 
 NOT_RUN = {
-    "change-streams/tests/unified": "ferromongo has no change streams yet",
     "gridfs/tests": "ferromongo has no GridFS yet",
     "unified-test-format/tests/invalid": "no files of the format: its JSON schema refuses them",
 }

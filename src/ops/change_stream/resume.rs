@@ -182,7 +182,8 @@ mod tests {
             let labels = labels.iter().map(|&label| label.to_owned()).collect();
             Error::command(code, "no", labels, rawdoc! { "ok": 0 })
         };
-        for kind in [Kind::Network, Kind::NetworkTimeout, Kind::PoolCleared, Kind::ServerSelection] {
+        for kind in [Kind::Network, Kind::NetworkTimeout, Kind::PoolCleared, Kind::ServerSelection]
+        {
             assert!(is_resumable(&Error::new(kind, "gone")), "{kind:?}");
         }
         assert!(is_resumable(&command(43, &[])));
