@@ -68,3 +68,13 @@ class Names:
     def of(self, kind, value):
         known = self._known.setdefault(kind, {})
         return f"{kind} {known.setdefault(value, len(known) + 1)}"
+
+
+MEANINGLESS = (
+    "$clusterTime",
+    "electionId",
+    "keysPerSecond",
+    "opTime",
+    "operationTime",
+    "wallTime",
+)

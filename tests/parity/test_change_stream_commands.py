@@ -233,13 +233,13 @@ async def without_resume_tokens(db, fail):
 
 @program
 async def in_a_session(db, fail):
-    async with db.client.start_session() as session:
-        async with await db.x.watch(session=session) as stream:
-            await db.x.insert_one({"_id": 1}, session=session)
-            found = await read(stream, 1)
-            with fail("getMore", times=1, errorCode=43):
-                await db.x.insert_one({"_id": 2}, session=session)
-                return found, await read(stream, 1)
+    session = db.client.start_session()
+    async with session, await db.x.watch(session=session) as stream:
+        await db.x.insert_one({"_id": 1}, session=session)
+        found = await read(stream, 1)
+        with fail("getMore", times=1, errorCode=43):
+            await db.x.insert_one({"_id": 2}, session=session)
+            return found, await read(stream, 1)
 
 
 @program

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import pymongo.asynchronous.change_stream
 import pymongo.asynchronous.client_session
 import pymongo.asynchronous.collection
 import pymongo.asynchronous.command_cursor
@@ -13,6 +14,7 @@ import pymongo.asynchronous.database
 import pymongo.asynchronous.mongo_client
 import pytest
 from pymongo.synchronous import (
+    change_stream,
     client_session,
     collection,
     command_cursor,
@@ -21,13 +23,13 @@ from pymongo.synchronous import (
     mongo_client,
 )
 
+import ferromongo.asynchronous.change_stream
 import ferromongo.asynchronous.client_session
 import ferromongo.asynchronous.collection
 import ferromongo.asynchronous.command_cursor
 import ferromongo.asynchronous.cursor
 import ferromongo.asynchronous.database
 import ferromongo.asynchronous.mongo_client
-from ferromongo._calls.missing import MISSING
 
 PAIRS: list[tuple[type, type]] = [
     (ferromongo.mongo_client.MongoClient, mongo_client.MongoClient),
@@ -66,6 +68,23 @@ PAIRS: list[tuple[type, type]] = [
     (
         ferromongo.asynchronous.client_session.AsyncClientSession,
         pymongo.asynchronous.client_session.AsyncClientSession,
+    ),
+    *(
+        (getattr(ours, prefix + name), getattr(theirs, prefix + name))
+        for prefix, ours, theirs in (
+            ("", ferromongo.change_stream, change_stream),
+            (
+                "Async",
+                ferromongo.asynchronous.change_stream,
+                pymongo.asynchronous.change_stream,
+            ),
+        )
+        for name in (
+            "ChangeStream",
+            "ClusterChangeStream",
+            "CollectionChangeStream",
+            "DatabaseChangeStream",
+        )
     ),
 ]
 
@@ -107,14 +126,6 @@ def _members() -> list[Any]:
     return cases
 
 
-def _missing(kind: type) -> set[str]:
-    names: set[str] = set()
-    for base, missing in MISSING.items():
-        if issubclass(kind, base):
-            names.update(missing)
-    return names
-
-
 def _parameters(function: Any) -> list[tuple[str, Any, Any]]:
     parameters = inspect.signature(function).parameters.values()
     return [(parameter.name, parameter.kind, parameter.default) for parameter in parameters]
@@ -127,17 +138,15 @@ def _is_coroutine(member: Any) -> bool:
 @pytest.mark.parametrize(("ours", "theirs", "name"), _members())
 def test_same_member(ours: type, theirs: type, name: str) -> None:
     expected = inspect.getattr_static(theirs, name)
-    assert hasattr(ours, name), f"{ours.__name__}.{name} is neither there nor in the missing table"
+    assert hasattr(ours, name), f"{ours.__name__}.{name} is missing"
     found = inspect.getattr_static(ours, name)
     if isinstance(expected, property):
         assert inspect.isdatadescriptor(found)
         # The engine's properties (a cursor's `alive`) are never awaited.
-        if isinstance(found, property) and name not in _missing(ours):
+        if isinstance(found, property):
             assert _is_coroutine(found.fget) == _is_coroutine(expected.fget)
     elif callable(expected):
         assert callable(found)
-        if name in _missing(ours):
-            return
         if (_plain_name(ours), name) not in DIFFERS:
             assert _parameters(found) == _parameters(expected)
         assert _is_coroutine(found) == _is_coroutine(expected)
@@ -152,16 +161,6 @@ def test_no_name_of_our_own(ours: type, theirs: type) -> None:
         return
     ours_only = {name for name in dir(ours) if not name.startswith("_")} - set(dir(theirs))
     assert not ours_only
-
-
-@pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda kind: kind.__name__)
-def test_missing_members_say_so(ours: type, theirs: type) -> None:
-    for name in _missing(ours):
-        assert hasattr(theirs, name), f"PyMongo has no {name}: the table is out of date"
-        member = inspect.getattr_static(ours, name)
-        call = member.fget if isinstance(member, property) else member
-        with pytest.raises(NotImplementedError, match=rf"{ours.__name__}\.{name}"):
-            call(object.__new__(ours))
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda kind: kind.__name__)

@@ -50,6 +50,16 @@ _TAILABLE = "PyMongo gives tailable cursors no timeout of their own"
 SKIPPED = {
     f"{_CSOT}/tailable-awaitData: ": _TAILABLE,
     f"{_CSOT}/tailable-non-awaitData: ": _TAILABLE,
+    **{
+        f"{_CSOT}/change-streams: {title}": "PyMongo's streams have no timeout of their own: a "
+        "timeout() block limits one call"
+        for title in (
+            "change stream can be iterated again",
+            "error if maxAwaitTimeMS",
+            "timeoutMS applies to full resume",
+            "timeoutMS is refreshed for getMore",
+        )
+    },
     f"{_CSOT}/convenient-transactions: withTransaction surfaces a timeout after exhausting": (
         "in PyMongo timeoutMS of a client does not limit with_transaction: it takes two minutes"
     ),

@@ -12,7 +12,6 @@ from pymongo import MongoClient
 from pymongo.common import VALIDATORS
 
 from ferromongo._calls.client_settings import _UNSUPPORTED
-from ferromongo._calls.missing import MISSING
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,11 +70,6 @@ def test_snippet(code, mongodb_uri, tmp_path):
         said = re.findall(r"# prints: (.*)$", code, re.MULTILINE)
         assert ", ".join(done.stdout.splitlines()) == ", ".join(said)
         assert done.stderr == ""
-
-
-def test_readme_names_every_missing_method():
-    missing = {name for names in MISSING.values() for name in names}
-    assert _named_in_row("NotImplementedError") == missing
 
 
 def test_readme_names_every_refused_option():

@@ -9,16 +9,17 @@ use crate::exec::run::run;
 use crate::ops::cursor::close::{self, Held};
 
 /// `operation` is the `aggregate` that goes on. Whether the old cursor could be closed does not matter
-/// to it.
+/// to it; if only the time ran out, that is done later.
 pub async fn reopen(
     client: Arc<ClientCore>,
     mut operation: Operation,
     left: Option<Held>,
 ) -> Result<Outcome> {
-    if let Some(held) = left
-        && close::kill(&client, held.clone(), operation.terms.limit).await.is_err()
-    {
-        close::kill_later(client.clone(), held);
+    if let Some(held) = left {
+        let killed = close::kill(&client, held.clone(), operation.terms.limit).await;
+        if killed.is_err_and(|error| error.is_timeout()) {
+            close::kill_later(client.clone(), held);
+        }
     }
     run(&client, &mut operation).await
 }
