@@ -97,18 +97,18 @@ const RESUMABLE: &str = "ResumableChangeStreamError";
 
 #[cfg(test)]
 mod tests {
-    use bson::{RawArrayBuf, rawdoc};
+    use bson::{doc, rawdoc};
 
     use super::*;
 
-    fn reply(batch: &str, events: usize, token: Option<i32>) -> RawDocumentBuf {
-        let events: RawArrayBuf = (0..events).map(|n| rawdoc! { "n": n as i32 }).collect();
-        let mut cursor = rawdoc! { "id": 1_i64 };
-        cursor.append(batch, events);
+    fn reply(batch: &str, events: i32, token: Option<i32>) -> RawDocumentBuf {
+        let events: Vec<_> = (0..events).map(|n| doc! { "n": n }).collect();
+        let mut cursor = doc! { "id": 1_i64, batch: events };
         if let Some(token) = token {
-            cursor.append("postBatchResumeToken", rawdoc! { "t": token });
+            cursor.insert("postBatchResumeToken", doc! { "t": token });
         }
-        rawdoc! { "cursor": cursor, "operationTime": Timestamp { time: 7, increment: 1 } }
+        let time = Timestamp { time: 7, increment: 1 };
+        doc! { "cursor": cursor, "operationTime": time }.try_into().unwrap()
     }
 
     fn event(token: i32) -> RawDocumentBuf {
@@ -152,7 +152,8 @@ mod tests {
         let mut position = Position::new(false);
         position.receive(&reply("firstBatch", 0, None)).unwrap();
         assert_eq!(position.operation_time(), Some(Timestamp { time: 7, increment: 1 }));
-        let later = rawdoc! { "cursor": { "firstBatch": [] }, "operationTime": Timestamp { time: 8, increment: 1 } };
+        let time = Timestamp { time: 8, increment: 1 };
+        let later = rawdoc! { "cursor": { "firstBatch": [] }, "operationTime": time };
         position.receive(&later).unwrap();
         assert_eq!(position.operation_time().unwrap().time, 7, "a resumed stream begins there too");
 
