@@ -41,6 +41,7 @@ from pymongo import (
 
 # Attributes, as in PyMongo, and not part of `from ferromongo import *`.
 from ferromongo import auth as auth
+from ferromongo import change_stream as change_stream
 from ferromongo import client_options as client_options
 from ferromongo import client_session as client_session
 from ferromongo import collation as collation

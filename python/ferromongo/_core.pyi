@@ -8,7 +8,7 @@ command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, final
 
-from bson import Int64, ObjectId
+from bson import Int64, ObjectId, Timestamp
 
 _T = TypeVar("_T")
 
@@ -295,6 +295,35 @@ class SyncCursorCore(CursorCore[_T]):
 
 class AsyncCursorCore(CursorCore[_T]):
     def __aiter__(self) -> AsyncCursorCore[_T]: ...
+    def __anext__(self) -> Awaitable[_T]: ...
+
+class ChangeStreamCore(Generic[_T]):
+    """What ChangeStream and AsyncChangeStream share: cursors one after another.
+
+    A subclass defines `_next_cursor(self)`: a cursor that has not begun, whose command goes on
+    where `_position()` says. It is called by `_start` and each time the cursor was lost.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def _cursor(self) -> CursorCore[_T] | None: ...
+    def _start(self, placed: bool) -> Pending[None]:
+        """Open the first cursor. `placed`: its command names a place to begin at."""
+    def _position(self) -> tuple[bytes | None, Timestamp | None, bool]:
+        """The resume token last seen, as BSON; when the stream began, if it is to be asked for
+        instead of a token; whether an event was returned."""
+    def _try_next(self) -> Pending[_T | None]:
+        """The next event, or None if there is none after at most one getMore and one resume."""
+    def _close(self) -> Pending[None]: ...
+
+class SyncChangeStreamCore(ChangeStreamCore[_T]):
+    def __iter__(self) -> SyncChangeStreamCore[_T]: ...
+    def __next__(self) -> _T: ...
+
+class AsyncChangeStreamCore(ChangeStreamCore[_T]):
+    def __aiter__(self) -> AsyncChangeStreamCore[_T]: ...
     def __anext__(self) -> Awaitable[_T]: ...
 
 def encode(document: Any, check_keys: bool, codec_options: Any) -> bytes: ...

@@ -19,6 +19,12 @@ _CLASSES = {
     ("pymongo", "ferromongo", "cursor"): ("Cursor", "RawBatchCursor"),
     ("pymongo", "ferromongo", "command_cursor"): ("CommandCursor", "RawBatchCommandCursor"),
     ("pymongo", "ferromongo", "client_session"): ("ClientSession",),
+    ("pymongo", "ferromongo", "change_stream"): (
+        "ChangeStream",
+        "ClusterChangeStream",
+        "CollectionChangeStream",
+        "DatabaseChangeStream",
+    ),
     ("gridfs", "ferromongo.gridfs", "grid_file"): (
         "GridFS",
         "GridFSBucket",
@@ -43,12 +49,13 @@ def install() -> None:
 
         ferromongo.install()
 
-    Clients, databases, collections, cursors, sessions and GridFS, synchronous and asynchronous, are
-    then ferromongo's under every path of PyMongo, and in every module that imported them before by
-    name. `bson`, `pymongo.errors`, options, results and the other value types stay PyMongo's:
-    ferromongo uses them itself. Call it before the first client is made: an object made before
-    stays PyMongo's and must not be used together with new ones; so does a class that was derived
-    from one of PyMongo's before. Calling it again replaces what was imported in between.
+    Clients, databases, collections, cursors, change streams, sessions and GridFS, synchronous and
+    asynchronous, are then ferromongo's under every path of PyMongo, and in every module that
+    imported them before by name. `bson`, `pymongo.errors`, options, results and the other value
+    types stay PyMongo's: ferromongo uses them itself. Call it before the first client is made: an
+    object made before stays PyMongo's and must not be used together with new ones; so does a class
+    that was derived from one of PyMongo's before. Calling it again replaces what was imported in
+    between.
     """
     with _lock:
         ours_for = {id(theirs): (theirs, ours) for theirs, ours in _pairs()}

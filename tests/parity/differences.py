@@ -18,16 +18,6 @@ class Difference(NamedTuple):
 
 MISSING = [
     Difference(
-        "no member",
-        ("MongoClient.watch", "Database.watch", "Collection.watch"),
-        "change streams are to come; the names are there and raise NotImplementedError",
-    ),
-    Difference(
-        "no module",
-        ("change_stream", "synchronous.change_stream"),
-        "change streams are to come",
-    ),
-    Difference(
         "no module",
         ("encryption", "encryption_options", "synchronous.encryption"),
         "encryption in the client is not supported: `auto_encryption_opts` is refused",

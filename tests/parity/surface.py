@@ -24,7 +24,6 @@ from tests.parity import annotations
 
 import ferromongo
 import ferromongo.gridfs
-from ferromongo._calls.missing import MISSING
 
 PACKAGES = ((ferromongo, pymongo, ""), (ferromongo.gridfs, gridfs, "gridfs."))
 _TWINS = {"synchronous": "sync", "asynchronous": "async"}
@@ -158,9 +157,6 @@ def _compare_classes(ours: type, theirs: type, classes: dict[Any, None]) -> _Dif
     for name in sorted(our_members & their_members):
         if any(_inherits(ours, ob, name) and _inherits(theirs, tb, name) for ob, tb in bases):
             continue  # told of the base class
-        if name in missing(ours):
-            yield api, Found(f"{kind}.{name}", "no member"), "raises NotImplementedError"
-            continue
         pair = [inspect.getattr_static(owner, name) for owner in (ours, theirs)]
         for what, about in _ASPECTS.items():
             facts = [about(member) for member in pair]
@@ -187,11 +183,6 @@ def _compare_classes(ours: type, theirs: type, classes: dict[Any, None]) -> _Dif
 
 def _inherits(kind: type, base: type, name: str) -> bool:
     return inspect.getattr_static(kind, name) is inspect.getattr_static(base, name, None)
-
-
-def missing(kind: type) -> set[str]:
-    """Members that raise NotImplementedError by name."""
-    return {name for base, names in MISSING.items() if issubclass(kind, base) for name in names}
 
 
 def members(kind: type) -> set[str]:

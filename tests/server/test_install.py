@@ -31,7 +31,8 @@ def test_every_path_leads_to_our_classes() -> None:
             for prefix in ("", "Async")
             for name in (
                 "MongoClient", "Database", "Collection", "Cursor", "RawBatchCursor",
-                "CommandCursor", "RawBatchCommandCursor", "ClientSession", "GridFS",
+                "CommandCursor", "RawBatchCommandCursor", "ClientSession", "ChangeStream",
+                "ClusterChangeStream", "CollectionChangeStream", "DatabaseChangeStream", "GridFS",
                 "GridFSBucket", "GridIn", "GridOut", "GridOutCursor",
             )
         ]

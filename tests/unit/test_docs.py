@@ -14,7 +14,6 @@ from pymongo.common import VALIDATORS
 
 from ferromongo import AsyncMongoClient
 from ferromongo._calls.client_settings import _UNSUPPORTED
-from ferromongo._calls.missing import MISSING
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
@@ -113,11 +112,6 @@ def test_snippet_that_is_a_test(code, mongodb_uri, tmp_path):
     done = _python(tmp_path, mongodb_uri, *way, _program(tmp_path, "test_it", code, mongodb_uri))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{code.count('def test_')} passed" in done.stdout
-
-
-def test_readme_names_every_missing_method():
-    missing = {name for names in MISSING.values() for name in names}
-    assert _named_in_row("NotImplementedError") == missing
 
 
 def test_readme_names_every_refused_option():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from bson.timestamp import Timestamp
 from pymongo.asynchronous.collection import ReturnDocument as ReturnDocument
 from pymongo.errors import OperationFailure
 from pymongo.operations import IndexModel, SearchIndexModel
@@ -29,6 +30,7 @@ from ferromongo._calls import search_indexes as search_index_calls
 from ferromongo._calls.bases import CollectionBase, check_collection_name, check_kind
 from ferromongo._drive import drive, run
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.command_cursor import (
     AsyncCommandCursor,
@@ -507,6 +509,54 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         :param comment: any value, to find the command by in the server's log and profiler
         """
         return await drive(reads.distinct(self, key, filter, session, comment, hint, kwargs))
+
+    async def watch(
+        self,
+        pipeline: Pipeline | None = None,
+        full_document: str | None = None,
+        resume_after: Mapping[str, Any] | None = None,
+        max_await_time_ms: int | None = None,
+        batch_size: int | None = None,
+        collation: CollationIn | None = None,
+        start_at_operation_time: Timestamp | None = None,
+        session: AsyncClientSession | None = None,
+        start_after: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        full_document_before_change: str | None = None,
+        show_expanded_events: bool | None = None,
+    ) -> AsyncCollectionChangeStream[DocumentType]:
+        """Open a change stream of this collection (on a replica set or a sharded cluster).
+
+        :param pipeline: stages that filter or change the events
+        :param full_document: `"updateLookup"` adds the document as it is now to an update's event,
+            `"whenAvailable"` and `"required"` as it was right after (on collections that keep
+            post-images)
+        :param resume_after: a `resume_token`: go on behind it
+        :param max_await_time_ms: how long the server waits for changes before it answers
+        :param batch_size: the most events the server sends at a time
+        :param start_at_operation_time: begin with changes of that time
+        :param start_after: like `resume_after`; its token may be that of an "invalidate" event
+        :param full_document_before_change: `"whenAvailable"` or `"required"` adds the document as
+            it was before (on collections that keep pre-images)
+        :param show_expanded_events: tell of more, such as new indexes (MongoDB 6.0)
+        """
+        stream: AsyncCollectionChangeStream[DocumentType] = AsyncCollectionChangeStream(
+            self,
+            pipeline,
+            full_document,
+            resume_after,
+            max_await_time_ms,
+            batch_size,
+            collation,
+            start_at_operation_time,
+            session,
+            start_after,
+            comment,
+            full_document_before_change,
+            show_expanded_events,
+        )
+        await drive(stream._opened())
+        return stream
 
     async def aggregate(
         self,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from bson.codec_options import CodecOptions
 from bson.dbref import DBRef
+from bson.timestamp import Timestamp
 from pymongo.errors import CollectionInvalid, NotPrimaryError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -16,10 +17,11 @@ from ferromongo._calls import database as calls
 from ferromongo._calls.bases import DatabaseBase, check_database_name, check_kind
 from ferromongo._drive import drive
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.asynchronous.change_stream import AsyncDatabaseChangeStream
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
-from ferromongo.typings import DocumentType, DocumentTypeArg, Pipeline
+from ferromongo.typings import CollationIn, DocumentType, DocumentTypeArg, Pipeline
 
 if TYPE_CHECKING:
     from ferromongo.asynchronous.mongo_client import AsyncMongoClient
@@ -249,6 +251,43 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
         cursor: AsyncCommandCursor[DocumentType] = AsyncCommandCursor(aggregate.opening, session)
         await drive(cursor._start())
         return cursor
+
+    async def watch(
+        self,
+        pipeline: Pipeline | None = None,
+        full_document: str | None = None,
+        resume_after: Mapping[str, Any] | None = None,
+        max_await_time_ms: int | None = None,
+        batch_size: int | None = None,
+        collation: CollationIn | None = None,
+        start_at_operation_time: Timestamp | None = None,
+        session: AsyncClientSession | None = None,
+        start_after: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        full_document_before_change: str | None = None,
+        show_expanded_events: bool | None = None,
+    ) -> AsyncDatabaseChangeStream[DocumentType]:
+        """Open a change stream of all collections, system collections excepted.
+
+        The parameters are those of `AsyncCollection.watch`.
+        """
+        stream: AsyncDatabaseChangeStream[DocumentType] = AsyncDatabaseChangeStream(
+            self,
+            pipeline,
+            full_document,
+            resume_after,
+            max_await_time_ms,
+            batch_size,
+            collation,
+            start_at_operation_time,
+            session,
+            start_after,
+            comment,
+            full_document_before_change,
+            show_expanded_events,
+        )
+        await drive(stream._opened())
+        return stream
 
     async def create_collection(
         self,

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic
 
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, TypeRegistry
+from bson.timestamp import Timestamp
 from pymongo.client_options import ClientOptions
 from pymongo.client_session_shared import SessionOptions, TransactionOptions
 from pymongo.driver_info import DriverInfo
@@ -27,10 +28,18 @@ from ferromongo._calls.client_settings import client_settings, describe
 from ferromongo._calls.metadata import append_metadata
 from ferromongo._drive import drive
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.asynchronous.change_stream import AsyncChangeStream, AsyncClusterChangeStream
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
 from ferromongo.asynchronous.database import AsyncDatabase
-from ferromongo.typings import Address, DocumentType, DocumentTypeArg, WriteOp
+from ferromongo.typings import (
+    Address,
+    CollationIn,
+    DocumentType,
+    DocumentTypeArg,
+    Pipeline,
+    WriteOp,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -207,6 +216,43 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         :param comment: any value, to find the command by in the server's log and profiler
         """
         return await drive(calls.list_database_names(self._admin(), session, comment))
+
+    async def watch(
+        self,
+        pipeline: Pipeline | None = None,
+        full_document: str | None = None,
+        resume_after: Mapping[str, Any] | None = None,
+        max_await_time_ms: int | None = None,
+        batch_size: int | None = None,
+        collation: CollationIn | None = None,
+        start_at_operation_time: Timestamp | None = None,
+        session: AsyncClientSession | None = None,
+        start_after: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        full_document_before_change: str | None = None,
+        show_expanded_events: bool | None = None,
+    ) -> AsyncChangeStream[DocumentType]:
+        """Open a change stream of all databases but `admin`, `config` and `local`.
+
+        The parameters are those of `AsyncCollection.watch`.
+        """
+        stream: AsyncChangeStream[DocumentType] = AsyncClusterChangeStream(
+            self["admin"],
+            pipeline,
+            full_document,
+            resume_after,
+            max_await_time_ms,
+            batch_size,
+            collation,
+            start_at_operation_time,
+            session,
+            start_after,
+            comment,
+            full_document_before_change,
+            show_expanded_events,
+        )
+        await drive(stream._opened())
+        return stream
 
     async def bulk_write(
         self,

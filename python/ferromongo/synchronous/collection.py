@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 from pymongo.operations import IndexModel, SearchIndexModel
 from pymongo.read_concern import ReadConcern
@@ -30,6 +31,7 @@ from ferromongo._calls import search_indexes as search_index_calls
 from ferromongo._calls.bases import CollectionBase, check_collection_name, check_kind
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.synchronous.change_stream import CollectionChangeStream
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.command_cursor import CommandCursor, RawBatchCommandCursor
 from ferromongo.synchronous.cursor import Cursor, RawBatchCursor
@@ -496,6 +498,54 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         :param comment: any value, to find the command by in the server's log and profiler
         """
         return run(reads.distinct(self, key, filter, session, comment, hint, kwargs))
+
+    def watch(
+        self,
+        pipeline: Pipeline | None = None,
+        full_document: str | None = None,
+        resume_after: Mapping[str, Any] | None = None,
+        max_await_time_ms: int | None = None,
+        batch_size: int | None = None,
+        collation: CollationIn | None = None,
+        start_at_operation_time: Timestamp | None = None,
+        session: ClientSession | None = None,
+        start_after: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        full_document_before_change: str | None = None,
+        show_expanded_events: bool | None = None,
+    ) -> CollectionChangeStream[DocumentType]:
+        """Open a change stream of this collection (on a replica set or a sharded cluster).
+
+        :param pipeline: stages that filter or change the events
+        :param full_document: `"updateLookup"` adds the document as it is now to an update's event,
+            `"whenAvailable"` and `"required"` as it was right after (on collections that keep
+            post-images)
+        :param resume_after: a `resume_token`: go on behind it
+        :param max_await_time_ms: how long the server waits for changes before it answers
+        :param batch_size: the most events the server sends at a time
+        :param start_at_operation_time: begin with changes of that time
+        :param start_after: like `resume_after`; its token may be that of an "invalidate" event
+        :param full_document_before_change: `"whenAvailable"` or `"required"` adds the document as
+            it was before (on collections that keep pre-images)
+        :param show_expanded_events: tell of more, such as new indexes (MongoDB 6.0)
+        """
+        stream: CollectionChangeStream[DocumentType] = CollectionChangeStream(
+            self,
+            pipeline,
+            full_document,
+            resume_after,
+            max_await_time_ms,
+            batch_size,
+            collation,
+            start_at_operation_time,
+            session,
+            start_after,
+            comment,
+            full_document_before_change,
+            show_expanded_events,
+        )
+        run(stream._opened())
+        return stream
 
     def aggregate(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from bson.codec_options import CodecOptions
 from bson.dbref import DBRef
+from bson.timestamp import Timestamp
 from pymongo.errors import CollectionInvalid, NotPrimaryError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -17,10 +18,11 @@ from ferromongo._calls import database as calls
 from ferromongo._calls.bases import DatabaseBase, check_database_name, check_kind
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.synchronous.change_stream import DatabaseChangeStream
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.command_cursor import CommandCursor
-from ferromongo.typings import DocumentType, DocumentTypeArg, Pipeline
+from ferromongo.typings import CollationIn, DocumentType, DocumentTypeArg, Pipeline
 
 if TYPE_CHECKING:
     from ferromongo.synchronous.mongo_client import MongoClient
@@ -250,6 +252,43 @@ class Database(DatabaseBase, Generic[DocumentType]):
         cursor: CommandCursor[DocumentType] = CommandCursor(aggregate.opening, session)
         run(cursor._start())
         return cursor
+
+    def watch(
+        self,
+        pipeline: Pipeline | None = None,
+        full_document: str | None = None,
+        resume_after: Mapping[str, Any] | None = None,
+        max_await_time_ms: int | None = None,
+        batch_size: int | None = None,
+        collation: CollationIn | None = None,
+        start_at_operation_time: Timestamp | None = None,
+        session: ClientSession | None = None,
+        start_after: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        full_document_before_change: str | None = None,
+        show_expanded_events: bool | None = None,
+    ) -> DatabaseChangeStream[DocumentType]:
+        """Open a change stream of all collections, system collections excepted.
+
+        The parameters are those of `Collection.watch`.
+        """
+        stream: DatabaseChangeStream[DocumentType] = DatabaseChangeStream(
+            self,
+            pipeline,
+            full_document,
+            resume_after,
+            max_await_time_ms,
+            batch_size,
+            collation,
+            start_at_operation_time,
+            session,
+            start_after,
+            comment,
+            full_document_before_change,
+            show_expanded_events,
+        )
+        run(stream._opened())
+        return stream
 
     def create_collection(
         self,

@@ -221,12 +221,14 @@ CLASSES: dict[str, type] = {
 PLAIN: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
     "client": {
         "clientBulkWrite": ("bulk_write", {}),
+        "createChangeStream": ("watch", {}),
         "dropDatabase": ("drop_database", {"database": "name_or_database"}),
         "listDatabaseNames": ("list_database_names", {}),
         "listDatabases": ("list_databases", {}),
     },
     "database": {
         "aggregate": ("aggregate", {}),
+        "createChangeStream": ("watch", {}),
         "createCollection": ("create_collection", {"collection": "name"}),
         "dropCollection": ("drop_collection", {"collection": "name_or_collection"}),
         "listCollectionNames": ("list_collection_names", {}),
@@ -236,6 +238,7 @@ PLAIN: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
         "aggregate": ("aggregate", {}),
         "bulkWrite": ("bulk_write", {}),
         "countDocuments": ("count_documents", {}),
+        "createChangeStream": ("watch", {}),
         "createIndex": ("create_index", {}),
         "createSearchIndex": ("create_search_index", {}),
         "createSearchIndexes": ("create_search_indexes", {}),
