@@ -81,6 +81,9 @@ FAILING: dict[str, str] = {
         _LOG_LEVEL
     ),
     "server-selection/standalone: Failure due to unreachable server": _LOG_LEVEL,
+    "server-selection/operation-id: Failed bulkWrite operation: log messages have operationIds": (
+        _LOG_LEVEL
+    ),
 }
 
 # PyMongo 4.20 fails these, ferromongo does not.
