@@ -87,8 +87,9 @@ def test_ctrl_c_leaves_a_stream_usable(mongodb_uri, mongodb_database_name):
             assert stream.next()["documentKey"] == {"_id": 2}
 
 
+@ferromongo_only  # PyMongo's clients are not to be used in a child
 def test_a_forked_child_goes_on_by_itself(mongodb_uri, mongodb_database_name):
-    """As with cursors: it has connections of its own, and the parent's stream is not hurt."""
+    """It has connections of its own, and the parent's stream is not hurt."""
     with package.MongoClient(mongodb_uri, w="majority") as client:
         collection = client[mongodb_database_name].create_collection("c")
         with collection.watch() as stream:

@@ -59,17 +59,26 @@ impl Position {
 
     /// Takes in an event that is handed out, perhaps the `last` of its batch.
     pub fn pass(&mut self, event: &RawDocument, last: bool) -> Result<()> {
-        let own = event.get_document("_id").map_err(|_| {
+        let own = token_of(event).ok_or_else(|| {
             Error::invalid_operation(
                 "a change without its resume token (_id) arrived: the stream could not go on after it",
             )
         })?;
-        let token = self.post_batch.as_deref().filter(|_| last).unwrap_or(own);
+        let of_batch = self.post_batch.as_ref().filter(|_| last);
         self.token.clear();
-        self.token.extend_from_slice(token.as_bytes());
+        self.token.extend_from_slice(of_batch.map_or(own, |token| token.as_bytes()));
         self.returned = true;
         Ok(())
     }
+}
+
+/// Servers put it first: nothing else of the event is looked at then.
+fn token_of(event: &RawDocument) -> Option<&[u8]> {
+    if let Some(first) = event.as_bytes()[4..].strip_prefix(b"\x03_id\0") {
+        let length = u32::from_le_bytes(*first.first_chunk()?);
+        return first.get(..usize::try_from(length).ok()?).filter(|token| token.len() >= 5);
+    }
+    event.get_document("_id").ok().map(RawDocument::as_bytes)
 }
 
 /// After which errors of a getMore a new cursor may do better.
@@ -172,9 +181,13 @@ mod tests {
     #[test]
     fn an_event_without_a_token_cannot_be_passed() {
         let mut position = Position::new(false);
-        let error = position.pass(&rawdoc! { "operationType": "insert" }, false).unwrap_err();
-        assert_eq!(error.kind(), Kind::InvalidOperation);
-        assert!(position.token().is_none() && !position.has_returned());
+        for event in [rawdoc! { "operationType": "insert" }, rawdoc! { "_id": 1 }] {
+            let error = position.pass(&event, false).unwrap_err();
+            assert_eq!(error.kind(), Kind::InvalidOperation);
+            assert!(position.token().is_none() && !position.has_returned());
+        }
+        position.pass(&rawdoc! { "operationType": "insert", "_id": { "t": 5 } }, false).unwrap();
+        assert_eq!(token(&position), Some(5), "wherever it is");
     }
 
     #[test]
