@@ -133,7 +133,7 @@ async fn choose_server(
         let state = terms.session.state();
         match state.transaction.is_active() {
             true => Criteria::Read(state.transaction.read_preference()?.clone()),
-            false => Criteria::Read((*terms.read_preference).clone()),
+            false => Criteria::Read(terms.read_preference.clone()),
         }
     };
     select(cluster, &criteria, failed_at, terms.limit.deadline(), asker).await

@@ -14,7 +14,7 @@ use crate::error::Error;
 #[derive(Clone, Debug)]
 pub enum Criteria {
     Writable,
-    Read(ReadPreference),
+    Read(Arc<ReadPreference>),
 }
 
 /// The user's own choice: which of the suitable servers to consider.
