@@ -135,10 +135,8 @@ async fn choose_server(
         let state = terms.session.state();
         match state.transaction.is_active() {
             true => Criteria::Read(state.transaction.read_preference()?.clone()),
-            false if terms.kind == Kind::Output => {
-                Criteria::Output((*terms.read_preference).clone())
-            }
-            false => Criteria::Read((*terms.read_preference).clone()),
+            false if terms.kind == Kind::Output => Criteria::Output(terms.read_preference.clone()),
+            false => Criteria::Read(terms.read_preference.clone()),
         }
     };
     select(cluster, &criteria, failed_at, terms.limit.deadline(), asker).await

@@ -161,7 +161,7 @@ impl PyClient {
     }
 
     fn select(&self, read_preference: &Bound<'_, PyAny>) -> PyResult<PyPending> {
-        let criteria = Criteria::Read(options::read_preference(read_preference)?);
+        let criteria = Criteria::Read(Arc::new(options::read_preference(read_preference)?));
         let core = self.core();
         let limit = time_limit::current(read_preference.py(), &core.settings)?.deadline();
         // What PyMongo calls a selection that no operation asks for.

@@ -48,7 +48,7 @@ fn read(
     Ok(Options {
         read_concern: options::read_concern(read_concern)?,
         write_concern: concern.map(Arc::unwrap_or_clone),
-        read_preference: options::read_preference(read_preference)?,
+        read_preference: Arc::new(options::read_preference(read_preference)?),
         max_commit_time_ms: None,
     })
 }

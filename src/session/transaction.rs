@@ -1,5 +1,7 @@
 //! One transaction's state machine. Decides, never sends; messages mean what PyMongo's mean.
 
+use std::sync::Arc;
+
 use bson::{RawDocument, RawDocumentBuf};
 
 use crate::error::{Error, Kind, Result, TRANSIENT_TRANSACTION, UNKNOWN_COMMIT_RESULT};
@@ -23,7 +25,7 @@ pub struct Options {
     /// `readConcern` document without `afterClusterTime`, if it says anything.
     pub read_concern: Option<RawDocumentBuf>,
     pub write_concern: Option<RawDocumentBuf>,
-    pub read_preference: ReadPreference,
+    pub read_preference: Arc<ReadPreference>,
     pub max_commit_time_ms: Option<i64>,
 }
 
@@ -52,7 +54,7 @@ impl Transaction {
     }
 
     /// Where its reads may go: only to the primary.
-    pub fn read_preference(&self) -> Result<&ReadPreference> {
+    pub fn read_preference(&self) -> Result<&Arc<ReadPreference>> {
         match self.options.read_preference.mode {
             ReadMode::Primary => Ok(&self.options.read_preference),
             mode => Err(Error::invalid_operation(format!(
