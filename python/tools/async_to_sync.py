@@ -31,11 +31,12 @@ NAMES = {
     "__aexit__": "__exit__",
     "__anext__": "__next__",
     "aconnect": "_connect",
+    "answer": "plain_answer",
     "asynchronous": "synchronous",
     "drive": "run",
     "pause": "sleep",
 }
-_PLAIN_ENGLISH = {"asynchronous", "drive", "pause"}
+_PLAIN_ENGLISH = {"answer", "asynchronous", "drive", "pause"}
 UNWRAPPED = {"Awaitable"}
 """`Awaitable[X]` becomes `X`."""
 

@@ -43,7 +43,7 @@ def command(
         options["writeConcern"] = concern.document
     command = whole_command(command, value, options)
     inside = core_session(session, database._client)
-    read_preference = command_preference(read_preference, session)
+    read_preference = command_preference(read_preference, inside)
     if codec_options is None:
         scope = command_scope(database)
     else:
@@ -64,13 +64,14 @@ def cursor_command(
     options: dict[str, Any],
 ) -> Opening:
     check_int_or_none("max_await_time_ms", max_await_time_ms)
-    read_preference = command_preference(read_preference, session)
+    inside = core_session(session, database._client)
+    read_preference = command_preference(read_preference, inside)
     scope = command_scope_with(database, codec_options or DEFAULT_CODEC_OPTIONS, read_preference)
     # The comment is for the getMores alone: the command is sent as it was given.
     return Opening(
         scope,
         whole_command(command, value, options),
-        core_session(session, database._client),
+        inside,
         get_more=get_more_extras(comment, max_await_time_ms),
         any_command=True,
     )

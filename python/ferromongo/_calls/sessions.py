@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from bson.timestamp import Timestamp
-from pymongo.client_session_shared import TransactionOptions
+from pymongo.client_session_shared import SessionOptions, TransactionOptions
 from pymongo.errors import ConfigurationError, InvalidOperation
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
@@ -20,10 +20,13 @@ from ferromongo._pymongo_internals import ServerMode
 BOUND: ContextVar[SessionBase | None] = ContextVar("ferromongo_bound_session", default=None)
 """The session that `session.bind()` made the default of this thread or task."""
 
+ambient_session = BOUND.get
+"""The session of operations that were given none."""
+
 
 def core_session(session: Any, client: ClientBase) -> Session | None:
     """The engine's session for an operation of `client` that was given `session`."""
-    chosen: SessionBase | None = BOUND.get() if session is None else session
+    chosen: SessionBase | None = ambient_session() if session is None else session
     if chosen is None:
         return None
     if not isinstance(chosen, SessionBase):
@@ -52,18 +55,13 @@ def is_acknowledged(target: Configured, session: Session | None) -> bool:
     )
 
 
-def command_preference(given: ServerMode | None, session: SessionBase | None) -> ServerMode:
-    """The read preference of helpers that ignore the client's: primary, or the transaction's."""
-    running = session is not None and session._core.in_transaction
-    if given is not None:
-        if running and given != ReadPreference.PRIMARY:
-            raise InvalidOperation(
-                f"read preference in a transaction must be primary, not: {given!r}"
-            )
-        return given
-    if running and session is not None and session._transaction_options:
-        return session._transaction_options.read_preference or ReadPreference.PRIMARY
-    return ReadPreference.PRIMARY
+def command_preference(given: ServerMode | None, session: Session | None) -> ServerMode:
+    """The read preference of helpers that ignore the client's; a transaction has its own."""
+    if given is None:
+        return ReadPreference.PRIMARY
+    if given != ReadPreference.PRIMARY and session is not None and session.in_transaction:
+        raise InvalidOperation(f"read preference in a transaction must be primary, not: {given!r}")
+    return given
 
 
 def transaction_options(
@@ -84,6 +82,15 @@ def transaction_options(
         read_preference or defaults.read_preference or client._read_preference,
         max_commit_time_ms,
     )
+
+
+def check_snapshot_time(snapshot_time: Any, options: SessionOptions) -> None:
+    if snapshot_time is None:
+        return
+    if not isinstance(snapshot_time, Timestamp):
+        raise TypeError(f"snapshot_time must be a Timestamp, not {type(snapshot_time)}")
+    if not options.snapshot:
+        raise ConfigurationError("snapshot_time needs snapshot=True")
 
 
 def check_cluster_time(cluster_time: Any) -> None:

@@ -14,11 +14,13 @@ from pymongo.write_concern import WriteConcern
 from ferromongo._calls import aggregation
 from ferromongo._calls import database as calls
 from ferromongo._calls.bases import DatabaseBase, check_database_name, check_kind
+from ferromongo._calls.listed_sessions import list_sessions
 from ferromongo._drive import drive
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
+from ferromongo.asynchronous.listed_session import AsyncListedSession
 from ferromongo.typings import DocumentType, DocumentTypeArg, Pipeline
 
 if TYPE_CHECKING:
@@ -241,6 +243,31 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
         cursor: AsyncCommandCursor[DocumentType] = AsyncCommandCursor(aggregate.opening, session)
         await drive(cursor._start())
         return cursor
+
+    async def list_sessions(
+        self,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        *,
+        local: bool = True,
+        all_users: bool = False,
+        failed: bool = False,
+    ) -> list[AsyncListedSession]:
+        """The sessions that the server knows, of all databases, each beside a session to work with.
+
+        :param local: those in the memory of one server; False for those that all servers of the
+            deployment have written down, which they do every few minutes
+        :param all_users: of everybody, if the user may see them; else the user's own
+        :param failed: not supported yet
+
+            for session in await db.list_sessions():
+                print(session.listed["_id"]["id"], session.listed["lastUse"])
+        """
+        database: AsyncDatabase[Any] = self if local else self._client["config"]
+        opening = list_sessions(database, session, comment, local, all_users, failed)
+        cursor: AsyncCommandCursor[dict[str, Any]] = AsyncCommandCursor(opening, session)
+        found = await drive(cursor._fetch_all(None))
+        return [AsyncListedSession(self._client, listed) for listed in found]
 
     async def create_collection(
         self,
