@@ -37,8 +37,8 @@ NAMES = {
     "pause": "sleep",
 }
 _PLAIN_ENGLISH = {"answer", "asynchronous", "drive", "pause"}
-UNWRAPPED = {"Awaitable"}
-"""`Awaitable[X]` becomes `X`."""
+UNWRAPPED = {"Awaitable", "Coroutine"}
+"""`Awaitable[X]` and `Coroutine[Any, Any, X]` become `X`."""
 
 
 def main(arguments: list[str]) -> int:
@@ -183,7 +183,7 @@ class ToSync(cst.CSTTransformer):
         self, original_node: cst.Subscript, updated_node: cst.Subscript
     ) -> cst.BaseExpression:
         if isinstance(updated_node.value, cst.Name) and updated_node.value.value in UNWRAPPED:
-            index = cst.ensure_type(updated_node.slice[0].slice, cst.Index)
+            index = cst.ensure_type(updated_node.slice[-1].slice, cst.Index)
             return index.value
         return updated_node
 

@@ -78,8 +78,8 @@ DIFFERS = {
     ("MongoClient", "start_session"): "snapshot_time, which PyMongo 4.20 does not have yet",
 }
 
-# Public names that PyMongo's class does not have: a database or a collection of that name is to be had
-# by `[...]` only.
+# Public names that PyMongo's class does not have: a database or a collection of that name is
+# reached by `[...]` only.
 ADDED = {
     ("MongoClient", "list_sessions"): "the sessions that the server knows",
     ("Database", "list_sessions"): "the same, as tutorials call it",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ferromongo import AsyncMongoClient, MongoClient, bson
+from ferromongo.client_session import ClientSession
 from ferromongo.collection import Collection
 from ferromongo.embedded import ReplicaSet
 
@@ -18,6 +19,13 @@ def synchronous(client: MongoClient[dict[str, Any]]) -> None:
     client.start_session(causal_consistency="yes")  # error: arg-type
     orders.insert_one({}, session=client)  # error: arg-type
     print(number)
+
+    @client.start_session()
+    def count(session: ClientSession, item: str) -> int:
+        return len(item)
+
+    count(3)  # error: arg-type
+    count("tea", "coffee")  # error: call-arg
 
 
 def documents_and_bytes(data: bytes) -> None:

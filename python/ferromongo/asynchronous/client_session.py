@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import Token
 from types import TracebackType
@@ -76,7 +76,7 @@ class AsyncClientSession(SessionBase):
 
     def __call__(
         self, function: Callable[Concatenate[AsyncClientSession, _P], Awaitable[_T]]
-    ) -> Callable[_P, Awaitable[_T]]:
+    ) -> Callable[_P, Coroutine[Any, Any, _T]]:
         """The function, called each time with a new session of the same options, then ended."""
         check_function(function, _IS_SYNC)
 
@@ -85,7 +85,7 @@ class AsyncClientSession(SessionBase):
             async with AsyncClientSession(client, options, time) as session:
                 return await function(session, *args, **kwargs)
 
-        decorated: Callable[_P, Awaitable[_T]] = dressed_as(function, with_session)
+        decorated: Callable[_P, Coroutine[Any, Any, _T]] = dressed_as(function, with_session)
         return decorated
 
     @property
