@@ -7,7 +7,6 @@ COUNT ?= 20
 EXAMPLES ?= 50000
 SECONDS ?= 60
 export FERROMONGO_SPECS ?= $(abspath ../shared/specs)
-export FERROMONGO_TUTORIALS ?= $(abspath ../shared/seeds)
 
 BIN := $(abspath $(VENV))/bin
 # The same interpreter for every cargo call, or pyo3 would be compiled anew for each.

@@ -66,7 +66,7 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
         // A server stays the first choice for a retry, unless it is one of many mongos, or busy and
         // others were asked for.
         let sharded = cluster.snapshot().kind == TopologyKind::Sharded;
-        if !sharded && !(again.pause.is_some() && settings.overload_retargeting) {
+        if !(sharded || again.pause.is_some() && settings.overload_retargeting) {
             failed_at.truncate(avoided);
         }
         if let Some(pause) = again.pause {

@@ -265,7 +265,8 @@ mod tests {
 
     #[test]
     fn later_errors_name_the_first() {
-        let refused = |code| Error::command(code, code.to_string(), Vec::new(), RawDocumentBuf::new());
+        let refused =
+            |code| Error::command(code, code.to_string(), Vec::new(), RawDocumentBuf::new());
         let reason = |error: &Error| error.reason().map(|first| first.to_string());
         let mut transaction = Transaction::default();
         assert_eq!(reason(&transaction.explain(refused(8))), None); // outside of a transaction

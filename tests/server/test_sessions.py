@@ -174,6 +174,9 @@ async def test_every_command_carries_the_newest_cluster_time(
     recorder = Recorder()
     async with driver.client(mongodb_uri, event_listeners=[recorder]) as client:
         collection = client[mongodb_database_name].c
+        await client.admin.command("ping")
+        # The handshake has brought one.
+        assert "$clusterTime" in started(recorder)[0].command
         for call in (
             lambda: client.admin.command("ping"),
             lambda: collection.insert_one({}),

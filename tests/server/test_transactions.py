@@ -238,6 +238,20 @@ async def test_reads_in_a_transaction_go_to_the_primary(driver, mongodb_uri, mon
 
 
 @both_drivers
+async def test_a_collection_is_created_in_the_transaction_of_a_bound_session(
+    driver, mongodb_uri, mongodb_database_name
+):
+    async with driver.client(mongodb_uri) as client:
+        database = client[mongodb_database_name]
+        session = client.start_session()
+        async with session.bind():
+            await session.start_transaction()
+            await database.create_collection("c")
+            await session.commit_transaction()
+        assert await database.list_collection_names() == ["c"]
+
+
+@both_drivers
 async def test_the_end_of_a_session_aborts(driver, proxy, mongodb_database_name):
     async with driver.client(proxy.uri()) as client:
         collection = client[mongodb_database_name].c

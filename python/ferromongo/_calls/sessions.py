@@ -42,6 +42,11 @@ def collection_session(session: Any, collection: CollectionBase[Any]) -> Session
     return core_session(session, collection._database._client)
 
 
+def in_transaction(session: Any, client: ClientBase) -> bool:
+    inside = core_session(session, client)
+    return inside is not None and inside.in_transaction
+
+
 def is_acknowledged(target: Configured, session: Session | None) -> bool:
     """Whether a write waits for its answer; inside a transaction every one does."""
     if target._write_concern.acknowledged:

@@ -15,6 +15,7 @@ from ferromongo._calls import aggregation
 from ferromongo._calls import database as calls
 from ferromongo._calls.bases import DatabaseBase, check_database_name, check_kind
 from ferromongo._calls.listed_sessions import list_sessions
+from ferromongo._calls.sessions import in_transaction
 from ferromongo._drive import drive
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.asynchronous.client_session import AsyncClientSession
@@ -287,7 +288,7 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
 
         Raises CollectionInvalid if the collection exists.
         """
-        if check_exists and not (session is not None and session.in_transaction):
+        if check_exists and not in_transaction(session, self._client):
             if name in await self.list_collection_names(filter={"name": name}, session=session):
                 raise CollectionInvalid(f"collection {name} already exists")
         collection: AsyncCollection[DocumentType] = AsyncCollection(

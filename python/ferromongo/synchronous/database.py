@@ -16,6 +16,7 @@ from ferromongo._calls import aggregation
 from ferromongo._calls import database as calls
 from ferromongo._calls.bases import DatabaseBase, check_database_name, check_kind
 from ferromongo._calls.listed_sessions import list_sessions
+from ferromongo._calls.sessions import in_transaction
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.synchronous.client_session import ClientSession
@@ -288,7 +289,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
 
         Raises CollectionInvalid if the collection exists.
         """
-        if check_exists and not (session is not None and session.in_transaction):
+        if check_exists and not in_transaction(session, self._client):
             if name in self.list_collection_names(filter={"name": name}, session=session):
                 raise CollectionInvalid(f"collection {name} already exists")
         collection: Collection[DocumentType] = Collection(
