@@ -152,6 +152,9 @@ class _Awaitable:
     def __getitem__(self, key):
         return _Awaitable(self._target[key])
 
+    def __call__(self, function):
+        return _call(self._target(_plain(function)))
+
     def __repr__(self):
         return repr(self._target)
 
@@ -183,9 +186,15 @@ def _call(method):
         value = method(
             *map(_plain, arguments), **{name: _plain(value) for name, value in options.items()}
         )
+        if isinstance(value, list):
+            value = [_wrapped(one) for one in value]
         return _Awaitable(value) if _is_driver_object(value) else _Result(value)
 
     return call
+
+
+def _wrapped(value):
+    return _Awaitable(value) if _is_driver_object(value) else value
 
 
 def _plain(argument):
@@ -193,7 +202,7 @@ def _plain(argument):
     if isinstance(argument, _Awaitable):
         return argument._target
     if inspect.iscoroutinefunction(argument):
-        return lambda *values: SyncDriver().run(argument(*map(_Awaitable, values)))
+        return lambda *values, **named: SyncDriver().run(argument(*map(_wrapped, values), **named))
     return argument
 
 

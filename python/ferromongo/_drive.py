@@ -2,7 +2,7 @@
 
 Nothing else in the public layer knows which of the two happens; the converter that generates the
 synchronous classes swaps `await drive(...)` for `run(...)`, `await pause(...)` for `sleep(...)` and
-`await awaited(...)` for `given(...)`.
+`await answer(...)` for `plain_answer(...)`.
 """
 
 from __future__ import annotations
@@ -34,16 +34,19 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def plain_answer(answered: _T) -> _T:
+    """What the user's function answered. TypeError if nothing of it has run yet."""
+    if inspect.iscoroutine(answered):
+        answered.close()
+        raise TypeError("an async function needs the API of an AsyncMongoClient")
+    return answered
+
+
+async def answer(answered: Any) -> Any:
+    """What the user's function answered, awaited if it is async."""
+    return await answered if inspect.isawaitable(answered) else answered
+
+
 async def pause(seconds: float) -> None:
     """Let other tasks run for `seconds`."""
     await asyncio.sleep(seconds)
-
-
-def given(value: Any) -> Any:
-    """What a method of the user's answered: a synchronous one's result."""
-    return value
-
-
-async def awaited(value: Any) -> Any:
-    """What a method of the user's answered, a file's `read` say, which may be a coroutine."""
-    return await value if inspect.isawaitable(value) else value

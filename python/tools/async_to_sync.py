@@ -33,14 +33,14 @@ NAMES = {
     "__anext__": "__next__",
     "aconnect": "_connect",
     "anext": "next",
+    "answer": "plain_answer",
     "asynchronous": "synchronous",
-    "awaited": "given",
     "drive": "run",
     "pause": "sleep",
 }
-_PLAIN_ENGLISH = {"asynchronous", "awaited", "drive", "pause"}
-UNWRAPPED = {"Awaitable"}
-"""`Awaitable[X]` becomes `X`."""
+_PLAIN_ENGLISH = {"answer", "asynchronous", "drive", "pause"}
+UNWRAPPED = {"Awaitable", "Coroutine"}
+"""`Awaitable[X]` and `Coroutine[Any, Any, X]` become `X`."""
 
 
 def main(arguments: list[str]) -> int:
@@ -192,7 +192,7 @@ class ToSync(cst.CSTTransformer):
         self, original_node: cst.Subscript, updated_node: cst.Subscript
     ) -> cst.BaseExpression:
         if isinstance(updated_node.value, cst.Name) and updated_node.value.value in UNWRAPPED:
-            index = cst.ensure_type(updated_node.slice[0].slice, cst.Index)
+            index = cst.ensure_type(updated_node.slice[-1].slice, cst.Index)
             return index.value
         return updated_node
 

@@ -24,6 +24,7 @@ use crate::exec::seed_lookup::Start;
 use crate::exec::select::select;
 use crate::net::fork;
 use crate::ops::end_sessions::end_sessions;
+use crate::session::client::Session;
 use crate::settings::Settings;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
@@ -181,9 +182,18 @@ impl PyClient {
         Ok(PyPending::new(task(work, finish)))
     }
 
-    fn start_session(slf: Bound<'_, Self>, causal_consistency: bool, snapshot: bool) -> PySession {
+    #[pyo3(signature = (causal_consistency, snapshot, snapshot_time = None))]
+    fn start_session(
+        slf: Bound<'_, Self>,
+        causal_consistency: bool,
+        snapshot: bool,
+        snapshot_time: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PySession> {
         let core = slf.get().core();
-        PySession::new(slf.unbind(), &core, causal_consistency, snapshot)
+        let snapshot_time = snapshot_time.map(options::timestamp).transpose()?;
+        let session = Session::explicit(core.sessions.clone(), causal_consistency, snapshot);
+        session.state().snapshot_time = snapshot_time;
+        Ok(PySession { client: slf.unbind(), session })
     }
 
     fn cluster_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {

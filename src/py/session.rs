@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use bson::Timestamp;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::client::PyClient;
-use super::once::name;
 use super::pending::{PyPending, Step, task};
 use super::{errors, imports, options, time_limit};
 use crate::error::Result as CoreResult;
@@ -19,21 +17,11 @@ use crate::session::transaction::Options;
 #[pyclass(name = "Session", module = "ferromongo._core", frozen, weakref)]
 pub struct PySession {
     #[pyo3(get)]
-    client: Py<PyClient>,
+    pub client: Py<PyClient>,
     pub session: Arc<Session>,
 }
 
 impl PySession {
-    pub fn new(
-        client: Py<PyClient>,
-        core: &ClientCore,
-        causal_consistency: bool,
-        snapshot: bool,
-    ) -> PySession {
-        let session = Session::explicit(core.sessions.clone(), causal_consistency, snapshot);
-        PySession { client, session }
-    }
-
     fn core(&self) -> Arc<ClientCore> {
         self.client.get().core()
     }
@@ -58,8 +46,12 @@ impl PySession {
 
     #[getter]
     fn operation_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let time = self.session.state().operation_time;
-        time.map(|time| imports::TIMESTAMP.get(py)?.call1((time.time, time.increment))).transpose()
+        options::to_timestamp(py, self.session.state().operation_time)
+    }
+
+    #[getter]
+    fn snapshot_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        options::to_timestamp(py, self.session.state().snapshot_time)
     }
 
     fn advance_cluster_time(&self, cluster_time: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -68,10 +60,7 @@ impl PySession {
     }
 
     fn advance_operation_time(&self, operation_time: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = operation_time.py();
-        let time = operation_time.getattr(name!(py, "time"))?.extract()?;
-        let increment = operation_time.getattr(name!(py, "inc"))?.extract()?;
-        self.session.advance_operation_time(Timestamp { time, increment });
+        self.session.advance_operation_time(options::timestamp(operation_time)?);
         Ok(())
     }
 
@@ -127,14 +116,22 @@ impl PySession {
         }
         let limit = time_limit::current(py, &core.settings)?;
         let work = async move {
+            let _ended = Ending(&session); // also if the wait for the abort is given up
             if session.in_transaction() && !core.is_closed() {
                 // The server ends what it can no longer be told about.
                 let _ = transaction::abort(&core, &session, limit).await;
             }
-            session.end();
             Ok(())
         };
         Ok(PyPending::new(task(work, nothing)))
+    }
+}
+
+struct Ending<'a>(&'a Session);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

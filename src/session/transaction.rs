@@ -37,6 +37,8 @@ pub struct Transaction {
     commits_sent: u32,
     /// The server has run a command of it.
     has_run: bool,
+    /// The first error that may have ended it: later ones only say that it has ended.
+    failure: Option<Error>,
     /// With it another mongos can find out how the transaction ended.
     pub recovery_token: Option<RawDocumentBuf>,
 }
@@ -88,8 +90,26 @@ impl Transaction {
         first
     }
 
-    pub fn note_run(&mut self) {
+    /// A command was answered; `failed` is a statement of it that was not carried out.
+    pub fn note_run(&mut self, failed: Option<Error>) {
         self.has_run = true;
+        if self.failure.is_none() {
+            self.failure = failed;
+        }
+    }
+
+    /// What to tell of an error that an operation ends with. The server has aborted the transaction at
+    /// its first error; of the operations after that it only says that there is no such transaction.
+    pub fn explain(&mut self, error: Error) -> Error {
+        match (error.code(), &self.failure) {
+            (Some(NO_SUCH_TRANSACTION), Some(first)) => error.because_of(first.clone()),
+            (Some(NO_SUCH_TRANSACTION), None) => error,
+            (code, None) if self.state != State::None && (code.is_some() || error.is_network()) => {
+                self.failure = Some(error.clone());
+                error
+            }
+            _ => error,
+        }
     }
 
     /// An overloaded server has refused a command, or the end, before it looked at it.
@@ -187,6 +207,7 @@ pub fn label_commit_error(error: &mut Error) {
     }
 }
 
+const NO_SUCH_TRANSACTION: i32 = 251;
 /// Beside the codes that a retry may cure: an expired time limit, and members that lag behind.
 const UNKNOWN_COMMIT_CODES: [i32; 2] = [50, 64];
 
@@ -234,7 +255,7 @@ mod tests {
         assert!(transaction.note_sent());
         transaction.note_refused();
         assert!(transaction.note_sent());
-        transaction.note_run();
+        transaction.note_run(None);
         transaction.note_refused();
         assert!(!transaction.note_sent());
         assert_eq!(transaction.begin_commit().unwrap(), Ending::Send);
@@ -242,6 +263,25 @@ mod tests {
         transaction.note_refused();
         assert_eq!(transaction.ending_write_concern(true), None);
         assert!(transaction.ending_write_concern(true).is_some());
+    }
+
+    #[test]
+    fn later_errors_name_the_first() {
+        let refused =
+            |code| Error::command(code, code.to_string(), Vec::new(), RawDocumentBuf::new());
+        let reason = |error: &Error| error.reason().map(|first| first.to_string());
+        let mut transaction = Transaction::default();
+        assert_eq!(reason(&transaction.explain(refused(8))), None); // outside of a transaction
+        transaction.start(Options::default()).unwrap();
+        assert_eq!(reason(&transaction.explain(refused(251))), None);
+        transaction.explain(Error::invalid_operation("never sent"));
+        transaction.note_run(Some(refused(11000)));
+        transaction.note_run(Some(refused(9)));
+        assert_eq!(reason(&transaction.explain(refused(7))), None);
+        assert_eq!(reason(&transaction.explain(refused(251))).as_deref(), Some("11000"));
+        transaction.begin_abort().unwrap();
+        transaction.start(Options::default()).unwrap();
+        assert_eq!(reason(&transaction.explain(refused(251))), None);
     }
 
     #[test]

@@ -14,7 +14,9 @@ from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, Upd
 import ferromongo
 import ferromongo as pymongo
 from ferromongo import ASCENDING, AsyncMongoClient, MongoClient, ReturnDocument, bson
+from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.database import AsyncDatabase
+from ferromongo.client_session import ClientSession
 from ferromongo.collection import Collection
 from ferromongo.cursor import Cursor
 from ferromongo.database import Database
@@ -56,6 +58,15 @@ def synchronous(client: MongoClient[dict[str, Any]]) -> None:
     with client.start_session() as session:
         assert_type(session.with_transaction(lambda _: 1), int)
 
+    @client.start_session(snapshot=True)
+    def count(session: ClientSession, item: str, *, limit: int = 3) -> int:
+        return orders.count_documents({"item": item}, session=session, limit=limit)
+
+    assert_type(count("tea", limit=5), int)
+    for listed in client.list_sessions():
+        with listed.start_transaction():
+            orders.insert_one({"item": "tea"}, session=listed)
+
 
 async def asynchronous(client: AsyncMongoClient[dict[str, Any]]) -> None:
     orders = client.shop.orders
@@ -68,6 +79,14 @@ async def asynchronous(client: AsyncMongoClient[dict[str, Any]]) -> None:
     assert_type(await orders.find().to_list(5), list[dict[str, Any]])
     async with client.start_session() as session, await session.start_transaction():
         await orders.insert_one({"item": "tea"}, session=session)
+
+    @client.start_session()
+    async def count(session: AsyncClientSession, item: str) -> int:
+        return await orders.count_documents({"item": item}, session=session)
+
+    assert_type(await count("tea"), int)
+    for listed in await client.shop.list_sessions(all_users=True):
+        await listed.end_session()
 
 
 def files(database: Database[dict[str, Any]], source: BinaryIO) -> None:

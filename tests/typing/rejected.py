@@ -7,6 +7,7 @@ from bson.raw_bson import RawBSONDocument
 
 from ferromongo import AsyncMongoClient, InsertOne, MongoClient, bson
 from ferromongo.asynchronous.database import AsyncDatabase
+from ferromongo.client_session import ClientSession
 from ferromongo.collection import Collection
 from ferromongo.embedded import ReplicaSet
 from ferromongo.gridfs import GridFSBucket
@@ -23,6 +24,13 @@ def synchronous(client: MongoClient[dict[str, Any]]) -> None:
     client.start_session(causal_consistency="yes")  # error: arg-type
     orders.insert_one({}, session=client)  # error: arg-type
     print(number)
+
+    @client.start_session()
+    def count(session: ClientSession, item: str) -> int:
+        return len(item)
+
+    count(3)  # error: arg-type
+    count("tea", "coffee")  # error: call-arg
 
 
 class Film(TypedDict):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 from bson.codec_options import CodecOptions
 from pymongo.client_options import ClientOptions
-from pymongo.client_session_shared import SessionOptions, TransactionOptions
+from pymongo.client_session_shared import SessionOptions
 from pymongo.errors import InvalidName
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -127,7 +127,6 @@ class SessionBase:
     _client: ClientBase
     _core: _core.Session
     _options: SessionOptions
-    _transaction_options: TransactionOptions | None
 
 
 def check_codec_options(codec_options: Any) -> None:

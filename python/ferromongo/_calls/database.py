@@ -48,7 +48,7 @@ def command(
         options["writeConcern"] = concern.document
     command = whole_command(command, value, options)
     inside = core_session(session, database._client)
-    read_preference = command_preference(read_preference, session)
+    read_preference = command_preference(read_preference, inside)
     if codec_options is None:
         scope = command_scope(database)
     else:
@@ -71,7 +71,7 @@ def cursor_command(
 ) -> Opening:
     check_int_or_none("max_await_time_ms", max_await_time_ms)
     inside = core_session(session, database._client)
-    read_preference = command_preference(read_preference, session)
+    read_preference = command_preference(read_preference, inside)
     if codec_options is None:
         codec_options = DEFAULT_CODEC_OPTIONS
     check_codec_options(codec_options)
@@ -145,12 +145,6 @@ def list_collection_names(
     if not filter or (len(filter) == 1 and "name" in filter):
         options["nameOnly"] = True
     return list_collections(database, filter, session, comment, options)
-
-
-def looks_first(database: DatabaseBase, check_exists: bool | None, session: Any) -> bool:
-    """Whether `create_collection` asks for the collection before it makes it."""
-    inside = core_session(session, database._client)
-    return bool(check_exists) and not (inside is not None and inside.in_transaction)
 
 
 def create_collection(

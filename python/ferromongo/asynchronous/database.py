@@ -15,12 +15,15 @@ from pymongo.write_concern import WriteConcern
 from ferromongo._calls import aggregation
 from ferromongo._calls import database as calls
 from ferromongo._calls.bases import DatabaseBase, check_database_name, check_kind
+from ferromongo._calls.listed_sessions import list_sessions
+from ferromongo._calls.sessions import in_transaction
 from ferromongo._drive import drive
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.asynchronous.change_stream import AsyncDatabaseChangeStream
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
+from ferromongo.asynchronous.listed_session import AsyncListedSession
 from ferromongo.typings import CollationIn, DocumentType, DocumentTypeArg, Pipeline
 
 if TYPE_CHECKING:
@@ -289,6 +292,31 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
         await drive(stream._opened())
         return stream
 
+    async def list_sessions(
+        self,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        *,
+        local: bool = True,
+        all_users: bool = False,
+        failed: bool = False,
+    ) -> list[AsyncListedSession]:
+        """The sessions that the server knows, of all databases, each beside a session to work with.
+
+        :param local: those in the memory of one server; False for those that all servers of the
+            deployment have written down, which they do every few minutes
+        :param all_users: of everybody, if the user may see them; else the user's own
+        :param failed: not supported yet
+
+            for session in await db.list_sessions():
+                print(session.listed["_id"]["id"], session.listed["lastUse"])
+        """
+        database: AsyncDatabase[Any] = self if local else self._client["config"]
+        opening = list_sessions(database, session, comment, local, all_users, failed)
+        cursor: AsyncCommandCursor[dict[str, Any]] = AsyncCommandCursor(opening, session)
+        found = await drive(cursor._fetch_all(None))
+        return [AsyncListedSession(self._client, listed) for listed in found]
+
     async def create_collection(
         self,
         name: str,
@@ -311,7 +339,7 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
 
             await db.create_collection("log", capped=True, size=1_000_000)
         """
-        if calls.looks_first(self, check_exists, session):
+        if check_exists and not in_transaction(session, self._client):
             if name in await self.list_collection_names(filter={"name": name}, session=session):
                 raise CollectionInvalid(f"collection {name} already exists")
         collection: AsyncCollection[DocumentType] = AsyncCollection(

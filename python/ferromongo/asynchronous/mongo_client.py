@@ -32,6 +32,7 @@ from ferromongo.asynchronous.change_stream import AsyncChangeStream, AsyncCluste
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
 from ferromongo.asynchronous.database import AsyncDatabase
+from ferromongo.asynchronous.listed_session import AsyncListedSession
 from ferromongo.typings import (
     Address,
     CollationIn,
@@ -180,17 +181,35 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         causal_consistency: bool | None = None,
         default_transaction_options: TransactionOptions | None = None,
         snapshot: bool | None = False,
+        snapshot_time: Timestamp | None = None,
     ) -> AsyncClientSession:
-        """A session, to be passed to operations and ended after use.
+        """A session, to be passed to operations and ended after use, or a decorator of functions.
 
         :param causal_consistency: reads see the session's earlier writes; default True
         :param default_transaction_options: options of transactions that are given none
         :param snapshot: all reads see the data of one point in time
+        :param snapshot_time: that time, such as the `snapshot_time` of another session; the time of
+            the first read if not given
 
-        Raises ConfigurationError for causal consistency together with snapshot.
+        Raises ConfigurationError for causal consistency together with snapshot, and for a
+        snapshot_time without it.
         """
         options = SessionOptions(causal_consistency, default_transaction_options, snapshot)
-        return AsyncClientSession(self, options)
+        return AsyncClientSession(self, options, snapshot_time)
+
+    async def list_sessions(
+        self,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        *,
+        local: bool = True,
+        all_users: bool = False,
+        failed: bool = False,
+    ) -> list[AsyncListedSession]:
+        """The sessions that the server knows: see the database's `list_sessions`."""
+        return await self._admin().list_sessions(
+            session, comment, local=local, all_users=all_users, failed=failed
+        )
 
     async def list_databases(
         self,

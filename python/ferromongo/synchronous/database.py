@@ -16,12 +16,15 @@ from pymongo.write_concern import WriteConcern
 from ferromongo._calls import aggregation
 from ferromongo._calls import database as calls
 from ferromongo._calls.bases import DatabaseBase, check_database_name, check_kind
+from ferromongo._calls.listed_sessions import list_sessions
+from ferromongo._calls.sessions import in_transaction
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.synchronous.change_stream import DatabaseChangeStream
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.command_cursor import CommandCursor
+from ferromongo.synchronous.listed_session import ListedSession
 from ferromongo.typings import CollationIn, DocumentType, DocumentTypeArg, Pipeline
 
 if TYPE_CHECKING:
@@ -290,6 +293,31 @@ class Database(DatabaseBase, Generic[DocumentType]):
         run(stream._opened())
         return stream
 
+    def list_sessions(
+        self,
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        *,
+        local: bool = True,
+        all_users: bool = False,
+        failed: bool = False,
+    ) -> list[ListedSession]:
+        """The sessions that the server knows, of all databases, each beside a session to work with.
+
+        :param local: those in the memory of one server; False for those that all servers of the
+            deployment have written down, which they do every few minutes
+        :param all_users: of everybody, if the user may see them; else the user's own
+        :param failed: not supported yet
+
+            for session in db.list_sessions():
+                print(session.listed["_id"]["id"], session.listed["lastUse"])
+        """
+        database: Database[Any] = self if local else self._client["config"]
+        opening = list_sessions(database, session, comment, local, all_users, failed)
+        cursor: CommandCursor[dict[str, Any]] = CommandCursor(opening, session)
+        found = run(cursor._fetch_all(None))
+        return [ListedSession(self._client, listed) for listed in found]
+
     def create_collection(
         self,
         name: str,
@@ -312,7 +340,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
 
             db.create_collection("log", capped=True, size=1_000_000)
         """
-        if calls.looks_first(self, check_exists, session):
+        if check_exists and not in_transaction(session, self._client):
             if name in self.list_collection_names(filter={"name": name}, session=session):
                 raise CollectionInvalid(f"collection {name} already exists")
         collection: Collection[DocumentType] = Collection(

@@ -33,6 +33,7 @@ from ferromongo.synchronous.change_stream import ChangeStream, ClusterChangeStre
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.command_cursor import CommandCursor
 from ferromongo.synchronous.database import Database
+from ferromongo.synchronous.listed_session import ListedSession
 from ferromongo.typings import (
     Address,
     CollationIn,
@@ -175,17 +176,35 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         causal_consistency: bool | None = None,
         default_transaction_options: TransactionOptions | None = None,
         snapshot: bool | None = False,
+        snapshot_time: Timestamp | None = None,
     ) -> ClientSession:
-        """A session, to be passed to operations and ended after use.
+        """A session, to be passed to operations and ended after use, or a decorator of functions.
 
         :param causal_consistency: reads see the session's earlier writes; default True
         :param default_transaction_options: options of transactions that are given none
         :param snapshot: all reads see the data of one point in time
+        :param snapshot_time: that time, such as the `snapshot_time` of another session; the time of
+            the first read if not given
 
-        Raises ConfigurationError for causal consistency together with snapshot.
+        Raises ConfigurationError for causal consistency together with snapshot, and for a
+        snapshot_time without it.
         """
         options = SessionOptions(causal_consistency, default_transaction_options, snapshot)
-        return ClientSession(self, options)
+        return ClientSession(self, options, snapshot_time)
+
+    def list_sessions(
+        self,
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        *,
+        local: bool = True,
+        all_users: bool = False,
+        failed: bool = False,
+    ) -> list[ListedSession]:
+        """The sessions that the server knows: see the database's `list_sessions`."""
+        return self._admin().list_sessions(
+            session, comment, local=local, all_users=all_users, failed=failed
+        )
 
     def list_databases(
         self,

@@ -177,7 +177,7 @@ async def with_transaction(runner: Any, session: Any, arguments: dict[str, Any])
 
 
 async def snapshot_time(runner: Any, session: Any, arguments: dict[str, Any]) -> Any:
-    if not hasattr(ClientSession, "snapshot_time"):
+    if not hasattr(package.client_session.ClientSession, "snapshot_time"):
         raise Unsupported("PyMongo has no getSnapshotTime")
     return session.snapshot_time
 

@@ -12,7 +12,7 @@ from pymongo.common import validate_string
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._drive import awaited
+from ferromongo._drive import answer
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.database import AsyncDatabase
@@ -239,4 +239,4 @@ async def _fill(file: AsyncGridIn, source: Any) -> None:
 async def _copy(file: AsyncGridOut, destination: Any) -> None:
     async with file:
         while chunk := await file.readchunk():
-            await awaited(destination.write(chunk))
+            await answer(destination.write(chunk))

@@ -14,7 +14,7 @@ from pymongo.read_preferences import ReadPreference
 
 from ferromongo._calls import gridfs_files as files
 from ferromongo._calls.gridfs_upload import Upload, encoded, source_bytes
-from ferromongo._drive import awaited
+from ferromongo._drive import answer
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.gridfs.asynchronous.chunks import insert_batch
 
@@ -146,7 +146,7 @@ class AsyncGridIn:
     async def _write_from(self, source: Any) -> None:
         while True:
             try:
-                data = await awaited(source.read(self._upload.wanted))
+                data = await answer(source.read(self._upload.wanted))
             except BaseException:
                 if self._upload.has_begun:
                     await self.abort()

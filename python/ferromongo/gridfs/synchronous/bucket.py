@@ -13,7 +13,7 @@ from pymongo.common import validate_string
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._drive import given
+from ferromongo._drive import plain_answer
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.gridfs.synchronous.grid_in import GridIn
 from ferromongo.gridfs.synchronous.grid_out import GridOut, open_version
@@ -234,4 +234,4 @@ def _fill(file: GridIn, source: Any) -> None:
 def _copy(file: GridOut, destination: Any) -> None:
     with file:
         while chunk := file.readchunk():
-            given(destination.write(chunk))
+            plain_answer(destination.write(chunk))

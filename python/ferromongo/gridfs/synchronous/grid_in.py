@@ -15,7 +15,7 @@ from pymongo.read_preferences import ReadPreference
 
 from ferromongo._calls import gridfs_files as files
 from ferromongo._calls.gridfs_upload import Upload, encoded, source_bytes
-from ferromongo._drive import given
+from ferromongo._drive import plain_answer
 from ferromongo.gridfs.synchronous.chunks import insert_batch
 from ferromongo.synchronous.collection import Collection
 
@@ -141,7 +141,7 @@ class GridIn:
     def _write_from(self, source: Any) -> None:
         while True:
             try:
-                data = given(source.read(self._upload.wanted))
+                data = plain_answer(source.read(self._upload.wanted))
             except BaseException:
                 if self._upload.has_begun:
                     self.abort()
