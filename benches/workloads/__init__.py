@@ -15,6 +15,8 @@ from benches.workloads import (
     small_doc_bulk_insert,
     small_doc_insert_one,
     transaction,
+    transaction_conflicts,
+    transaction_of_ten,
 )
 
 WORKLOADS = (
@@ -35,6 +37,8 @@ WORKLOADS = (
     small_doc_bulk_insert.WORKLOAD,
     bulk_write_mixed.WORKLOAD,
     transaction.WORKLOAD,
+    transaction_of_ten.WORKLOAD,
+    transaction_conflicts.WORKLOAD,
     compressed.FIND_ONE_SNAPPY,
     compressed.TWEETS_SNAPPY,
     compressed.TWEETS_ZSTD,
