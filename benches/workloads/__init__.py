@@ -20,6 +20,8 @@ from benches.workloads import (
     small_doc_bulk_insert,
     small_doc_insert_one,
     transaction,
+    transaction_conflicts,
+    transaction_of_ten,
 )
 
 WORKLOADS = (
@@ -50,6 +52,8 @@ WORKLOADS = (
     bulk_write_mixed.WORKLOAD,
     find_one_and_update.WORKLOAD,
     transaction.WORKLOAD,
+    transaction_of_ten.WORKLOAD,
+    transaction_conflicts.WORKLOAD,
     compressed.FIND_ONE_SNAPPY,
     compressed.TWEETS_SNAPPY,
     compressed.TWEETS_ZSTD,
