@@ -126,10 +126,11 @@ fn of_write_concern<'py>(
     if labels.is_truthy()? {
         details.set_item("errorLabels", labels)?;
     }
-    let timed_out = match details.call_method1("get", ("errInfo",))? {
-        info if info.is_none() => false,
-        info => info.call_method1("get", ("wtimeout",))?.is_truthy()?,
-    };
+    let timed_out = details.call_method1("get", ("code",))?.eq(MAX_TIME_EXPIRED)?
+        || match details.call_method1("get", ("errInfo",))? {
+            info if info.is_none() => false,
+            info => info.call_method1("get", ("wtimeout",))?.is_truthy()?,
+        };
     let class = match timed_out {
         true => &imports::WTIMEOUT_ERROR,
         false => &imports::WRITE_CONCERN_ERROR,

@@ -1,0 +1,165 @@
+"""A bank whose customers move money in transactions, and whose books tell what really happened.
+
+Every transfer has a number, which its transaction also writes into a ledger. So the ledger knows
+how often each was applied, and accounts and ledger of one moment must agree to the penny. What the
+calls told their callers is kept beside it; `check` compares the two.
+"""
+
+import collections
+import contextlib
+import random
+import time
+
+from pymongo import ReadPreference
+from pymongo.errors import ConnectionFailure, OperationFailure
+from tests.drivers import package
+
+ACCOUNTS = 12
+START = 1000
+
+
+class Bank:
+    def __init__(self, driver, client, name):
+        self._driver = driver
+        self._client = client
+        database = client[name]
+        self._accounts = database.accounts
+        self._ledger = database.ledger
+        self._stopped = False
+        self.applied, self.refused, self.failed, self.unknown = [], [], [], []
+        self.errors = collections.Counter()
+        self.runs = 0  # how often a transaction's statements were begun
+        self.audits = self.missed_audits = 0
+        self.longest = 0.0
+
+    async def open(self):
+        everybody = [{"_id": number, "balance": START} for number in range(ACCOUNTS)]
+        await self._accounts.insert_many(everybody)
+        await self._ledger.create_index("transfer")
+
+    def work(self, customers):
+        """Customers and an auditor get going, until they are told to `stop`."""
+        jobs = [self._driver.start(self._be_customer, number) for number in range(customers)]
+        self._jobs = [*jobs, self._driver.start(self._be_auditor)]
+
+    async def stop(self):
+        self._stopped = True
+        for job in self._jobs:
+            await job.result(timeout=150)
+
+    async def _be_customer(self, customer):
+        ways = [self._by_callback, self._by_callback_in_time, self._by_hand]
+        count = 0
+        while not self._stopped:
+            async with self._client.start_session() as session:
+                for _ in range(20):
+                    count += 1
+                    transfer = f"{customer}-{count}"
+                    source, target = random.sample(range(ACCOUNTS), 2)
+                    move = self._move(transfer, source, target, random.randint(1, START // 5))
+                    start = time.monotonic()
+                    await self._note(transfer, random.choice(ways)(session, move))
+                    self.longest = max(self.longest, time.monotonic() - start)
+                    if self._stopped:
+                        break
+
+    async def _note(self, transfer, call):
+        try:
+            await call
+        except Overdrawn:
+            self.refused.append(transfer)
+        # Whatever else is raised is a mistake, and ends the customer.
+        except (ConnectionFailure, OperationFailure) as error:
+            known = not error.has_error_label("UnknownTransactionCommitResult")
+            (self.failed if known else self.unknown).append(transfer)
+            code = getattr(error, "code", None) or "-"
+            self.errors[f"{type(error).__name__} {code} {'failed' if known else 'unknown'}"] += 1
+        else:
+            self.applied.append(transfer)
+
+    async def _by_callback(self, session, move):
+        await session.with_transaction(move)
+
+    async def _by_callback_in_time(self, session, move):
+        with package.timeout(3):
+            await session.with_transaction(move)
+
+    async def _by_hand(self, session, move):
+        async with await session.start_transaction():
+            await move(session)
+
+    def _move(self, transfer, source, target, amount):
+        async def move(session):
+            self.runs += 1
+            enough = {"_id": source, "balance": {"$gte": amount}}
+            taken = await self._accounts.update_one(
+                enough, {"$inc": {"balance": -amount}}, session=session
+            )
+            if not taken.modified_count:
+                raise Overdrawn
+            # Its own _id is new for each run: a transfer that is done twice is there twice.
+            line = {"transfer": transfer, "source": source, "target": target, "amount": amount}
+            await self._ledger.insert_one(line, session=session)
+            await self._accounts.update_one(
+                {"_id": target}, {"$inc": {"balance": amount}}, session=session
+            )
+
+        return move
+
+    async def _be_auditor(self):
+        while not self._stopped:
+            try:
+                await self._audit(ReadPreference.SECONDARY_PREFERRED)
+                self.audits += 1
+            except (ConnectionFailure, OperationFailure):
+                self.missed_audits += 1
+            await self._driver.sleep(0.2)
+
+    async def _audit(self, read_preference):
+        """Accounts and ledger of one moment agree."""
+        options = {"read_preference": read_preference}
+        flow = {"_id": {"from": "$source", "to": "$target"}, "amount": {"$sum": "$amount"}}
+        expected = dict.fromkeys(range(ACCOUNTS), START)
+        async with self._client.start_session(snapshot=True) as session:
+            accounts = self._accounts.with_options(**options).find(session=session)
+            balances = {account["_id"]: account["balance"] async for account in accounts}
+            ledger = self._ledger.with_options(**options)
+            async for moved in await ledger.aggregate([{"$group": flow}], session=session):
+                expected[moved["_id"]["from"]] -= moved["amount"]
+                expected[moved["_id"]["to"]] += moved["amount"]
+        assert sum(balances.values()) == ACCOUNTS * START
+        assert balances == expected
+
+    async def check(self):
+        """Nothing is lost, doubled or misreported."""
+        await self._wait_for_commits()
+        await self._audit(ReadPreference.PRIMARY)
+        times = collections.Counter([line["transfer"] async for line in self._ledger.find()])
+        assert [transfer for transfer, count in times.items() if count > 1] == []
+        assert [transfer for transfer in self.applied if not times[transfer]] == []
+        assert [transfer for transfer in self.refused + self.failed if times[transfer]] == []
+        told = {*self.applied, *self.refused, *self.failed, *self.unknown}
+        assert set(times) <= told
+        self.unknown_but_applied = sum(times[transfer] for transfer in self.unknown)
+
+    async def _wait_for_commits(self):
+        """What nobody waited for any longer may still be under way."""
+        with contextlib.suppress(ConnectionFailure):
+            while (await self._client.admin.command("serverStatus"))["transactions"][
+                "currentActive"
+            ]:
+                await self._driver.sleep(0.05)
+
+    def report(self):
+        total = sum(map(len, (self.applied, self.refused, self.failed, self.unknown)))
+        lines = [
+            f"{total} transfers in {self.runs} runs: {len(self.applied)} applied, "
+            f"{len(self.refused)} refused, {len(self.failed)} failed, {len(self.unknown)} unknown "
+            f"({self.unknown_but_applied} of them applied); the longest took {self.longest:.1f} s",
+            f"{self.audits} audits, {self.missed_audits} could not be made",
+        ]
+        return lines + [f"{count} x {what}" for what, count in self.errors.most_common()]
+
+
+class Overdrawn(Exception):
+    """The customer's own error, which must undo what the transaction has done so far."""

@@ -1,0 +1,48 @@
+"""Money that can't be lost: transfers in transactions while everything goes wrong.
+
+FERROMONGO_MONEY_SECONDS says how long each API is tried; every kind of misfortune comes at least
+once, however short that is. `-s` shows the report.
+"""
+
+import collections
+import os
+import random
+import time
+
+import pytest
+from tests.drivers import both_drivers, eventually
+from tests.fault.bank import Bank
+from tests.fault.conftest import APP
+from tests.fault.misfortune import Misfortunes
+
+SECONDS = float(os.environ.get("FERROMONGO_MONEY_SECONDS", "30"))
+CUSTOMERS = 6
+
+
+@pytest.mark.timeout(SECONDS + 240)
+@both_drivers
+async def test_no_transfer_is_lost_doubled_or_misreported(
+    driver, replica_set, mongodb_database_name
+):
+    misfortunes = Misfortunes(replica_set, APP)
+    struck = collections.Counter()
+    async with driver.client(replica_set.uri, w="majority", appName=APP) as client:
+        bank = Bank(driver, client, mongodb_database_name)
+        await bank.open()
+        bank.work(CUSTOMERS)
+        end = time.monotonic() + SECONDS
+        due = []
+        while set(struck) != set(misfortunes.kinds) or time.monotonic() < end:
+            due = due or random.sample(list(misfortunes.kinds), k=len(misfortunes.kinds))
+            kind = due.pop()
+            struck[kind] += await driver.blocking(misfortunes.kinds[kind])
+            enough = len(bank.applied) + 10
+            await eventually(driver, lambda: len(bank.applied) >= enough, timeout=60)  # noqa: B023
+        await bank.stop()
+        await driver.blocking(replica_set.recover)
+        await bank.check()
+    print(f"\n{driver.name}:", *bank.report(), sep="\n  ")
+    print(*[f"  {count} x {kind}" for kind, count in struck.items()], sep="\n")
+    assert min(struck.values()) > 0
+    assert len(bank.applied) >= 10 * len(misfortunes.kinds)
+    assert bank.audits > 10
