@@ -256,7 +256,7 @@ fn is_state_change_code(code: i32) -> bool {
     matches!(code, 10107 | 13435 | 10058 | 11600 | 11602 | 13436 | 189 | 91)
 }
 
-const MAX_TIME_EXPIRED: i32 = 50;
+pub const MAX_TIME_EXPIRED: i32 = 50;
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {

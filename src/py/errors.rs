@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyType};
 use super::imports::{self, Import};
 use super::once::name;
 use crate::codec::{self, CodecSettings};
-use crate::error::{Error, Kind, TRANSIENT_TRANSACTION};
+use crate::error::{Error, Kind, MAX_TIME_EXPIRED, TRANSIENT_TRANSACTION};
 
 pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
     exception(py, error, false).unwrap_or_else(|while_raising| while_raising)

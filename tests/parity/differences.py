@@ -57,7 +57,11 @@ DIFFERENT = [
     ),
     Difference(
         "another kind",
-        ("Cursor.__anext__ (async only)", "CommandCursor.__anext__ (async only)"),
+        (
+            "Cursor.__anext__ (async only)",
+            "CommandCursor.__anext__ (async only)",
+            "ChangeStream.__anext__ (async only)",
+        ),
         "iteration runs in the engine: the method answers an awaitable that is no coroutine",
     ),
     Difference(
@@ -73,6 +77,11 @@ DIFFERENT = [
             "GridOutIterator.__aiter__ (async only)", "GridOutIterator.__iter__ (sync only)",
         ),
         "says Self: what a class derived from it answers is of that class",
+    ),
+    Difference(
+        "types",
+        ("ChangeStream.__init__",),
+        "made by `watch`; PyMongo names types of its own for what is watched",
     ),
     Difference(
         "types",
@@ -172,6 +181,37 @@ OWN = [
             "gridfs.synchronous.grid_out_cursor",
         ),
         "where the classes of GridFS are defined",
+    ),
+    Difference(
+        "member of our own",
+        ("MongoClient.list_sessions", "Database.list_sessions"),
+        "the sessions that a server knows; a collection or database of that name is "
+        '`db["list_sessions"]`',
+    ),
+    Difference(
+        "module of our own",
+        ("synchronous.listed_session",),
+        "what `list_sessions` finds",
+    ),
+    Difference(
+        "signature",
+        ("MongoClient.start_session",),
+        "takes a snapshot session's time, as the sessions specification has it",
+    ),
+    Difference(
+        "member of our own",
+        ("ClientSession.snapshot_time",),
+        "of the sessions specification",
+    ),
+    Difference(
+        "member of our own",
+        ("ClientSession.__call__",),
+        "a session is a decorator: each call of the function has one of its own",
+    ),
+    Difference(
+        "is Callable",
+        ("ClientSession",),
+        "see `ClientSession.__call__`",
     ),
     Difference(
         "member of our own",
