@@ -34,7 +34,7 @@ pub async fn commit(client: &ClientCore, session: &Arc<Session>, limit: TimeLimi
     });
     let result = end(client, message, ending(session, true, limit)).await;
     result.map_err(|mut error| {
-        label_commit_error(&mut error);
+        label_commit_error(&mut error, session.state().transaction.was_sent_again());
         if error.has_label(UNKNOWN_COMMIT_RESULT) {
             session.unpin(); // any mongos can tell by the recovery token
         }

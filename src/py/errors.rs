@@ -87,7 +87,7 @@ fn of_reply<'py>(
     }
     let class = match code {
         11000 | 11001 | 12582 => &imports::DUPLICATE_KEY_ERROR,
-        50 => &imports::EXECUTION_TIMEOUT,
+        MAX_TIME_EXPIRED => &imports::EXECUTION_TIMEOUT,
         43 => &imports::CURSOR_NOT_FOUND,
         _ if reply.get("index").is_ok_and(|index| index.is_some()) => &imports::WRITE_ERROR,
         _ => &imports::OPERATION_FAILURE,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bson::{RawDocument, RawDocumentBuf};
 
-use crate::error::{Error, Kind, Result, TRANSIENT_TRANSACTION, UNKNOWN_COMMIT_RESULT};
+use crate::error::{
+    Error, Kind, MAX_TIME_EXPIRED, Result, TRANSIENT_TRANSACTION, UNKNOWN_COMMIT_RESULT,
+};
 use crate::topology::read_preference::{ReadMode, ReadPreference};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +90,11 @@ impl Transaction {
             self.state = State::InProgress;
         }
         first
+    }
+
+    /// Whether a commit was sent before the last one.
+    pub fn was_sent_again(&self) -> bool {
+        self.commits_sent > 1
     }
 
     /// A command was answered; `failed` is a statement of it that was not carried out.
@@ -188,18 +195,22 @@ pub fn label_statement_error(error: &mut Error) {
     }
 }
 
-/// Labels an error of commitTransaction: may it have been committed?
-pub fn label_commit_error(error: &mut Error) {
+/// Labels an error of commitTransaction: may it have been committed? `sent_before`: an earlier commit
+/// got no answer that counts, and may have gone through.
+pub fn label_commit_error(error: &mut Error, sent_before: bool) {
     let unknown = match error.kind() {
-        Kind::Network | Kind::NetworkTimeout | Kind::ServerSelection | Kind::WaitQueueTimeout => {
-            true
+        Kind::ServerSelection | Kind::WaitQueueTimeout => true,
+        Kind::Command { code } if error.is_write_concern() => {
+            !IMPOSSIBLE_WRITE_CONCERNS.contains(&code)
         }
         Kind::Command { code } => {
             error.is_retryable_ending()
                 || error.is_retryable_read()
-                || UNKNOWN_COMMIT_CODES.contains(&code)
+                || code == MAX_TIME_EXPIRED
+                // Only the word that there is no such transaction is final.
+                || sent_before && !error.has_label(TRANSIENT_TRANSACTION)
         }
-        _ => false,
+        _ => error.is_network(),
     };
     if unknown {
         error.remove_label(TRANSIENT_TRANSACTION);
@@ -208,8 +219,8 @@ pub fn label_commit_error(error: &mut Error) {
 }
 
 const NO_SUCH_TRANSACTION: i32 = 251;
-/// Beside the codes that a retry may cure: an expired time limit, and members that lag behind.
-const UNKNOWN_COMMIT_CODES: [i32; 2] = [50, 64];
+/// Committed; to ask again would get no other answer.
+const IMPOSSIBLE_WRITE_CONCERNS: [i32; 2] = [79, 100];
 
 #[cfg(test)]
 mod tests {
@@ -304,17 +315,44 @@ mod tests {
         let mut error = Error::new(Kind::Network, "cut");
         label_statement_error(&mut error);
         assert!(error.has_label(TRANSIENT_TRANSACTION));
-        label_commit_error(&mut error);
+        label_commit_error(&mut error, false);
         assert!(!error.has_label(TRANSIENT_TRANSACTION));
         assert!(error.has_label(UNKNOWN_COMMIT_RESULT));
     }
 
+    fn is_unknown(mut error: Error, sent_before: bool) -> bool {
+        label_commit_error(&mut error, sent_before);
+        error.has_label(UNKNOWN_COMMIT_RESULT)
+    }
+
     #[test]
     fn a_commit_refused_in_a_change_of_primary_may_be_tried_again() {
-        for (code, unknown) in [(189, true), (10107, true), (64, true), (251, false)] {
-            let mut error = Error::command(code, "no", Vec::new(), RawDocumentBuf::new());
-            label_commit_error(&mut error);
-            assert_eq!(error.has_label(UNKNOWN_COMMIT_RESULT), unknown, "{code}");
+        let refused = |code| Error::command(code, "no", Vec::new(), RawDocumentBuf::new());
+        for (code, unknown) in [(189, true), (10107, true), (50, true), (251, false), (13, false)] {
+            assert_eq!(is_unknown(refused(code), false), unknown, "{code}");
+        }
+    }
+
+    #[test]
+    fn whoever_does_not_reach_the_server_again_knows_nothing() {
+        for kind in [Kind::Network, Kind::NetworkTimeout, Kind::PoolCleared, Kind::ServerSelection]
+        {
+            assert!(is_unknown(Error::new(kind, "no"), false), "{kind:?}");
+        }
+        let refused = |code, labels: &[&str]| {
+            let labels = labels.iter().map(|&label| label.to_owned()).collect();
+            Error::command(code, "no", labels, bson::rawdoc! { "ok": 0 })
+        };
+        assert!(is_unknown(refused(11601, &[]), true));
+        assert!(!is_unknown(refused(251, &[TRANSIENT_TRANSACTION]), true));
+    }
+
+    #[test]
+    fn what_is_committed_but_not_by_a_majority_is_unknown() {
+        for (code, unknown) in [(64, true), (11601, true), (79, false), (100, false)] {
+            let reply = bson::rawdoc! { "ok": 1 };
+            let error = Error::command(code, "no", Vec::new(), reply);
+            assert_eq!(is_unknown(error, false), unknown, "{code}");
         }
     }
 }

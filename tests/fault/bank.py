@@ -28,6 +28,7 @@ class Bank:
         self._stopped = False
         self.applied, self.refused, self.failed, self.unknown = [], [], [], []
         self.errors = collections.Counter()
+        self._stories = {}
         self.runs = 0  # how often a transaction's statements were begun
         self.audits = self.missed_audits = 0
         self.longest = 0.0
@@ -48,7 +49,7 @@ class Bank:
             await job.result(timeout=150)
 
     async def _be_customer(self, customer):
-        ways = [self._by_callback, self._by_callback_in_time, self._by_hand]
+        ways = [self._with_transaction, self._with_transaction_in_time, self._by_hand]
         count = 0
         while not self._stopped:
             async with self._client.start_session() as session:
@@ -58,29 +59,32 @@ class Bank:
                     source, target = random.sample(range(ACCOUNTS), 2)
                     move = self._move(transfer, source, target, random.randint(1, START // 5))
                     start = time.monotonic()
-                    await self._note(transfer, random.choice(ways)(session, move))
+                    way = random.choice(ways)
+                    await self._note(transfer, way.__name__, way(session, move))
                     self.longest = max(self.longest, time.monotonic() - start)
                     if self._stopped:
                         break
 
-    async def _note(self, transfer, call):
+    async def _note(self, transfer, way, call):
         try:
             await call
-        except Overdrawn:
+        except Overdrawn as error:
             self.refused.append(transfer)
+            self._stories[transfer] = way, repr(error.__context__)
         # Whatever else is raised is a mistake, and ends the customer.
         except (ConnectionFailure, OperationFailure) as error:
             known = not error.has_error_label("UnknownTransactionCommitResult")
             (self.failed if known else self.unknown).append(transfer)
             code = getattr(error, "code", None) or "-"
+            self._stories[transfer] = way, repr(error)
             self.errors[f"{type(error).__name__} {code} {'failed' if known else 'unknown'}"] += 1
         else:
             self.applied.append(transfer)
 
-    async def _by_callback(self, session, move):
+    async def _with_transaction(self, session, move):
         await session.with_transaction(move)
 
-    async def _by_callback_in_time(self, session, move):
+    async def _with_transaction_in_time(self, session, move):
         with package.timeout(3):
             await session.with_transaction(move)
 
@@ -135,9 +139,16 @@ class Bank:
         await self._wait_for_commits()
         await self._audit(ReadPreference.PRIMARY)
         times = collections.Counter([line["transfer"] async for line in self._ledger.find()])
-        assert [transfer for transfer, count in times.items() if count > 1] == []
-        assert [transfer for transfer in self.applied if not times[transfer]] == []
-        assert [transfer for transfer in self.refused + self.failed if times[transfer]] == []
+        doubled = [transfer for transfer, count in times.items() if count > 1]
+        lost = [transfer for transfer in self.applied if not times[transfer]]
+        misreported = {
+            transfer: self._stories[transfer]
+            for transfer in self.refused + self.failed
+            if times[transfer]
+        }
+        assert not doubled, doubled
+        assert not lost, lost
+        assert not misreported, misreported
         told = {*self.applied, *self.refused, *self.failed, *self.unknown}
         assert set(times) <= told
         self.unknown_but_applied = sum(times[transfer] for transfer in self.unknown)

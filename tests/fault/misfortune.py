@@ -1,7 +1,8 @@
 """What can go wrong between a client and its replica set while transactions run.
 
 Each misfortune is a function that makes it happen and returns when it is over, with the number of
-times it struck. All of them block.
+times it struck. All of them block. Servers may fail here, but not lie: none says that there is no
+transaction where there is one.
 """
 
 import contextlib
@@ -10,6 +11,8 @@ import random
 import socket
 import stat
 import time
+
+import pymongo
 
 
 class Misfortunes:
@@ -23,14 +26,12 @@ class Misfortunes:
             "the primary is killed": self._kill,
             "the primary steps down": self._step_down,
             "all lines are cut": self._cut_lines,
+            "transactions are aborted": self._abort,
             "cut before a statement": self._failing("update", "insert", closeConnection=True),
             "cut before the commit": self._failing(*at_commit, closeConnection=True),
             "the commit meets no primary": self._failing(*at_commit, errorCode=10107),
             "the commit is interrupted": self._failing(*at_commit, errorCode=11602),
             "the commit runs out of time": self._failing(*at_commit, errorCode=50),
-            "the commit finds no transaction": self._failing(
-                *at_commit, errorCode=251, errorLabels=["TransientTransactionError"]
-            ),
             "committed, and the primary shuts down": self._failing(
                 *at_commit, writeConcernError=lost_primary
             ),
@@ -49,6 +50,19 @@ class Misfortunes:
     def _step_down(self):
         old = self._replica_set.primary
         return int(self._replica_set.step_down().index != old.index)
+
+    def _abort(self):
+        """Whatever runs is interrupted, commits that wait for a majority too."""
+        with pymongo.MongoClient(self._replica_set.primary.uri) as client:
+
+            def aborted():
+                return client.admin.command("serverStatus")["transactions"]["totalAborted"]
+
+            before = aborted()
+            for _ in range(5):
+                time.sleep(random.random() * 0.1)
+                client.admin.command("killAllSessions", [])
+            return aborted() - before
 
     def _cut_lines(self):
         """Whatever was under way is done by the server, and nobody hears of it."""

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import random
 
-from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure, PyMongoError
+from pymongo.errors import (
+    ExecutionTimeout,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
 
 from ferromongo._pymongo_internals import (
     current_deadline,
@@ -53,8 +59,7 @@ class Attempts:
     def commit_failed(self, error: PyMongoError, now: float) -> bool:
         """True to send the commit again, False to try the whole transaction again; or raises."""
         self._last_error = error
-        expired = isinstance(error, OperationFailure) and error.code == _MAX_TIME_EXPIRED
-        if _has_label(error, "UnknownTransactionCommitResult") and not expired:
+        if _has_label(error, "UnknownTransactionCommitResult") and not _is_last_word(error):
             self._check_time(now)
             return True
         if _has_label(error, "TransientTransactionError"):
@@ -76,6 +81,16 @@ class Attempts:
         if isinstance(self._last_error, PyMongoError):
             timeout._error_labels = self._last_error._error_labels.copy()
         raise timeout from self._last_error
+
+
+def _is_last_word(error: PyMongoError) -> bool:
+    """The server would only repeat itself, or has taken longer than it was allowed."""
+    if not isinstance(error, OperationFailure):
+        return False
+    if error.code == _MAX_TIME_EXPIRED:
+        return True
+    retryable = isinstance(error, WriteConcernError) or _has_label(error, "RetryableWriteError")
+    return not retryable
 
 
 def _has_label(error: BaseException, label: str) -> bool:
