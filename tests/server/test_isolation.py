@@ -134,7 +134,7 @@ async def test_a_transaction_that_lives_too_long_is_aborted(driver, opened, para
         await session.start_transaction()
         await collection.delete_one({"item": 1}, session=session)
         await collection.delete_one({"item": 3})
-        with pytest.raises(OperationFailure, match="has been aborted") as aborted:
+        with pytest.raises(OperationFailure, match="has been aborted") as aborted:  # noqa: PT012
             while True:
                 assert await items(collection, session=session) == [2, 3, 4, 5]
                 await driver.sleep(0.1)
@@ -213,7 +213,7 @@ async def test_a_write_conflict_in_the_core_api_is_raised(driver, opened):
             assert (await collection.find_one({"_id": 3}, session=one))["col"] == "D"
             await other.start_transaction()
             assert (await collection.find_one({"_id": 3}, session=other))["col"] == "C"
-            with pytest.raises(OperationFailure, match="(?i)write ?conflict") as conflict:
+            with pytest.raises(OperationFailure, match=r"(?i)write ?conflict") as conflict:
                 await collection.update_one({"_id": 3}, SET_E, session=other)
             assert conflict.value.code == 112
             assert conflict.value.has_error_label("TransientTransactionError")
