@@ -1,11 +1,12 @@
-"""Iterates over many documents, keeping none; tells what is resident after a fifth and after all."""
+"""Iterates over many documents, keeping none; tells what is resident after a fifth and at the end."""
 
 import asyncio
 import json
 import sys
 
-from ferromongo import AsyncMongoClient, MongoClient
 from tests.fault.programs.many_clients import held
+
+from ferromongo import AsyncMongoClient, MongoClient
 
 STORED, COPIES = 1_000, 100
 # Each comes many times, so that nothing like as much need be stored.
