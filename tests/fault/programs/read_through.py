@@ -1,4 +1,4 @@
-"""Iterates over many documents, keeping none; tells what is resident after a fifth and all."""
+"""Iterates over many documents and keeps none; prints what is resident after a fifth and all."""
 
 import asyncio
 import json
