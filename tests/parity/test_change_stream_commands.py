@@ -290,7 +290,7 @@ async def with_types_of_ones_own(db, fail):
 @program
 async def with_a_time_limit(db, fail):
     async with await db.x.watch(max_await_time_ms=200) as stream:
-        with fail("getMore", blockConnection=True, blockTimeMS=1500), pymongo.timeout(0.5):
+        with fail("getMore", blockConnection=True, blockTimeMS=400), pymongo.timeout(0.2):
             failed = await outcome(stream.next), stream.alive
         await insert(db, 1)
         return failed, await read(stream, 1)
