@@ -39,9 +39,11 @@ develop: venv  ## Build quickly and install in place (light profile)
 	rm -f $(VENV)/.wheel
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --profile light --locked --extras embedded
 
-demo: build  ## Run the tours against a real replica set, then a short comparison
+demo: build  ## Run the examples against a real replica set, then a short comparison
 	$(BIN)/python examples/tour.py
 	$(BIN)/python examples/tour_async.py
+	$(BIN)/python examples/transfer.py
+	$(BIN)/python examples/transfer_async.py
 	$(BIN)/python -m benches --quick
 
 test: test-rust test-python  ## Run all tests
@@ -65,6 +67,7 @@ lint: venv  ## Check formatting, lints, types and generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python python/tools/async_to_sync.py --check
+	$(BIN)/python python/tools/compatibility_tables.py --check
 
 bench: build  ## Compare with PyMongo, Motor and mongojet
 	$(BIN)/python -m benches

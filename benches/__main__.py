@@ -8,7 +8,18 @@ from pathlib import Path
 
 from pymongo import MongoClient
 
-from benches import command_line, documents, gate, memory, report, results, rounds, server
+from benches import (
+    command_line,
+    documents,
+    gate,
+    growth,
+    memory,
+    readme,
+    report,
+    results,
+    rounds,
+    server,
+)
 from benches.codec import command as codec
 from benches.delay_proxy import DelayProxy
 from benches.group import Group
@@ -16,13 +27,14 @@ from benches.mongojet_peer import leave
 from benches.peers import DATABASE, PEERS
 from benches.workloads import WORKLOADS
 
+COMMANDS = {"codec": codec.main, "growth": growth.main, "readme": readme.main}
 TLS = "tls"  # beside the delays, of which none goes with it
 LATEST = Path(__file__).parent / "results" / "latest.json"
 
 
 def main():
-    if sys.argv[1:2] == ["codec"]:
-        return codec.main(sys.argv[2:])
+    if sys.argv[1:2] and (command := COMMANDS.get(sys.argv[1])):
+        return command(sys.argv[2:])
     options = arguments()
     peers = chosen_peers(options.peers)
     load = os.getloadavg()[0]
@@ -133,8 +145,8 @@ def arguments():
     names = list(dict.fromkeys(peer.name for peer in PEERS))
     by_name = {workload.name: workload for workload in WORKLOADS}
     parser = argparse.ArgumentParser(
-        prog="python -m benches [codec]",
-        description=f"{__doc__} With `codec` first: the BSON codec alone (`codec --help`).",
+        prog="python -m benches",
+        description=f"{__doc__} Other commands, named first: {', '.join(COMMANDS)}.",
     )
     command_line.add_common(parser, by_name, LATEST)
     parser.add_argument("--peers", metavar="NAME,...", help=f"of {', '.join(names)}")

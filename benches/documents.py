@@ -31,14 +31,14 @@ def origin():
     return "official data set" if official(SINGLE_AND_MULTI, "tweet") else "generated documents"
 
 
-def fill(database, name, document):
-    """Make `name` hold COUNT copies of `document` with _id 0 to COUNT - 1."""
+def fill(database, name, document, count=COUNT):
+    """Make `name` hold `count` copies of `document` with _id 0 to `count` - 1."""
     collection = database[name]
-    last = {"_id": COUNT - 1, **document}
+    last = {"_id": count - 1, **document}
     # An earlier run on the same server may have been cut short, or have had other documents.
-    if collection.count_documents({}) != COUNT or collection.find_one({"_id": COUNT - 1}) != last:
+    if collection.count_documents({}) != count or collection.find_one({"_id": count - 1}) != last:
         collection.drop()
-        collection.insert_many([{"_id": number, **document} for number in range(COUNT)])
+        collection.insert_many([{"_id": number, **document} for number in range(count)])
 
 
 def official(archive, name):

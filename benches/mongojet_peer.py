@@ -27,7 +27,10 @@ class Database:
 
 class Collection:
     def __init__(self, collection):
+        self.aggregate = collection.aggregate
+        self.count_documents = collection.count_documents
         self.find_one = collection.find_one
+        self.find_one_and_update = collection.find_one_and_update
         self.insert_one = collection.insert_one
         self.insert_many = collection.insert_many
         self.update_one = collection.update_one
@@ -35,6 +38,10 @@ class Collection:
 
     def find(self, query):
         return Cursor(self._find(query))
+
+    def __getattr__(self, name):
+        # The row that wants it is then measured without this peer.
+        raise NotImplementedError(f"it has no {name}")
 
 
 class Cursor:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from benches.group import Sample
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -56,6 +58,15 @@ def save(path, results, settings):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(run, indent=1) + "\n")
+
+
+def load(path):
+    """The results of a saved run."""
+    saved = json.loads(Path(path).read_text())["results"]
+    for result in saved:
+        for peer, samples in result["samples"].items():
+            result["samples"][peer] = [Sample(**sample) for sample in samples]
+    return [Result(**result) for result in saved]
 
 
 def machine():

@@ -19,6 +19,7 @@ struct Detail {
     labels: Vec<String>,
     reply: Option<RawDocumentBuf>,
     cause: Option<Cause>,
+    reason: Option<Error>,
     before_handshake: bool,
 }
 
@@ -73,6 +74,7 @@ impl Error {
             labels: Vec::new(),
             reply: None,
             cause: None,
+            reason: None,
             before_handshake: false,
         }))
     }
@@ -139,6 +141,16 @@ impl Error {
 
     pub fn cause(&self) -> Option<&Cause> {
         self.0.cause.as_ref()
+    }
+
+    /// An earlier error, without which this one would not have happened.
+    pub fn reason(&self) -> Option<&Error> {
+        self.0.reason.as_ref()
+    }
+
+    pub fn because_of(mut self, earlier: Error) -> Error {
+        self.0.reason = Some(earlier);
+        self
     }
 
     pub fn has_label(&self, label: &str) -> bool {

@@ -24,6 +24,7 @@ import pytest
 
 DRIVER_NAME = os.environ.get("FERROMONGO_TEST_DRIVER", "ferromongo")
 package = importlib.import_module(DRIVER_NAME)
+gridfs = importlib.import_module("gridfs" if DRIVER_NAME == "pymongo" else f"{DRIVER_NAME}.gridfs")
 
 ferromongo_only = pytest.mark.skipif(
     DRIVER_NAME != "ferromongo", reason="something that ferromongo adds to PyMongo's API"
@@ -48,6 +49,10 @@ class AsyncDriver:
     def client(self, *arguments, **options):
         return package.AsyncMongoClient(*arguments, **options)
 
+    def gridfs(self, name, *arguments, **options):
+        """An object of that class of GridFS."""
+        return getattr(gridfs, f"Async{name}")(*arguments, **options)
+
     def run(self, coroutine):
         return asyncio.run(coroutine)
 
@@ -68,6 +73,9 @@ class SyncDriver:
 
     def client(self, *arguments, **options):
         return _Awaitable(package.MongoClient(*arguments, **options))
+
+    def gridfs(self, name, *arguments, **options):
+        return _Awaitable(getattr(gridfs, name)(*map(_plain, arguments), **options))
 
     def run(self, coroutine):
         # Nothing in it really waits: the first step is also the last.
@@ -144,6 +152,9 @@ class _Awaitable:
     def __getitem__(self, key):
         return _Awaitable(self._target[key])
 
+    def __call__(self, function):
+        return _call(self._target(_plain(function)))
+
     def __repr__(self):
         return repr(self._target)
 
@@ -163,9 +174,10 @@ class _Awaitable:
 
     async def __anext__(self):
         try:
-            return next(self._target)
+            value = next(self._target)
         except StopIteration:
             raise StopAsyncIteration from None
+        return _Awaitable(value) if _is_driver_object(value) else value
 
 
 def _call(method):
@@ -174,9 +186,15 @@ def _call(method):
         value = method(
             *map(_plain, arguments), **{name: _plain(value) for name, value in options.items()}
         )
+        if isinstance(value, list):
+            value = [_wrapped(one) for one in value]
         return _Awaitable(value) if _is_driver_object(value) else _Result(value)
 
     return call
+
+
+def _wrapped(value):
+    return _Awaitable(value) if _is_driver_object(value) else value
 
 
 def _plain(argument):
@@ -184,7 +202,7 @@ def _plain(argument):
     if isinstance(argument, _Awaitable):
         return argument._target
     if inspect.iscoroutinefunction(argument):
-        return lambda *values: SyncDriver().run(argument(*map(_Awaitable, values)))
+        return lambda *values, **named: SyncDriver().run(argument(*map(_wrapped, values), **named))
     return argument
 
 

@@ -22,9 +22,9 @@ def prepare(database):
     documents.fill(database, "tweets", documents.tweet())
 
 
-def scattered_ids(operations):
-    """Ids that visit the collection out of order (7919 is prime, so none comes twice)."""
-    return [number * 7919 % documents.COUNT for number in range(operations)]
+def scattered_ids(operations, count=documents.COUNT):
+    """Ids below `count` that visit the collection out of order, hardly one of them twice."""
+    return [number * 7919 % count for number in range(operations)]
 
 
 WORKLOAD = Workload(

@@ -39,23 +39,35 @@ from pymongo import (
     version_tuple,
 )
 
-from ferromongo import (
-    client_session,
-    collection,
-    command_cursor,
-    cursor,
-    database,
-    driver_info,
-    errors,
-    mongo_client,
-    monitoring,
-    operations,
-    read_concern,
-    read_preferences,
-    results,
-    server_api,
-    write_concern,
-)
+# Attributes, as in PyMongo, and not part of `from ferromongo import *`.
+from ferromongo import auth as auth
+from ferromongo import change_stream as change_stream
+from ferromongo import client_options as client_options
+from ferromongo import client_session as client_session
+from ferromongo import collation as collation
+from ferromongo import collection as collection
+from ferromongo import command_cursor as command_cursor
+from ferromongo import common as common
+from ferromongo import cursor as cursor
+from ferromongo import database as database
+from ferromongo import driver_info as driver_info
+from ferromongo import errors as errors
+from ferromongo import event_loggers as event_loggers
+from ferromongo import mongo_client as mongo_client
+from ferromongo import monitoring as monitoring
+from ferromongo import operations as operations
+from ferromongo import pool as pool
+from ferromongo import read_concern as read_concern
+from ferromongo import read_preferences as read_preferences
+from ferromongo import results as results
+from ferromongo import server_api as server_api
+from ferromongo import server_description as server_description
+from ferromongo import server_selectors as server_selectors
+from ferromongo import server_type as server_type
+from ferromongo import topology_description as topology_description
+from ferromongo import typings as typings
+from ferromongo import uri_parser as uri_parser
+from ferromongo import write_concern as write_concern
 from ferromongo._install import install, installed, uninstall
 from ferromongo.asynchronous.mongo_client import AsyncMongoClient
 from ferromongo.synchronous.mongo_client import MongoClient
@@ -85,27 +97,12 @@ __all__ = [
     "UpdateOne",
     "WriteConcern",
     "__version__",
-    "client_session",
-    "collection",
-    "command_cursor",
-    "cursor",
-    "database",
-    "driver_info",
-    "errors",
     "get_version_string",
     "has_c",
     "install",
     "installed",
-    "mongo_client",
-    "monitoring",
-    "operations",
-    "read_concern",
-    "read_preferences",
-    "results",
-    "server_api",
     "timeout",
     "uninstall",
     "version",
     "version_tuple",
-    "write_concern",
 ]

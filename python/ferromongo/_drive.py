@@ -1,15 +1,17 @@
 """How a pending call is carried out: `run` blocks the thread, `drive` lets the event loop go on.
 
 Nothing else in the public layer knows which of the two happens; the converter that generates the
-synchronous classes swaps `await drive(...)` for `run(...)` and `await pause(...)` for `sleep(...)`.
+synchronous classes swaps `await drive(...)` for `run(...)`, `await pause(...)` for `sleep(...)` and
+`await answer(...)` for `plain_answer(...)`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from ferromongo._core import Pending
@@ -30,6 +32,19 @@ def drive(pending: Pending[_T]) -> Awaitable[_T]:
 def sleep(seconds: float) -> None:
     """Block this thread for `seconds`."""
     time.sleep(seconds)
+
+
+def plain_answer(answered: _T) -> _T:
+    """What the user's function answered. TypeError if nothing of it has run yet."""
+    if inspect.iscoroutine(answered):
+        answered.close()
+        raise TypeError("an async function needs the API of an AsyncMongoClient")
+    return answered
+
+
+async def answer(answered: Any) -> Any:
+    """What the user's function answered, awaited if it is async."""
+    return await answered if inspect.isawaitable(answered) else answered
 
 
 async def pause(seconds: float) -> None:

@@ -11,16 +11,28 @@ from importlib import import_module
 from threading import RLock
 from types import ModuleType
 
-from ferromongo._calls.missing import GRIDFS
-
-# The module in `pymongo.synchronous` and in ours: classes that are ferromongo's own.
+# PyMongo's package, ours, the module in `synchronous` of both: classes that are ferromongo's own.
 _CLASSES = {
-    "mongo_client": ("MongoClient",),
-    "database": ("Database",),
-    "collection": ("Collection",),
-    "cursor": ("Cursor", "RawBatchCursor"),
-    "command_cursor": ("CommandCursor", "RawBatchCommandCursor"),
-    "client_session": ("ClientSession",),
+    ("pymongo", "ferromongo", "mongo_client"): ("MongoClient",),
+    ("pymongo", "ferromongo", "database"): ("Database",),
+    ("pymongo", "ferromongo", "collection"): ("Collection",),
+    ("pymongo", "ferromongo", "cursor"): ("Cursor", "RawBatchCursor"),
+    ("pymongo", "ferromongo", "command_cursor"): ("CommandCursor", "RawBatchCommandCursor"),
+    ("pymongo", "ferromongo", "client_session"): ("ClientSession",),
+    ("pymongo", "ferromongo", "change_stream"): (
+        "ChangeStream",
+        "ClusterChangeStream",
+        "CollectionChangeStream",
+        "DatabaseChangeStream",
+    ),
+    ("gridfs", "ferromongo.gridfs", "grid_file"): (
+        "GridFS",
+        "GridFSBucket",
+        "GridIn",
+        "GridOut",
+        "GridOutCursor",
+        "GridOutIterator",
+    ),
 }
 
 _lock = RLock()
@@ -37,13 +49,13 @@ def install() -> None:
 
         ferromongo.install()
 
-    Clients, databases, collections, cursors and sessions, synchronous and asynchronous, are then
-    ferromongo's under every path of PyMongo, and in every module that imported them before by
-    name. `bson`, `pymongo.errors`, options, results and the other value types stay PyMongo's:
-    ferromongo uses them itself. Call it before the first client is made: an object made before
-    stays PyMongo's and must not be used together with new ones; so does a class that was derived
-    from one of PyMongo's before. Calling it again replaces what was imported in between.
-    GridFS, which ferromongo does not have yet, raises NotImplementedError while installed.
+    Clients, databases, collections, cursors, change streams, sessions and GridFS, synchronous and
+    asynchronous, are then ferromongo's under every path of PyMongo, and in every module that
+    imported them before by name. `bson`, `pymongo.errors`, options, results and the other value
+    types stay PyMongo's: ferromongo uses them itself. Call it before the first client is made: an
+    object made before stays PyMongo's and must not be used together with new ones; so does a class
+    that was derived from one of PyMongo's before. Calling it again replaces what was imported in
+    between.
     """
     with _lock:
         ours_for = {id(theirs): (theirs, ours) for theirs, ours in _pairs()}
@@ -77,13 +89,11 @@ def _pairs() -> list[tuple[type, type]]:
     """PyMongo's class and what takes its place. Importing both makes their modules known."""
     pairs = []
     for api, prefix in (("synchronous", ""), ("asynchronous", "Async")):
-        for module, names in _CLASSES.items():
-            theirs = import_module(f"pymongo.{api}.{module}")
-            ours = import_module(f"ferromongo.{api}.{module}")
+        for (their_package, our_package, module), names in _CLASSES.items():
+            theirs = import_module(f"{their_package}.{api}.{module}")
+            ours = import_module(f"{our_package}.{api}.{module}")
             for name in (prefix + name for name in names):
                 pairs.append((getattr(ours, name), getattr(theirs, name)))
-    gridfs = import_module("gridfs")
-    pairs += [(ours, getattr(gridfs, name)) for name, ours in GRIDFS.items()]
     # While installed the names in PyMongo's modules are ours: its classes are remembered.
     known = {ours: theirs for _, _, theirs, ours in _replaced}
     return [(known.get(ours, theirs), ours) for ours, theirs in pairs]

@@ -6,6 +6,7 @@ move in any release. Listed here they are easy to check when a new PyMongo comes
 
 # What `pymongo.timeout` has set for the running code: seconds (None outside of it, 0 for no limit),
 # and the earliest end of all such blocks around it, by `time.monotonic`.
+from pymongo import client_session_shared as _client_session_shared
 from pymongo._csot import DEADLINE as _DEADLINE
 from pymongo._csot import TIMEOUT as _TIMEOUT
 
@@ -40,7 +41,7 @@ from pymongo.uri_parser_shared import _normalize_options as normalize_option_nam
 from pymongo.uri_parser_shared import _validate_uri as parse_uri
 
 # Besides these modules' names:
-# * `PyMongoError._add_error_label`, in with_transaction;
+# * `PyMongoError._error_labels`, in with_transaction;
 # * `PoolOptions._credentials`, in client_settings: what PyMongo makes of user and authSource;
 # * `PoolOptions._ssl_context`, there too: whether the options, taken together, turn TLS on;
 # * `PoolOptions._update_metadata`, in metadata: it knows the drivers named before;
@@ -51,6 +52,12 @@ from pymongo.uri_parser_shared import _validate_uri as parse_uri
 
 current_timeout = _TIMEOUT.get
 current_deadline = _DEADLINE.get
+
+
+def with_transaction_limit() -> float:
+    """Seconds: looked up at each call, because programs patch it to try out what happens then."""
+    return _client_session_shared._WITH_TRANSACTION_RETRY_TIME_LIMIT
+
 
 __all__ = [
     "CaseInsensitiveDictionary",
@@ -71,4 +78,5 @@ __all__ = [
     "shorten_metadata",
     "verbose_reason",
     "warn_of_deprecated_options",
+    "with_transaction_limit",
 ]

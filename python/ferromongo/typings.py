@@ -1,4 +1,4 @@
-"""Type variables and aliases of the public signatures."""
+"""Type variables and aliases of the public signatures, and those that PyMongo exports here."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from pymongo.operations import (
     UpdateMany,
     UpdateOne,
 )
+
+# Programs annotate with these, although all but one begin with an underscore.
+from pymongo.typings import *
 
 DocumentType = TypeVar("DocumentType", bound=Mapping[str, Any])
 DocumentTypeArg = TypeVar("DocumentTypeArg", bound=Mapping[str, Any])
@@ -37,7 +40,7 @@ WriteOp: TypeAlias = (
     | UpdateMany
 )
 ClusterTime: TypeAlias = Mapping[str, Any]
-ReadableBuffer: TypeAlias = bytes | bytearray | memoryview | mmap | array  # type: ignore[type-arg]
+ReadableBuffer: TypeAlias = "bytes | bytearray | memoryview | mmap | array[Any]"
 
 __all__ = [
     "Address",
@@ -50,4 +53,11 @@ __all__ = [
     "Pipeline",
     "ReadableBuffer",
     "WriteOp",
+    "_Address",
+    "_CollationIn",
+    "_DocumentOut",
+    "_DocumentType",
+    "_DocumentTypeArg",
+    "_Pipeline",
+    "strip_optional",
 ]

@@ -65,6 +65,7 @@ fn next<'py>(
     }
     let mut position = *at;
     Key::skip(py, data, *at + 1, &mut position)?;
+    let _pause = decoder.pause_if_large(data.get(position..).unwrap_or_default());
     let document = decoder.value(*at, data, &mut position)?;
     *at = position;
     Ok(Some(document))

@@ -17,9 +17,8 @@ pub fn decode_document<'py>(
     bytes: &[u8],
     settings: &CodecSettings,
 ) -> PyResult<Bound<'py, PyAny>> {
-    // A reply or an export rather than a record: enough objects for the collector to look at them many times.
-    let _pause = (bytes.len() > LARGE && settings.is_plain()).then(|| CollectorPause::begin(py));
     let mut decoder = Decoder::new(py, settings);
+    let _pause = decoder.pause_if_large(bytes);
     decoder.top_level(bytes).map_err(|raised| raised.into_error(py))
 }
 
@@ -35,6 +34,12 @@ pub struct Decoder<'a, 'py> {
 impl<'a, 'py> Decoder<'a, 'py> {
     pub fn new(py: Python<'py>, settings: &'a CodecSettings) -> Self {
         Decoder { py, settings, classes: settings.classes, items: Vec::new(), depth: 0 }
+    }
+
+    /// Holds the collector off for a document of so many objects that it would look at them many times.
+    pub fn pause_if_large(&self, document: &[u8]) -> Option<CollectorPause<'py>> {
+        let said = document.first_chunk().map_or(0, |length| i32::from_le_bytes(*length));
+        (said > LARGE && self.settings.is_plain()).then(|| CollectorPause::begin(self.py))
     }
 
     fn top_level(&mut self, bytes: &[u8]) -> Made<'py> {
@@ -293,6 +298,6 @@ impl<'a, 'py> Decoder<'a, 'py> {
 
 /// Length, no elements, terminator.
 const SMALLEST: usize = 5;
-const LARGE: usize = 16 * 1024;
+const LARGE: i32 = 16 * 1024;
 const DECODING_DOCUMENT: &std::ffi::CStr = c" while decoding a BSON document";
 const DECODING_ARRAY: &std::ffi::CStr = c" while decoding a BSON array";

@@ -10,7 +10,6 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
-use bson::RawDocument;
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
@@ -29,7 +28,7 @@ use crate::net::buffers::Buffers;
 use crate::net::wait;
 use crate::pool::authenticate::Authenticator;
 use crate::pool::generation::Generation;
-use crate::pool::handshake::Dialer;
+use crate::pool::handshake::{Dialer, Gossip};
 use crate::pool::server::{Clear, Server};
 use crate::settings::Settings;
 use crate::topology::address::Address;
@@ -41,7 +40,6 @@ use crate::topology::snapshot::{Snapshot, TopologyKind};
 pub struct Cluster {
     pub settings: Arc<Settings>,
     dialer: Arc<Dialer>,
-    gossip: Gossip,
     /// `None` once closed: the last client's leaving stops the thread.
     thread: Mutex<Option<Arc<ControlThread>>>,
     snapshot: ArcSwap<Snapshot>,
@@ -65,9 +63,6 @@ struct Probe {
     running: bool,
     answered: Option<Instant>,
 }
-
-/// Is told the `$clusterTime` of heartbeats.
-pub type Gossip = Box<dyn Fn(&RawDocument) + Send + Sync>;
 
 impl Cluster {
     /// Starts monitoring.
@@ -106,10 +101,10 @@ impl Cluster {
                         }
                     }),
                     load_balanced: settings.load_balanced,
+                    gossip,
                     authenticator,
                     tls: settings.tls.as_ref().map(|tls| tls.client_config()),
                 }),
-                gossip,
                 thread: Mutex::new(Some(thread)),
                 snapshot: ArcSwap::from_pointee(Snapshot::new(topology)),
                 changed: Event::new(),
@@ -337,10 +332,7 @@ impl Cluster {
 
     fn observe(self: &Arc<Self>, observation: Observation) {
         let description = match observation {
-            Observation::Hello { server, reply } => {
-                if let Ok(time) = reply.get_document("$clusterTime") {
-                    (self.gossip)(time);
-                }
+            Observation::Hello { server, .. } => {
                 // A server that operations would refuse must not become known through a monitor that
                 // is less strict: the probe's answer counts.
                 if self.settings.tls.as_ref().is_some_and(|tls| monitors::verify_less(tls))

@@ -23,7 +23,7 @@ pub struct ClientCore {
     cluster: OnceLock<Arc<Cluster>>,
     /// Held while the cluster is being opened or closed.
     opening: Mutex<()>,
-    /// Heard from every reply, heartbeats' too.
+    /// Heard from every reply to an operation, and from the handshakes of its connections.
     cluster_time: Arc<Mutex<Option<ClusterTime>>>,
     closed: AtomicBool,
 }

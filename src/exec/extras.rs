@@ -68,7 +68,7 @@ pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Res
     let mut preference = &terms.read_preference;
     let of_transaction;
     if in_transaction {
-        of_transaction = Arc::new(state.transaction.options.read_preference.clone());
+        of_transaction = state.transaction.options.read_preference.clone();
         preference = &of_transaction;
     }
     if with_session {

@@ -18,6 +18,7 @@ use crate::event::selection::{Asker, RetryEvent};
 use crate::net::wait;
 use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
+use crate::session::client::Session;
 use crate::session::transaction;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
@@ -38,7 +39,8 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
         let mut error = match attempt {
             Ok(outcome) => {
                 if in_transaction {
-                    operation.terms.session.state().transaction.note_run();
+                    let failed = outcome.reply.as_ref().and_then(Reply::write_error);
+                    operation.terms.session.state().transaction.note_run(failed);
                 }
                 return Ok(outcome);
             }
@@ -56,11 +58,15 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
         }
         terms.session.unpin_after(&error, refused);
         let (now, jitter) = (Instant::now(), fastrand::f64());
-        let again = failures.add(error, terms, settings, in_transaction, now, jitter)?;
+        let again = failures.add(error, terms, settings, in_transaction, now, jitter);
+        let again = again.map_err(|error| match terms.session.implicit {
+            true => error,
+            false => terms.session.state().transaction.explain(error),
+        })?;
         // A server stays the first choice for a retry, unless it is one of many mongos, or busy and
         // others were asked for.
         let sharded = cluster.snapshot().kind == TopologyKind::Sharded;
-        if !sharded && !(again.pause.is_some() && settings.overload_retargeting) {
+        if !(sharded || again.pause.is_some() && settings.overload_retargeting) {
             failed_at.truncate(avoided);
         }
         if let Some(pause) = again.pause {
@@ -135,10 +141,8 @@ async fn choose_server(
         let state = terms.session.state();
         match state.transaction.is_active() {
             true => Criteria::Read(state.transaction.read_preference()?.clone()),
-            false if terms.kind == Kind::Output => {
-                Criteria::Output((*terms.read_preference).clone())
-            }
-            false => Criteria::Read((*terms.read_preference).clone()),
+            false if terms.kind == Kind::Output => Criteria::Output(terms.read_preference.clone()),
+            false => Criteria::Read(terms.read_preference.clone()),
         }
     };
     select(cluster, &criteria, failed_at, terms.limit.deadline(), asker).await
@@ -222,10 +226,13 @@ async fn exchange(
     size::check(message, description.max_bson_object_size)?;
     let events = &client.settings.events;
     let watch = connection.watch(events, message, &terms.database, terms.operation_id);
-    let answer = connection.ask(message, deadline, watch).await?;
-    let Some((mut reply, mut checked)) = answer else { return Ok(None) };
+    let unanswered = Unanswered(&terms.session);
+    let answer = connection.ask(message, deadline, watch).await;
+    std::mem::forget(unanswered);
+    let Some((mut reply, mut checked)) = answer? else { return Ok(None) };
     if checked.as_ref().is_err_and(Error::wants_reauthentication) {
-        reauthenticate(client, lent, limit.deadline()).await?;
+        // On the heap, since it is rare and large, and this future is copied where it is made.
+        Box::pin(reauthenticate(client, lent, limit.deadline())).await?;
         // The same bytes: a transaction that begins with them has not begun yet.
         let connection = lent.connection_mut();
         let watch = connection.watch(events, message, &terms.database, terms.operation_id);
@@ -264,6 +271,15 @@ fn hear(client: &ClientCore, terms: &Terms, reply: &Reply) {
         if terms.session.snapshot && matches!(terms.kind, Kind::Read { .. }) {
             terms.session.state().note_snapshot_time(reply.body());
         }
+    }
+}
+
+/// Dropped midway: the server may still run the command, so its session is not for others.
+struct Unanswered<'a>(&'a Session);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        self.0.mark_dirty();
     }
 }
 

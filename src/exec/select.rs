@@ -33,7 +33,7 @@ pub async fn select_address(
     limit: Deadline,
     asker: Option<Asker<'_>>,
 ) -> Result<Arc<Server>> {
-    let any = Criteria::Read(ReadPreference::new(ReadMode::Nearest));
+    let any = Criteria::Read(Arc::new(ReadPreference::new(ReadMode::Nearest)));
     let look = || match cluster.snapshot().server(address) {
         Some(server) if server.kind.is_known() => Ok(cluster.server(address)),
         Some(_) => Ok(None),

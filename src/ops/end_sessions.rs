@@ -15,7 +15,7 @@ use crate::wire::message::Message;
 
 pub async fn end_sessions(client: &ClientCore, limit: TimeLimit) {
     // Never waits for a server: where none suits there is nobody to tell.
-    let preference = ReadPreference::new(ReadMode::PrimaryPreferred);
+    let preference = Arc::new(ReadPreference::new(ReadMode::PrimaryPreferred));
     let criteria = Criteria::Read(preference.clone());
     let found = client.opened().and_then(|cluster| select_now(cluster, &criteria, &[]).ok()?);
     let Some(server) = found else { return };
@@ -26,7 +26,7 @@ pub async fn end_sessions(client: &ClientCore, limit: TimeLimit) {
         terms.sessionless = true;
         terms.limit = limit;
         terms.server = Some(server.address.clone());
-        terms.read_preference = Arc::new(preference.clone());
+        terms.read_preference = preference.clone();
         let _ = run(client, &mut Operation { message, terms }).await;
     }
 }

@@ -1,6 +1,7 @@
 //! Server commands that the engine itself makes or reads.
 
 pub mod bulk;
+pub mod change_stream;
 pub mod cursor;
 pub mod end_sessions;
 pub mod transaction;

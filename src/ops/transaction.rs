@@ -43,8 +43,8 @@ pub async fn commit(client: &ClientCore, session: &Arc<Session>, limit: TimeLimi
 }
 
 /// Errors of the server or the network are not told: the server aborts what it no longer hears of. That
-/// takes it a minute, in which the transaction's locks are held: when the user's time is up, the control
-/// thread tells it.
+/// takes it a minute, in which the transaction's locks are held: when the user's time is up, or the wait was
+/// interrupted, the control thread tells it.
 pub async fn abort(
     client: &Arc<ClientCore>,
     session: &Arc<Session>,
@@ -57,12 +57,27 @@ pub async fn abort(
             return Ok(());
         }
     }
+    let mut later = LateAbort { client, session, needed: true };
     let told = end(client, abort_message(), ending(session, false, limit)).await;
-    if limit.is_finite() && told.as_ref().is_err_and(Error::is_timeout) {
-        abort_later(client.clone(), session);
-    }
+    later.needed = limit.is_finite() && told.as_ref().is_err_and(Error::is_timeout);
+    drop(later);
     session.unpin();
     Ok(())
+}
+
+/// Dropped while it is needed, also because the caller waits no longer.
+struct LateAbort<'a> {
+    client: &'a Arc<ClientCore>,
+    session: &'a Session,
+    needed: bool,
+}
+
+impl Drop for LateAbort<'_> {
+    fn drop(&mut self) {
+        if self.needed && self.session.is_of_this_process() {
+            abort_later(self.client.clone(), self.session);
+        }
+    }
 }
 
 fn abort_later(client: Arc<ClientCore>, session: &Session) {

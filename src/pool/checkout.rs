@@ -292,7 +292,9 @@ impl Permit {
         }
         let making = Making::begin(server);
         let own = Deadline::after(Instant::now(), server.settings.connect_timeout);
-        match server.dial(self.generation, interruption, own.earlier(limit)).await {
+        // On the heap, since it is rare and large: futures around it are copied where they are made.
+        let dial = Box::pin(server.dial(self.generation, interruption, own.earlier(limit)));
+        match dial.await {
             Ok(mut connection) => {
                 connection.id = making.succeeded();
                 self.pool = None;

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use bson::RawDocumentBuf;
+use bson::{RawDocument, RawDocumentBuf};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
@@ -38,6 +38,10 @@ pub type Found = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> +
 
 pub type Failed = Box<dyn Fn(&Server, &DialFailure) + Send + Sync>;
 
+/// Told the `$clusterTime` of connections that operations may use. Of heartbeats and probes none is
+/// taken, as the sessions specification has it.
+pub type Gossip = Box<dyn Fn(&RawDocument) + Send + Sync>;
+
 /// What every new connection of a client needs.
 pub struct Dialer {
     pub metadata: Arc<Metadata>,
@@ -49,6 +53,7 @@ pub struct Dialer {
     pub observe: Box<dyn Fn(&ServerDescription) + Send + Sync>,
     /// Told every failure to make a connection for a pool.
     pub failed: Failed,
+    pub gossip: Gossip,
     pub load_balanced: bool,
     pub authenticator: Option<Authenticator>,
     pub tls: Option<Arc<ClientConfig>>,
@@ -70,7 +75,12 @@ impl Dialer {
         deadline: Deadline,
     ) -> std::result::Result<Connection, DialFailure> {
         let authenticator = self.authenticator.as_ref();
-        self.make(address, generation, generations, deadline, authenticator).await
+        let made = self.make(address, generation, generations, deadline, authenticator).await;
+        let (connection, answer) = made?;
+        if let Ok(time) = answer.body().get_document("$clusterTime") {
+            (self.gossip)(time);
+        }
+        Ok(connection)
     }
 
     /// Only asks how the server is, which needs no authentication.
@@ -87,7 +97,7 @@ impl Dialer {
         generations: &Generations,
         deadline: Deadline,
         authenticator: Option<&Authenticator>,
-    ) -> std::result::Result<Connection, DialFailure> {
+    ) -> std::result::Result<(Connection, Reply), DialFailure> {
         let greeted = OnceLock::new();
         let made = async {
             // Of a name that is not found, or too slowly, the server knows nothing.
@@ -113,7 +123,7 @@ impl Dialer {
         generations: &Generations,
         authenticator: Option<&Authenticator>,
         greeted: &OnceLock<Generation>,
-    ) -> Result<Connection> {
+    ) -> Result<(Connection, Reply)> {
         let stream = self.connect(address, found).await?;
         // Servers speak no TLS on a Unix domain socket.
         if let Some(config) = self.tls.as_ref().filter(|_| !address.is_unix_socket()) {
@@ -134,7 +144,7 @@ impl Dialer {
             let (conversation, next) = opening.answered(answer.body(), &entropy()?)?;
             authenticator.converse(&mut connection, conversation, next).await?;
         }
-        Ok(connection)
+        Ok((connection, answer))
     }
 
     /// Nothing for a Unix domain socket, whose address is its path.

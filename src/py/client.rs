@@ -14,6 +14,7 @@ use super::listeners::{self, EventQueue};
 use super::pending::{PyPending, Step, task};
 use super::seed_lookup;
 use super::session::PySession;
+use super::transaction_options::LastOptions;
 use super::{errors, options, server_selector, time_limit};
 use crate::error::Result as CoreResult;
 use crate::event::Publisher;
@@ -23,6 +24,7 @@ use crate::exec::seed_lookup::Start;
 use crate::exec::select::select;
 use crate::net::fork;
 use crate::ops::end_sessions::end_sessions;
+use crate::session::client::Session;
 use crate::settings::Settings;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
@@ -37,6 +39,7 @@ pub struct PyClient {
     /// With the fork generation it belongs to. Locked only with the GIL held, so that no fork (which
     /// needs the GIL too) ever finds it locked by another thread.
     core: Mutex<(u64, Arc<ClientCore>)>,
+    pub transaction_options: LastOptions,
 }
 
 impl PyClient {
@@ -69,7 +72,8 @@ impl PyClient {
         let settings = Arc::new(read_settings(settings)?);
         let look_up = look_up.map(seed_lookup::start);
         let core = ClientCore::new(settings.clone(), look_up.clone());
-        Ok(PyClient { settings, look_up, core: Mutex::new((fork::generation(), core)) })
+        let core = Mutex::new((fork::generation(), core));
+        Ok(PyClient { settings, look_up, core, transaction_options: LastOptions::default() })
     }
 
     fn open(&self, py: Python<'_>) -> PyResult<PyPending> {
@@ -158,7 +162,7 @@ impl PyClient {
     }
 
     fn select(&self, read_preference: &Bound<'_, PyAny>) -> PyResult<PyPending> {
-        let criteria = Criteria::Read(options::read_preference(read_preference)?);
+        let criteria = Criteria::Read(Arc::new(options::read_preference(read_preference)?));
         let core = self.core();
         let limit = time_limit::current(read_preference.py(), &core.settings)?.deadline();
         // What PyMongo calls a selection that no operation asks for.
@@ -178,9 +182,18 @@ impl PyClient {
         Ok(PyPending::new(task(work, finish)))
     }
 
-    fn start_session(slf: Bound<'_, Self>, causal_consistency: bool, snapshot: bool) -> PySession {
+    #[pyo3(signature = (causal_consistency, snapshot, snapshot_time = None))]
+    fn start_session(
+        slf: Bound<'_, Self>,
+        causal_consistency: bool,
+        snapshot: bool,
+        snapshot_time: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PySession> {
         let core = slf.get().core();
-        PySession::new(slf.unbind(), &core, causal_consistency, snapshot)
+        let snapshot_time = snapshot_time.map(options::timestamp).transpose()?;
+        let session = Session::explicit(core.sessions.clone(), causal_consistency, snapshot);
+        session.state().snapshot_time = snapshot_time;
+        Ok(PySession { client: slf.unbind(), session })
     }
 
     fn cluster_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {

@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
+use bson::RawDocument;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::errors;
+use super::imports;
 use super::once::name;
 use super::pending::{PyPending, Step, Task, run_blocking, task};
 use super::scope::{PyScope, run_owned};
@@ -128,6 +130,47 @@ impl CursorCore {
         found
     }
 
+    /// The same, with what `look` makes of its bytes and of whether it is the last of the batch.
+    pub fn buffered_with<'py, T>(
+        &self,
+        py: Python<'py>,
+        look: impl FnOnce(&RawDocument, bool) -> T,
+    ) -> PyResult<Option<(Bound<'py, PyAny>, T)>> {
+        let Some(mut unread) = self.unread()? else { return Ok(None) };
+        let at = unread.at;
+        let found = unread.next(py);
+        let looked = match &found {
+            Ok(Some(_)) => {
+                let last = unread.at + 1 >= unread.batch.documents().len();
+                unread.batch.document_at(at).map(|document| look(document, last))
+            }
+            _ => None,
+        };
+        self.give_back(unread, usize::from(found.is_ok()));
+        let Some(document) = found? else { return Ok(None) };
+        let malformed = || errors::to_python(py, &Error::protocol("a document has no end"));
+        Ok(Some((document, looked.ok_or_else(malformed)?)))
+    }
+
+    /// Neither is anything left of it nor will more come.
+    pub fn is_over(&self) -> bool {
+        let state = self.0.lock();
+        state.left == 0 && !state.more_to_fetch()
+    }
+
+    /// Takes in a reply; on an error the cursor is over.
+    pub fn install(&self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
+        self.0.lock().install(outcome)
+    }
+
+    /// Nothing more will be asked of it. What the server still has of it is the caller's to close.
+    pub fn abandon(&self) -> Option<(Arc<ClientCore>, Held)> {
+        let mut state = self.0.lock();
+        let held = state.take_held();
+        state.end();
+        held
+    }
+
     /// Takes the batch for decoding; `None` when it has been read.
     fn unread(&self) -> PyResult<Option<Box<Unread>>> {
         let mut state = self.0.lock();
@@ -150,12 +193,11 @@ impl CursorCore {
     }
 }
 
-fn busy() -> PyErr {
+pub fn busy() -> PyErr {
     PyRuntimeError::new_err("this cursor is in use by another caller")
 }
 
 impl State {
-    /// Takes in a reply; on an error the cursor is over.
     fn install(&mut self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
         let any_command = self.runs_any_command();
         let batch = outcome.and_then(|outcome| {
@@ -285,7 +327,7 @@ impl State {
 
 /// The command that brings the next batch: the first one, or getMore. `None` at the end. Without a
 /// limit to keep `within` it gets that of a call that begins now.
-fn next_request(
+pub fn next_request(
     cursor: &Bound<'_, CursorCore>,
     within: Option<TimeLimit>,
 ) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
@@ -366,19 +408,29 @@ fn fetch(
 ) -> PyResult<Option<Box<dyn Task>>> {
     let Some((core, operation)) = next_request(cursor, limit)? else { return Ok(None) };
     let limit = operation.terms.limit;
-    cursor.get().0.lock().fetching = true;
-    let mut underway = Underway(Some(cursor.clone().unbind()));
-    let finish = move |py: Python<'_>, outcome| {
-        let cursor = underway.0.take().expect("finished once");
-        let installed = {
-            let mut state = cursor.get().0.lock();
-            state.fetching = false;
-            state.install(outcome)
-        };
+    let finish = move |py: Python<'_>, cursor: Py<CursorCore>, outcome| {
+        let installed = cursor.get().install(outcome);
         installed.map_err(|error| errors::to_python(py, &error))?;
         after(py, cursor, limit)
     };
-    Ok(Some(task(run_owned(core, operation), finish)))
+    Ok(Some(send(cursor, run_owned(core, operation), finish)))
+}
+
+/// A task that does the `work` of fetching a batch; `finish` takes it in.
+pub fn send(
+    cursor: &Bound<'_, CursorCore>,
+    work: impl Future<Output = CoreResult<Outcome>> + Send + 'static,
+    finish: impl FnOnce(Python<'_>, Py<CursorCore>, CoreResult<Outcome>) -> PyResult<Step>
+    + Send
+    + 'static,
+) -> Box<dyn Task> {
+    cursor.get().0.lock().fetching = true;
+    let mut underway = Underway(Some(cursor.clone().unbind()));
+    task(work, move |py: Python<'_>, outcome| {
+        let cursor = underway.0.take().expect("finished once");
+        cursor.get().0.lock().fetching = false;
+        finish(py, cursor, outcome)
+    })
 }
 
 /// A cursor whose next batch is on its way. Cancelled or interrupted, the batch may be lost: to go on
@@ -388,14 +440,8 @@ struct Underway(Option<Py<CursorCore>>);
 impl Drop for Underway {
     fn drop(&mut self) {
         let Some(cursor) = &self.0 else { return };
-        let held = {
-            let mut state = cursor.get().0.lock();
-            state.fetching = false;
-            let held = state.take_held();
-            state.end();
-            held
-        };
-        if let Some((core, held)) = held {
+        cursor.get().0.lock().fetching = false;
+        if let Some((core, held)) = cursor.get().abandon() {
             close::kill_later(core, held);
         }
     }
@@ -406,14 +452,15 @@ impl CursorCore {
     /// Whether there may be more documents: False once the last was read, or after `close()`.
     #[getter]
     fn alive(&self) -> bool {
-        let state = self.0.lock();
-        state.left > 0 || state.more_to_fetch()
+        !self.is_over()
     }
 
     /// The server's number for the cursor: None before it was asked, 0 when all has been sent.
     #[getter]
-    fn cursor_id(&self) -> Option<i64> {
-        self.0.lock().cursor_id
+    fn cursor_id<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let id = self.0.lock().cursor_id;
+        // An Int64: servers take no shorter integer for it, and a small one would become that.
+        id.map(|id| imports::INT64.get(py)?.call1((id,))).transpose()
     }
 
     /// How many documents have been received so far, read or not.
@@ -475,12 +522,8 @@ impl CursorCore {
         }
     }
 
-    fn _close(&self, py: Python<'_>) -> PyResult<PyPending> {
-        let mut state = self.0.lock();
-        let held = state.take_held();
-        state.end();
-        drop(state);
-        let Some((core, held)) = held else { return Ok(PyPending::known(Ok(py.None()))) };
+    pub fn _close(&self, py: Python<'_>) -> PyResult<PyPending> {
+        let Some((core, held)) = self.abandon() else { return Ok(PyPending::known(Ok(py.None()))) };
         let limit = time_limit::current(py, &core.settings)?;
         let work = async move {
             if close::kill(&core, held.clone(), limit).await.is_err() {

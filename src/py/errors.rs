@@ -39,7 +39,11 @@ fn exception(py: Python<'_>, error: &Error, writes: bool) -> PyResult<PyErr> {
         let remove = name!(py, "_remove_error_label");
         exception.call_method1(remove, (TRANSIENT_TRANSACTION,))?;
     }
-    Ok(PyErr::from_value(exception))
+    let exception = PyErr::from_value(exception);
+    if let Some(earlier) = error.reason() {
+        exception.set_cause(py, Some(to_python(py, earlier)));
+    }
+    Ok(exception)
 }
 
 fn class_of(kind: Kind) -> &'static Import {
@@ -85,6 +89,7 @@ fn of_reply<'py>(
         11000 | 11001 | 12582 => &imports::DUPLICATE_KEY_ERROR,
         MAX_TIME_EXPIRED => &imports::EXECUTION_TIMEOUT,
         43 => &imports::CURSOR_NOT_FOUND,
+        _ if reply.get("index").is_ok_and(|index| index.is_some()) => &imports::WRITE_ERROR,
         _ => &imports::OPERATION_FAILURE,
     };
     class.get(py)?.call1((error.message(), code_or_none, details))

@@ -78,6 +78,7 @@ imports! {
     SERVER_SELECTION_TIMEOUT = "pymongo.errors" "ServerSelectionTimeoutError";
     WAIT_QUEUE_TIMEOUT = "pymongo.errors" "WaitQueueTimeoutError";
     WRITE_CONCERN_ERROR = "pymongo.errors" "WriteConcernError";
+    WRITE_ERROR = "pymongo.errors" "WriteError";
     WTIMEOUT_ERROR = "pymongo.errors" "WTimeoutError";
 
     HELLO = "pymongo.hello" "Hello";

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod bson;
 mod bulk;
 mod bulk_totals;
+mod change_stream;
 mod client;
 mod client_bulk;
 mod cursor;
@@ -24,6 +25,7 @@ mod seed_lookup;
 mod server_selector;
 mod session;
 mod time_limit;
+mod transaction_options;
 
 /// The extension module `ferromongo._core`.
 #[pymodule(gil_used = true)]
@@ -32,6 +34,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::control::prepare();
     loop_driver::prepare(module.py());
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<change_stream::ChangeStreamCore>()?;
+    module.add_class::<change_stream::SyncChangeStreamCore>()?;
+    module.add_class::<change_stream::AsyncChangeStreamCore>()?;
     module.add_class::<client::PyClient>()?;
     module.add_class::<cursor::CursorCore>()?;
     module.add_class::<cursor::SyncCursorCore>()?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bson::RawDocumentBuf;
+use bson::{RawDocumentBuf, Timestamp};
 use pyo3::prelude::*;
 
 use super::once::name;
@@ -115,6 +115,16 @@ pub fn document(mapping: &Bound<'_, PyAny>) -> PyResult<RawDocumentBuf> {
     codec::encode_document(mapping, &settings, false, &mut bytes)?;
     RawDocumentBuf::from_bytes(bytes)
         .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
+}
+
+/// From a `bson.Timestamp`.
+pub fn timestamp(given: &Bound<'_, PyAny>) -> PyResult<Timestamp> {
+    let field = |name| given.getattr(name)?.extract();
+    Ok(Timestamp { time: field("time")?, increment: field("inc")? })
+}
+
+pub fn to_timestamp(py: Python<'_>, time: Option<Timestamp>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    time.map(|time| imports::TIMESTAMP.get(py)?.call1((time.time, time.increment))).transpose()
 }
 
 /// A core document as a plain dict.

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use bson::Timestamp;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::client::PyClient;
-use super::once::name;
 use super::pending::{PyPending, Step, task};
 use super::{errors, imports, options, time_limit};
-use crate::error::{Error, Kind, Result as CoreResult};
+use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
 use crate::ops::transaction;
 use crate::session::client::Session;
@@ -19,21 +17,11 @@ use crate::session::transaction::Options;
 #[pyclass(name = "Session", module = "ferromongo._core", frozen, weakref)]
 pub struct PySession {
     #[pyo3(get)]
-    client: Py<PyClient>,
+    pub client: Py<PyClient>,
     pub session: Arc<Session>,
 }
 
 impl PySession {
-    pub fn new(
-        client: Py<PyClient>,
-        core: &ClientCore,
-        causal_consistency: bool,
-        snapshot: bool,
-    ) -> PySession {
-        let session = Session::explicit(core.sessions.clone(), causal_consistency, snapshot);
-        PySession { client, session }
-    }
-
     fn core(&self) -> Arc<ClientCore> {
         self.client.get().core()
     }
@@ -58,8 +46,12 @@ impl PySession {
 
     #[getter]
     fn operation_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let time = self.session.state().operation_time;
-        time.map(|time| imports::TIMESTAMP.get(py)?.call1((time.time, time.increment))).transpose()
+        options::to_timestamp(py, self.session.state().operation_time)
+    }
+
+    #[getter]
+    fn snapshot_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        options::to_timestamp(py, self.session.state().snapshot_time)
     }
 
     fn advance_cluster_time(&self, cluster_time: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -68,10 +60,7 @@ impl PySession {
     }
 
     fn advance_operation_time(&self, operation_time: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = operation_time.py();
-        let time = operation_time.getattr(name!(py, "time"))?.extract()?;
-        let increment = operation_time.getattr(name!(py, "inc"))?.extract()?;
-        self.session.advance_operation_time(Timestamp { time, increment });
+        self.session.advance_operation_time(options::timestamp(operation_time)?);
         Ok(())
     }
 
@@ -98,19 +87,9 @@ impl PySession {
         read_preference: &Bound<'_, PyAny>,
         max_commit_time_ms: Option<i64>,
     ) -> PyResult<()> {
-        let (concern, acknowledged) = options::write_concern(write_concern)?;
-        if !acknowledged {
-            let shown = write_concern.repr()?;
-            let text = format!("transactions do not support unacknowledged write concern: {shown}");
-            let error = Error::new(Kind::Configuration, text);
-            return Err(errors::to_python(py, &error));
-        }
-        let options = Options {
-            read_concern: options::read_concern(read_concern)?,
-            write_concern: concern.map(Arc::unwrap_or_clone),
-            read_preference: options::read_preference(read_preference)?,
-            max_commit_time_ms,
-        };
+        let given = [read_concern, write_concern, read_preference];
+        let options = self.client.get().transaction_options.get(given)?;
+        let options = Options { max_commit_time_ms, ..options };
         self.session.start_transaction(options).map_err(|error| errors::to_python(py, &error))
     }
 
@@ -130,16 +109,29 @@ impl PySession {
 
     fn end(&self, py: Python<'_>) -> PyResult<PyPending> {
         let (core, session) = (self.core(), self.session.clone());
+        // Letting go of a connection is told to listeners, and that is done around a task.
+        if !session.in_transaction() && session.state().pin.is_none() {
+            session.end();
+            return Ok(PyPending::known(Ok(py.None())));
+        }
         let limit = time_limit::current(py, &core.settings)?;
         let work = async move {
+            let _ended = Ending(&session); // also if the wait for the abort is given up
             if session.in_transaction() && !core.is_closed() {
                 // The server ends what it can no longer be told about.
                 let _ = transaction::abort(&core, &session, limit).await;
             }
-            session.end();
             Ok(())
         };
         Ok(PyPending::new(task(work, nothing)))
+    }
+}
+
+struct Ending<'a>(&'a Session);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

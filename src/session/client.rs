@@ -140,6 +140,10 @@ impl Session {
         first
     }
 
+    pub fn is_of_this_process(&self) -> bool {
+        self.born_in == fork::generation()
+    }
+
     pub fn pool(&self) -> &Arc<ServerSessions> {
         &self.pool
     }
@@ -200,7 +204,7 @@ impl State {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.born_in != fork::generation() {
+        if !self.is_of_this_process() {
             return; // the parent's, and its pool may have been locked at the fork
         }
         let state = self.state.get_mut();

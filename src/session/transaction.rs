@@ -1,5 +1,7 @@
 //! One transaction's state machine. Decides, never sends; messages mean what PyMongo's mean.
 
+use std::sync::Arc;
+
 use bson::{RawDocument, RawDocumentBuf};
 
 use crate::error::{
@@ -25,7 +27,7 @@ pub struct Options {
     /// `readConcern` document without `afterClusterTime`, if it says anything.
     pub read_concern: Option<RawDocumentBuf>,
     pub write_concern: Option<RawDocumentBuf>,
-    pub read_preference: ReadPreference,
+    pub read_preference: Arc<ReadPreference>,
     pub max_commit_time_ms: Option<i64>,
 }
 
@@ -37,6 +39,8 @@ pub struct Transaction {
     commits_sent: u32,
     /// The server has run a command of it.
     has_run: bool,
+    /// The first error that may have ended it: later ones only say that it has ended.
+    failure: Option<Error>,
     /// With it another mongos can find out how the transaction ended.
     pub recovery_token: Option<RawDocumentBuf>,
 }
@@ -54,7 +58,7 @@ impl Transaction {
     }
 
     /// Where its reads may go: only to the primary.
-    pub fn read_preference(&self) -> Result<&ReadPreference> {
+    pub fn read_preference(&self) -> Result<&Arc<ReadPreference>> {
         match self.options.read_preference.mode {
             ReadMode::Primary => Ok(&self.options.read_preference),
             mode => Err(Error::invalid_operation(format!(
@@ -93,8 +97,26 @@ impl Transaction {
         self.commits_sent > 1
     }
 
-    pub fn note_run(&mut self) {
+    /// A command was answered; `failed` is a statement of it that was not carried out.
+    pub fn note_run(&mut self, failed: Option<Error>) {
         self.has_run = true;
+        if self.failure.is_none() {
+            self.failure = failed;
+        }
+    }
+
+    /// What to tell of an error that an operation ends with. The server has aborted the transaction at
+    /// its first error; of the operations after that it only says that there is no such transaction.
+    pub fn explain(&mut self, error: Error) -> Error {
+        match (error.code(), &self.failure) {
+            (Some(NO_SUCH_TRANSACTION), Some(first)) => error.because_of(first.clone()),
+            (Some(NO_SUCH_TRANSACTION), None) => error,
+            (code, None) if self.state != State::None && (code.is_some() || error.is_network()) => {
+                self.failure = Some(error.clone());
+                error
+            }
+            _ => error,
+        }
     }
 
     /// An overloaded server has refused a command, or the end, before it looked at it.
@@ -196,6 +218,7 @@ pub fn label_commit_error(error: &mut Error, sent_before: bool) {
     }
 }
 
+const NO_SUCH_TRANSACTION: i32 = 251;
 /// Committed; to ask again would get no other answer.
 const IMPOSSIBLE_WRITE_CONCERNS: [i32; 2] = [79, 100];
 
@@ -243,7 +266,7 @@ mod tests {
         assert!(transaction.note_sent());
         transaction.note_refused();
         assert!(transaction.note_sent());
-        transaction.note_run();
+        transaction.note_run(None);
         transaction.note_refused();
         assert!(!transaction.note_sent());
         assert_eq!(transaction.begin_commit().unwrap(), Ending::Send);
@@ -251,6 +274,25 @@ mod tests {
         transaction.note_refused();
         assert_eq!(transaction.ending_write_concern(true), None);
         assert!(transaction.ending_write_concern(true).is_some());
+    }
+
+    #[test]
+    fn later_errors_name_the_first() {
+        let refused =
+            |code| Error::command(code, code.to_string(), Vec::new(), RawDocumentBuf::new());
+        let reason = |error: &Error| error.reason().map(|first| first.to_string());
+        let mut transaction = Transaction::default();
+        assert_eq!(reason(&transaction.explain(refused(8))), None); // outside of a transaction
+        transaction.start(Options::default()).unwrap();
+        assert_eq!(reason(&transaction.explain(refused(251))), None);
+        transaction.explain(Error::invalid_operation("never sent"));
+        transaction.note_run(Some(refused(11000)));
+        transaction.note_run(Some(refused(9)));
+        assert_eq!(reason(&transaction.explain(refused(7))), None);
+        assert_eq!(reason(&transaction.explain(refused(251))).as_deref(), Some("11000"));
+        transaction.begin_abort().unwrap();
+        transaction.start(Options::default()).unwrap();
+        assert_eq!(reason(&transaction.explain(refused(251))), None);
     }
 
     #[test]

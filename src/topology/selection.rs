@@ -14,9 +14,9 @@ use crate::error::Error;
 #[derive(Clone, Debug)]
 pub enum Criteria {
     Writable,
-    Read(ReadPreference),
+    Read(Arc<ReadPreference>),
     /// Of an aggregate that writes its result: the servers decide whether the preference counts.
-    Output(ReadPreference),
+    Output(Arc<ReadPreference>),
 }
 
 /// The user's own choice: which of the suitable servers to consider.
@@ -79,7 +79,7 @@ pub fn suitable<'a>(
     let effective;
     let criteria = match criteria {
         Criteria::Output(preference) => {
-            effective = Criteria::Read(preference.with_output_stage(snapshot));
+            effective = Criteria::Read(Arc::new(preference.with_output_stage(snapshot)));
             &effective
         }
         other => other,
@@ -244,7 +244,7 @@ mod tests {
         set.kind = TopologyKind::ReplicaSetWithPrimary;
         set.servers.get_mut(&primary).unwrap().kind = ServerType::RSPrimary;
         set.servers.get_mut(&secondary).unwrap().kind = ServerType::RSSecondary;
-        let criteria = Criteria::Output(ReadPreference::new(ReadMode::Secondary));
+        let criteria = Criteria::Output(Arc::new(ReadPreference::new(ReadMode::Secondary)));
         for (newest, expected) in [([12, 13], &primary), ([13, 13], &secondary)] {
             for (server, version) in set.servers.values_mut().zip(newest) {
                 server.max_wire_version = version;

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_reason_is_the_most_telling_one() {
-        let read = Criteria::Read(ReadPreference::new(ReadMode::Secondary));
+        let read = Criteria::Read(Arc::new(ReadPreference::new(ReadMode::Secondary)));
         let mut set = snapshot(&["a", "b"], Some("rs"));
         assert_eq!(reason(&set, &read), "No replica set members found yet");
 

@@ -59,7 +59,7 @@ impl Reply {
     pub fn check_write_concern(&self) -> Result<()> {
         match self.body().get_document("writeConcernError") {
             Ok(error) => {
-                let mut fault = Fault::of_write_concern(error)?;
+                let mut fault = Fault::within(error)?;
                 if let Ok(labels) = self.body().get_array("errorLabels") {
                     fault.labels(labels)?;
                 }
@@ -67,6 +67,13 @@ impl Reply {
             }
             Err(_) => Ok(()),
         }
+    }
+
+    /// The first statement of a write that was not carried out, though the command itself was.
+    pub fn write_error(&self) -> Option<Error> {
+        let errors = self.body().get_array("writeErrors").ok()?;
+        let Some(Ok(RawBsonRef::Document(first))) = errors.into_iter().next() else { return None };
+        Fault::within(first).ok().map(|fault| fault.into_error(first.to_owned()))
     }
 
     /// Notes gossip; gives the server's error if the command failed, or if it has a write concern
@@ -95,7 +102,7 @@ impl Reply {
                     cluster_time = Some((start, start + time.as_bytes().len()));
                 }
                 ("writeConcernError", RawBsonRef::Document(error)) => {
-                    write_concern_error = Some(Fault::of_write_concern(error)?);
+                    write_concern_error = Some(Fault::within(error)?);
                 }
                 _ => {}
             }
@@ -123,7 +130,8 @@ struct Fault {
 }
 
 impl Fault {
-    fn of_write_concern(document: &RawDocument) -> Result<Fault> {
+    /// From a part of a reply: a write concern error, or that of a statement.
+    fn within(document: &RawDocument) -> Result<Fault> {
         let mut fault = Fault {
             code: document.get("code").map_err(malformed)?.and_then(integer),
             ..Fault::default()

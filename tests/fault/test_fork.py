@@ -10,6 +10,7 @@ WAYS = {
     "pool": ["30 by parent"] + [f"30 by child{n}" for n in range(3)],
     "new_loop": ["30 by parent", "30 by again", "30 by child"],
     "child_only": ["30 by child"],
+    "sessions": [True, True, False],
 }
 
 

@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+from tests.drivers import DRIVER_NAME
 from tests.fault.programs import run, start
 
 
@@ -33,3 +34,29 @@ def test_a_signal_handler_that_uses_a_client(mongodb_uri, mongodb_database_name)
 
 def test_the_program_ends_while_threads_wait(mongodb_uri, mongodb_database_name):
     assert run("left_running", mongodb_uri, mongodb_database_name) == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "left"),
+    [
+        ("sync", "callback", 110),
+        ("sync", "commit", 111),
+        ("sync", "abort", 110),
+        ("async", "callback", 110),
+    ],
+)
+def test_ctrl_c_in_a_transaction(kind, where, left, mongodb_replica_set, mongodb_database_name):
+    if where == "abort" and DRIVER_NAME == "pymongo":
+        pytest.skip("PyMongo leaves the transaction, and its locks, to the server for a minute")
+    address = mongodb_replica_set.primary.address
+    with start("interrupted_transaction", kind, where, address, mongodb_database_name) as program:
+        try:
+            assert program.stdout.readline() == "ready\n"
+            time.sleep(0.3)
+            program.send_signal(signal.SIGINT)
+            output, _ = program.communicate(timeout=40)
+        finally:
+            program.kill()
+    assert program.returncode == 0
+    report = json.loads(output.splitlines()[-1])
+    assert report == {"in_transaction": False, "n": left}

@@ -1,6 +1,7 @@
 """Events of commands in a form that can be compared between two runs."""
 
 import re
+from collections.abc import Mapping
 
 import bson
 
@@ -35,11 +36,18 @@ def commands(recorder):
 
 
 def plain(value, names, key=""):
-    if key in ("$clusterTime", "operationTime", "opTime", "electionId", "keysPerSecond"):
+    if key in (
+        "$clusterTime",
+        "operationTime",
+        "opTime",
+        "electionId",
+        "keysPerSecond",
+        "wallTime",
+    ):
         return key
-    if key in ("lsid", "txnNumber", "id", "getMore", "cursors", "cursorsKilled"):
+    if key in ("_data", "lsid", "txnNumber", "id", "getMore", "cursors", "cursorsKilled"):
         return names.of(key, str(value)) if value else value
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {name: plain(item, names, name) for name, item in value.items()}
     if isinstance(value, list):
         long = [f"... {len(value)}"] if len(value) > 10 else []
@@ -60,3 +68,13 @@ class Names:
     def of(self, kind, value):
         known = self._known.setdefault(kind, {})
         return f"{kind} {known.setdefault(value, len(known) + 1)}"
+
+
+MEANINGLESS = (
+    "$clusterTime",
+    "electionId",
+    "keysPerSecond",
+    "opTime",
+    "operationTime",
+    "wallTime",
+)

@@ -6,6 +6,7 @@ or the class, code and details of what it raises, must be equal.
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable
 from typing import Any
@@ -213,8 +214,9 @@ def find_cursor_properties(db: Any) -> Any:
     before = cursor.alive, cursor.cursor_id, cursor.retrieved, cursor.address, cursor.session
     cursor.next()
     during = cursor.alive, bool(cursor.cursor_id), cursor.retrieved, bool(cursor.address)
+    kind = type(cursor.cursor_id).__name__
     cursor.close()
-    return before, during
+    return before, during, kind
 
 
 @case
@@ -539,6 +541,39 @@ def aggregate_bad_arguments(db: Any) -> Any:
 @case
 def aggregate_on_database(db: Any) -> Any:
     return db.aggregate([{"$documents": [{"a": 1}, {"a": 2}]}]).to_list()
+
+
+@case
+def command_cursor_properties(db: Any) -> Any:
+    cursor = _filled(db).aggregate([], batchSize=5)
+    before = cursor.alive, type(cursor.cursor_id).__name__, bool(cursor.address), cursor.session
+    cursor.to_list()
+    return before, cursor.alive, cursor.cursor_id
+
+
+@case
+def command_cursor_bad_arguments(db: Any) -> Any:
+    numbers = (-1, 0, 1, True)
+    return [
+        (_outcome(lambda db, m=m, v=v: getattr(db.x.aggregate([]), m)(v) and None, db), m, v)
+        for m, values in (("batch_size", ("text", [], {}, 1.5, *numbers)), ("to_list", numbers))
+        for v in values
+    ]
+
+
+@case
+def command_cursor_as_an_object(db: Any) -> Any:
+    manners: list[Case] = [
+        lambda db: bool(db.x.aggregate([])),
+        lambda db: len(db.x.aggregate([])),
+        lambda db: db.x.aggregate([])[0],
+        lambda db: db.x.aggregate_raw_batches([])[0],
+        lambda db: db.x.aggregate([]) == db.x.aggregate([]),
+        lambda db: pickle.dumps(db.x.aggregate([])),
+        lambda db: db.x.aggregate([]).sort("a"),
+        lambda db: list(db.x.aggregate([])),
+    ]
+    return [_outcome(manner, db) for manner in manners]
 
 
 # Indexes, collections, databases, commands

@@ -232,6 +232,7 @@ impl Stage {
                     server.clear(Clear::default());
                 }
             }),
+            gossip: Box::new(|_| ()),
             load_balanced,
             authenticator: None,
             tls: None,

@@ -44,7 +44,7 @@ fn select(scenario: &Value) -> Result<(), String> {
     let snapshot = snapshot(&scenario["topology_description"], heartbeat);
     let criteria = match scenario["operation"].as_str() {
         Some("write") => Criteria::Writable,
-        _ => Criteria::Read(read_preference(&scenario["read_preference"])),
+        _ => Criteria::Read(Arc::new(read_preference(&scenario["read_preference"]))),
     };
     let deprioritized = addresses(&scenario["deprioritized_servers"]);
     let found = suitable(&snapshot, &criteria, &deprioritized);
@@ -66,7 +66,7 @@ fn distribute(scenario: &Value) -> Result<(), String> {
         let count = state["operation_count"].as_u64().expect("a count") as usize;
         busy.insert(address(&state["address"]), count);
     }
-    let criteria = Criteria::Read(ReadPreference::new(ReadMode::Nearest));
+    let criteria = Criteria::Read(Arc::new(ReadPreference::new(ReadMode::Nearest)));
     let found = suitable(&snapshot, &criteria, &[]).map_err(|error| error.to_string())?;
     let near = in_latency_window(found, LOCAL_THRESHOLD);
     let state = Cell::new(0x2545_F491_4F6C_DD1D_u64);

@@ -118,13 +118,12 @@ def test_an_order_is_taken_from_stock(api, run, guarded_server, capsys):
 
 
 def lacks(what, error):
-    """ferromongo does not have it yet, and the program ends so. Who brings it takes this out."""
+    """ferromongo does not have it yet, the program ends so. Who brings it takes the line out."""
     pending = DRIVER_NAME == "ferromongo"
     return pytest.mark.xfail(pending, raises=error, reason=f"no {what} yet", strict=True)
 
 
 @ferromongo_only
-@lacks("session as a decorator", TypeError)
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_a_session_decorates_a_function(number, run):
     program = fenced("001", number)
@@ -137,7 +136,6 @@ def test_a_session_decorates_a_function(number, run):
 
 
 @ferromongo_only
-@lacks("Database.list_sessions", TypeError)
 def test_listed_sessions_take_transactions(run):
     client = run(fenced("001", 0))["client"]
     with client.start_session() as session:
@@ -147,7 +145,6 @@ def test_listed_sessions_take_transactions(run):
     assert list(people)[:1] == [{"name": "John Doe"}]
 
 
-@lacks("GridFS", ImportError)
 @pytest.mark.filterwarnings("ignore:GridOut property 'md5':DeprecationWarning")
 def test_a_file_is_stored_read_and_deleted(run, database, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -171,7 +168,6 @@ def test_a_file_is_stored_read_and_deleted(run, database, tmp_path, monkeypatch,
     assert names["grid_out_file"].filename == "important_document.txt"
 
 
-@lacks("change streams", NotImplementedError)
 def test_changes_are_watched(run, database, client, capsys):
     program = between("000", 'pipeline = [{"$match"', "Change Streams 작업 중 오류")
     done = threading.Event()

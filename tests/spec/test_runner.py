@@ -15,7 +15,7 @@ FOLDER = SPECS / "unified-test-format/tests/valid-fail"
 # A part of the exception's text.
 FAILS_BY = {
     "assertNumberConnectionsCheckedOut": "client|connections",
-    "entity-bucket-database-undefined": "no bucket yet",
+    "entity-bucket-database-undefined": "foo",
     "entity-client-apiVersion-unsupported": "server_will_never_support_this_api_version",
     "entity-collection-database-undefined": "foo",
     "entity-database-client-undefined": "foo",

@@ -2,20 +2,28 @@
 
 from array import array
 from collections.abc import Iterator
-from typing import Any, BinaryIO, TypedDict, assert_type
+from io import IOBase
+from typing import Any, BinaryIO, NotRequired, TypedDict, assert_type
 
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from bson.son import SON
 from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
 
 import ferromongo
+import ferromongo as pymongo
 from ferromongo import ASCENDING, AsyncMongoClient, MongoClient, ReturnDocument, bson
+from ferromongo.asynchronous.client_session import AsyncClientSession
+from ferromongo.asynchronous.database import AsyncDatabase
+from ferromongo.client_session import ClientSession
 from ferromongo.collection import Collection
 from ferromongo.cursor import Cursor
 from ferromongo.database import Database
 from ferromongo.embedded import FailPoint, ReplicaSet
 from ferromongo.errors import DuplicateKeyError, PyMongoError
+from ferromongo.gridfs import AsyncGridFSBucket, AsyncGridOut, GridFSBucket, GridOut
+from ferromongo.write_concern import WriteConcern
 
 
 class Order(TypedDict):
@@ -50,6 +58,15 @@ def synchronous(client: MongoClient[dict[str, Any]]) -> None:
     with client.start_session() as session:
         assert_type(session.with_transaction(lambda _: 1), int)
 
+    @client.start_session(snapshot=True)
+    def count(session: ClientSession, item: str, *, limit: int = 3) -> int:
+        return orders.count_documents({"item": item}, session=session, limit=limit)
+
+    assert_type(count("tea", limit=5), int)
+    for listed in client.list_sessions():
+        with listed.start_transaction():
+            orders.insert_one({"item": "tea"}, session=listed)
+
 
 async def asynchronous(client: AsyncMongoClient[dict[str, Any]]) -> None:
     orders = client.shop.orders
@@ -63,12 +80,103 @@ async def asynchronous(client: AsyncMongoClient[dict[str, Any]]) -> None:
     async with client.start_session() as session, await session.start_transaction():
         await orders.insert_one({"item": "tea"}, session=session)
 
+    @client.start_session()
+    async def count(session: AsyncClientSession, item: str) -> int:
+        return await orders.count_documents({"item": item}, session=session)
+
+    assert_type(await count("tea"), int)
+    for listed in await client.shop.list_sessions(all_users=True):
+        await listed.end_session()
+
+
+def files(database: Database[dict[str, Any]], source: BinaryIO) -> None:
+    bucket = GridFSBucket(database, chunk_size_bytes=1024)
+    key = bucket.upload_from_stream("tea.txt", source, metadata={"lang": "en"})
+    assert_type(key, ObjectId)
+    with bucket.open_download_stream(key) as file:
+        assert_type(file, GridOut)
+        assert_type(file.read(3), bytes)
+        assert_type(file.filename, str)
+        copy: IOBase = file
+        assert_type(list(file), list[bytes])
+    for found in bucket.find({"filename": "tea.txt"}).sort("uploadDate", -1).limit(3):
+        assert_type(found, GridOut)
+    assert_type(bucket.find().to_list(), list[GridOut])
+    with bucket.open_upload_stream("tea.txt") as written:
+        written.colour = "red"
+    print(copy)
+
+
+async def asynchronous_files(database: AsyncDatabase[dict[str, Any]]) -> None:
+    bucket = AsyncGridFSBucket(database)
+    async with bucket.open_upload_stream("tea.txt") as written:
+        await written.write(b"x")
+    file = await bucket.open_download_stream(written._id)
+    assert_type(await file.read(), bytes)
+    async for line in file:
+        assert_type(line, bytes)
+    assert_type(await bucket.find().next(), AsyncGridOut)
+
 
 def typed(collection: Collection[Order]) -> None:
     assert_type(collection.find_one(), Order | None)
     collection.insert_one({"item": "tea", "price": 3})
     raw = collection.with_options(codec_options=CodecOptions(RawBSONDocument))
     assert_type(raw, Collection[RawBSONDocument])
+
+
+class Film(TypedDict):
+    _id: NotRequired[ObjectId]
+    title: str
+    year: int
+
+
+def documents_of_a_type(films: pymongo.collection.Collection[Film]) -> None:
+    """The client's type of documents is that of whatever is made from it."""
+    client: pymongo.MongoClient[Film] = pymongo.MongoClient()
+    assert_type(client.cinema["films"], Collection[Film])
+    assert_type(films.database, Database[Film])
+    film = films.find_one()
+    assert film is not None
+    assert_type(film["year"], int)
+    films.insert_many([film, {"title": "Metropolis", "year": 1927}])
+    assert_type(films.find().to_list(), list[Film])
+    assert_type(list(films.find(sort=["year"])[:2]), list[Film])
+    assert_type(films.aggregate([{"$match": {}}]).to_list(), list[Film])
+    writes: list[pymongo.InsertOne[Film] | pymongo.ReplaceOne[Film] | pymongo.DeleteOne] = [
+        pymongo.InsertOne(film),
+        pymongo.ReplaceOne({}, film, upsert=True),
+        pymongo.DeleteOne({"year": 1927}),
+    ]
+    assert_type(films.bulk_write(writes), pymongo.results.BulkWriteResult)
+    plain = films.with_options(codec_options=CodecOptions(dict[str, Any]))
+    assert_type(plain.find_one(), dict[str, Any] | None)
+    assert_type(
+        pymongo.MongoClient(document_class=SON[str, Any]).a.b.find_one(), SON[str, Any] | None
+    )
+
+
+def replies_of_a_type(client: pymongo.MongoClient[dict[str, Any]]) -> None:
+    assert_type(client.admin.command("ping"), dict[str, Any])
+    raw = client.admin.command("ping", codec_options=CodecOptions(RawBSONDocument))
+    assert_type(raw, RawBSONDocument)
+    everywhere: list[pymongo.InsertOne[dict[str, Any]]] = []
+    assert_type(client.bulk_write(everywhere), pymongo.results.ClientBulkWriteResult)
+    assert_type(client.address, tuple[str, int] | None)
+    assert_type(client.a.b.find().explain(), dict[str, Any])
+    index = pymongo.IndexModel(
+        [("a", pymongo.DESCENDING)], collation=pymongo.collation.Collation("en")
+    )
+    assert_type(client.a.b.create_indexes([index]), list[str])
+
+
+def modules(options: pymongo.client_options.ClientOptions) -> None:
+    """PyMongo's modules are attributes of the package and export PyMongo's names."""
+    assert_type(options.pool_options, pymongo.pool.PoolOptions)
+    assert_type(pymongo.uri_parser.parse_host("a:1"), tuple[str, int | None])
+    assert_type(pymongo.common.MAX_BSON_SIZE, int)
+    majority: WriteConcern = pymongo.write_concern.WriteConcern("majority")
+    assert majority.acknowledged
 
 
 def documents_and_bytes(data: bytes, file: BinaryIO, typed: CodecOptions[Order]) -> None:

@@ -1,10 +1,16 @@
 """What a type checker must refuse: every marked line, with the error code in the comment."""
 
-from typing import Any
+from typing import Any, TypedDict
 
-from ferromongo import AsyncMongoClient, MongoClient, bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+
+from ferromongo import AsyncMongoClient, InsertOne, MongoClient, bson
+from ferromongo.asynchronous.database import AsyncDatabase
+from ferromongo.client_session import ClientSession
 from ferromongo.collection import Collection
 from ferromongo.embedded import ReplicaSet
+from ferromongo.gridfs import GridFSBucket
 
 
 def synchronous(client: MongoClient[dict[str, Any]]) -> None:
@@ -18,6 +24,37 @@ def synchronous(client: MongoClient[dict[str, Any]]) -> None:
     client.start_session(causal_consistency="yes")  # error: arg-type
     orders.insert_one({}, session=client)  # error: arg-type
     print(number)
+
+    @client.start_session()
+    def count(session: ClientSession, item: str) -> int:
+        return len(item)
+
+    count(3)  # error: arg-type
+    count("tea", "coffee")  # error: call-arg
+
+
+class Film(TypedDict):
+    title: str
+    year: int
+
+
+def documents_of_a_type(films: Collection[Film]) -> None:
+    films.insert_one({"title": "Metropolis"})  # error: arg-type
+    films.insert_many({"title": "Metropolis", "year": 1927})  # error: dict-item
+    mapping = {"title": "Metropolis", "year": 1927}
+    films.bulk_write([InsertOne(mapping)])  # error: arg-type
+    for film in films.find():
+        print(film["director"])  # error: typeddict-item
+    raw = films.with_options(codec_options=CodecOptions(RawBSONDocument)).find_one()
+    assert raw is not None
+    raw["year"] = 1927  # error: index
+    MongoClient[int]()  # error: type-var
+
+
+def files(bucket: GridFSBucket, database: AsyncDatabase[dict[str, Any]]) -> None:
+    GridFSBucket(database)  # error: arg-type
+    bucket.upload_from_stream(5, b"")  # error: arg-type
+    bucket.find().next().read("all")  # error: arg-type
 
 
 def documents_and_bytes(data: bytes) -> None:

@@ -54,6 +54,24 @@ def test_commit_errors_that_end_it(error: OperationFailure) -> None:
     assert raised.value is error
 
 
+def test_a_timeout_has_all_labels_of_the_error_before_it() -> None:
+    error = failure(TRANSIENT, "SystemOverloadedError")
+    with pytest.raises(NetworkTimeout) as raised:
+        Attempts(0.0).callback_failed(error, 120.0)
+    assert raised.value.has_error_label("SystemOverloadedError")
+    raised.value._remove_error_label(TRANSIENT)
+    assert error.has_error_label(TRANSIENT)
+
+
+def test_the_two_minutes_are_pymongos(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pymongo import client_session_shared
+
+    monkeypatch.setattr(client_session_shared, "_WITH_TRANSACTION_RETRY_TIME_LIMIT", 7)
+    Attempts(0.0).callback_failed(failure(TRANSIENT), 6.0)
+    with pytest.raises(NetworkTimeout):
+        Attempts(0.0).callback_failed(failure(TRANSIENT), 7.0)
+
+
 def test_commit_after_the_limit() -> None:
     with pytest.raises(NetworkTimeout):
         Attempts(0.0).commit_failed(failure(UNKNOWN), 120.0)

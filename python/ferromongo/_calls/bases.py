@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 from bson.codec_options import CodecOptions
 from pymongo.client_options import ClientOptions
-from pymongo.client_session_shared import SessionOptions, TransactionOptions
+from pymongo.client_session_shared import SessionOptions
 from pymongo.errors import InvalidName
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -38,10 +38,8 @@ class Configured:
         write_concern: WriteConcern,
         read_concern: ReadConcern,
     ) -> None:
-        if not isinstance(codec_options, CodecOptions):
-            raise TypeError(f"codec_options must be a CodecOptions, not {type(codec_options)}")
-        if not isinstance(read_preference, ServerMode):
-            raise TypeError(f"read_preference must be a read preference, not {read_preference!r}")
+        check_codec_options(codec_options)
+        check_read_preference(read_preference)
         if not isinstance(write_concern, WriteConcern):
             raise TypeError(f"write_concern must be a WriteConcern, not {type(write_concern)}")
         if not isinstance(read_concern, ReadConcern):
@@ -129,7 +127,16 @@ class SessionBase:
     _client: ClientBase
     _core: _core.Session
     _options: SessionOptions
-    _transaction_options: TransactionOptions | None
+
+
+def check_codec_options(codec_options: Any) -> None:
+    if not isinstance(codec_options, CodecOptions):
+        raise TypeError(f"codec_options must be a CodecOptions, not {type(codec_options)}")
+
+
+def check_read_preference(read_preference: Any) -> None:
+    if not isinstance(read_preference, ServerMode):
+        raise TypeError(f"read_preference must be a read preference, not {read_preference!r}")
 
 
 def check_kind(owner: object, kind: str) -> None:
@@ -155,10 +162,10 @@ def check_database_name(name: Any) -> None:
             raise InvalidName(f"a database name cannot contain the character {character!r}")
 
 
-def check_collection_name(name: Any, may_be_system: bool = True) -> None:
+def check_collection_name(name: Any, may_be_system: bool = True, argument: str = "name") -> None:
     """Raise TypeError or InvalidName unless the server could have a collection of that name."""
     if not isinstance(name, str):
-        raise TypeError(f"name must be an instance of str, not {type(name)}")
+        raise TypeError(f"{argument} must be an instance of str, not {type(name)}")
     if not name or ".." in name:
         raise InvalidName("a collection name cannot be empty")
     if "$" in name:

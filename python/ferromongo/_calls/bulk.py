@@ -7,18 +7,18 @@ of a kind. The engine cuts runs into batches by the server's limits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import methodcaller
 from typing import Any
 
 from pymongo.common import (
     validate_is_document_type,
     validate_list,
-    validate_ok_for_replace,
-    validate_ok_for_update,
 )
 from pymongo.errors import ConfigurationError, InvalidOperation, OperationFailure
 from pymongo.results import BulkWriteResult
 
 from ferromongo._calls.bases import CollectionBase
+from ferromongo._calls.change_checks import check_replacement, check_update
 from ferromongo._calls.scopes import reply_scope
 from ferromongo._calls.sessions import collection_session, is_acknowledged
 from ferromongo._calls.write_errors import raise_bulk_errors
@@ -38,7 +38,7 @@ def bulk_write(
     if let is not None:
         validate_is_document_type("let", let)
     statements = Statements()
-    add_requests(requests, lambda request: request._add_to_bulk(statements))
+    add_requests(requests, methodcaller("_add_to_bulk", statements))
     inside = collection_session(session, collection)
     acknowledged = is_acknowledged(collection, inside)
     needs_8 = None
@@ -97,7 +97,7 @@ class Statements:
         self.all: list[Any] = []
         self.kinds: list[str] = []
         self.options: set[str] = set()
-        """The optional fields that any statement has."""
+        """The optional fields that any statement has, as on the wire."""
         self.any_multi = False
         """A statement may change several documents: then nothing is retried, as in PyMongo."""
 
@@ -108,40 +108,67 @@ class Statements:
         self.kinds.append("insert")
 
     def add_update(
-        self, selector: Any, update: Any, multi: bool, upsert: bool | None, **options: Any
+        self,
+        selector: Any,
+        update: Any,
+        multi: bool,
+        upsert: bool | None,
+        collation: Any = None,
+        array_filters: Any = None,
+        hint: Any = None,
+        sort: Any = None,
     ) -> None:
-        validate_ok_for_update(update)
+        check_update(update)
         self.any_multi |= multi
-        self._add("update", {"q": selector, "u": update, "multi": multi}, upsert, options)
+        statement = {"q": selector, "u": update, "multi": multi}
+        self._add("update", statement, upsert, collation, array_filters, hint, sort)
 
     def add_replace(
-        self, selector: Any, replacement: Any, upsert: bool | None, **options: Any
+        self,
+        selector: Any,
+        replacement: Any,
+        upsert: bool | None,
+        collation: Any = None,
+        hint: Any = None,
+        sort: Any = None,
     ) -> None:
-        validate_ok_for_replace(replacement)
-        self._add("update", {"q": selector, "u": replacement}, upsert, options)
+        check_replacement(replacement)
+        statement = {"q": selector, "u": replacement}
+        self._add("update", statement, upsert, collation, None, hint, sort)
 
-    def add_delete(self, selector: Any, limit: int, **options: Any) -> None:
+    def add_delete(
+        self, selector: Any, limit: int, collation: Any = None, hint: Any = None
+    ) -> None:
         self.any_multi |= limit == 0
-        self._add("delete", {"q": selector, "limit": limit}, None, options)
+        self._add("delete", {"q": selector, "limit": limit}, None, collation, None, hint, None)
 
     def _add(
-        self, kind: str, statement: dict[str, Any], upsert: bool | None, options: dict[str, Any]
+        self,
+        kind: str,
+        statement: dict[str, Any],
+        upsert: bool | None,
+        collation: Any,
+        array_filters: Any,
+        hint: Any,
+        sort: Any,
     ) -> None:
         if upsert is not None:
             statement["upsert"] = upsert
-        for name, value in options.items():
-            if value is not None:
-                statement[_FIELDS.get(name, name)] = value
-                self.options.add(name)
+        # Thousands of statements come this way, and hardly one has such an option.
+        if not (collation is None and array_filters is None and hint is None and sort is None):
+            options = zip(_OPTIONS, (collation, array_filters, hint, sort), strict=True)
+            given = {name: value for name, value in options if value is not None}
+            statement.update(given)
+            self.options.update(given)
         self.all.append(statement)
         self.kinds.append(kind)
 
 
 def check_unacknowledged(options: set[str], bypass: bool) -> None:
     """Raise for what the server could only refuse in an answer that nobody will hear."""
-    for name in ("collation", "array_filters"):
-        if name in options:
-            raise ConfigurationError(f"an unacknowledged write does not support {name}")
+    for field in ("collation", "arrayFilters"):
+        if field in options:
+            raise ConfigurationError(f"an unacknowledged write does not support {field}")
     if bypass:
         raise OperationFailure(
             "an unacknowledged write does not support bypass_document_validation"
@@ -161,4 +188,4 @@ def _by_kind(kinds: list[str]) -> list[Sequence[int]]:
     return [run for run in runs.values() if run]
 
 
-_FIELDS = {"array_filters": "arrayFilters"}
+_OPTIONS = ("collation", "arrayFilters", "hint", "sort")

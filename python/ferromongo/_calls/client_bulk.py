@@ -10,8 +10,6 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.common import (
     validate_is_document_type,
     validate_list,
-    validate_ok_for_replace,
-    validate_ok_for_update,
 )
 from pymongo.errors import (
     ClientBulkWriteException,
@@ -25,6 +23,7 @@ from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.bulk import add_requests, check_unacknowledged
+from ferromongo._calls.change_checks import check_replacement, check_update
 from ferromongo._calls.sessions import core_session
 from ferromongo._core import Pending, Scope
 
@@ -124,7 +123,7 @@ class Operations:
         upsert: bool | None = None,
         **options: Any,
     ) -> None:
-        validate_ok_for_update(update)
+        check_update(update)
         self._add_update("update", namespace, selector, update, multi, upsert=upsert, **options)
 
     def add_replace(
@@ -135,7 +134,7 @@ class Operations:
         upsert: bool | None = None,
         **options: Any,
     ) -> None:
-        validate_ok_for_replace(replacement)
+        check_replacement(replacement)
         self._add_update(
             "replace", namespace, selector, replacement, False, upsert=upsert, **options
         )
@@ -156,8 +155,9 @@ class Operations:
         self.any_multi |= document["multi"]
         for name, value in options.items():
             if value is not None:
-                document["arrayFilters" if name == "array_filters" else name] = value
-                self.options.add(name)
+                field = "arrayFilters" if name == "array_filters" else name
+                document[field] = value
+                self.options.add(field)
         self.all.append((kind, namespace, document))
 
 

@@ -1,5 +1,10 @@
-"""The engine's cursors, for the public cursor classes to build on: iteration runs in Rust."""
+"""The engine's cursors, for the public classes to build on: iteration runs in Rust."""
 
-from ferromongo._core import AsyncCursorCore, SyncCursorCore
+from ferromongo._core import (
+    AsyncChangeStreamCore,
+    AsyncCursorCore,
+    SyncChangeStreamCore,
+    SyncCursorCore,
+)
 
-__all__ = ["AsyncCursorCore", "SyncCursorCore"]
+__all__ = ["AsyncChangeStreamCore", "AsyncCursorCore", "SyncChangeStreamCore", "SyncCursorCore"]

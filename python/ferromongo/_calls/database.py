@@ -12,7 +12,12 @@ from pymongo.common import validate_is_mapping
 from pymongo.errors import CollectionInvalid, NotPrimaryError, OperationFailure
 from pymongo.write_concern import WriteConcern
 
-from ferromongo._calls.bases import CollectionBase, DatabaseBase, check_collection_name
+from ferromongo._calls.bases import (
+    CollectionBase,
+    DatabaseBase,
+    check_codec_options,
+    check_collection_name,
+)
 from ferromongo._calls.find import Opening, check_int_or_none, get_more_extras
 from ferromongo._calls.missing import not_yet
 from ferromongo._calls.scopes import admin_scope, command_scope, command_scope_with, reply_scope
@@ -43,10 +48,11 @@ def command(
         options["writeConcern"] = concern.document
     command = whole_command(command, value, options)
     inside = core_session(session, database._client)
-    read_preference = command_preference(read_preference, session)
+    read_preference = command_preference(read_preference, inside)
     if codec_options is None:
         scope = command_scope(database)
     else:
+        check_codec_options(codec_options)
         scope = command_scope_with(database, codec_options)
     then = checked_write_concern if checked else None
     return scope.command(command, inside, read_preference, then)
@@ -64,13 +70,17 @@ def cursor_command(
     options: dict[str, Any],
 ) -> Opening:
     check_int_or_none("max_await_time_ms", max_await_time_ms)
-    read_preference = command_preference(read_preference, session)
-    scope = command_scope_with(database, codec_options or DEFAULT_CODEC_OPTIONS, read_preference)
+    inside = core_session(session, database._client)
+    read_preference = command_preference(read_preference, inside)
+    if codec_options is None:
+        codec_options = DEFAULT_CODEC_OPTIONS
+    check_codec_options(codec_options)
+    scope = command_scope_with(database, codec_options, read_preference)
     # The comment is for the getMores alone: the command is sent as it was given.
     return Opening(
         scope,
         whole_command(command, value, options),
-        core_session(session, database._client),
+        inside,
         get_more=get_more_extras(comment, max_await_time_ms),
         any_command=True,
     )
@@ -81,6 +91,10 @@ def whole_command(
 ) -> Mapping[str, Any]:
     if isinstance(command, str):
         return {command: value, **options}
+    if not isinstance(command, Mapping):
+        raise TypeError(f"command must be a str or a mapping, not {type(command)}")
+    if not command:
+        raise ValueError("command has no element: the first one is to name it")
     return {**command, **options} if options else command
 
 
@@ -157,6 +171,7 @@ def drop_collection(
 ) -> Pending[dict[str, Any]]:
     name = collection_name(name_or_collection)
     if encrypted:
+        validate_is_mapping("encrypted_fields", encrypted)
         raise not_yet("the encrypted_fields argument of drop")
     command: dict[str, Any] = {"drop": name}
     if comment is not None:
@@ -172,7 +187,7 @@ def rename(
     comment: Any,
     options: dict[str, Any],
 ) -> Pending[dict[str, Any]]:
-    check_collection_name(new_name, may_be_system=False)
+    check_collection_name(new_name, may_be_system=False, argument="new_name")
     database = collection._database
     command: dict[str, Any] = {
         "renameCollection": f"{database._name}.{collection._name}",

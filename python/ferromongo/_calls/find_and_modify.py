@@ -9,13 +9,12 @@ from pymongo.collation import validate_collation_or_none
 from pymongo.common import (
     validate_is_mapping,
     validate_list_or_none,
-    validate_ok_for_replace,
-    validate_ok_for_update,
 )
 from pymongo.errors import ConfigurationError
 from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls.bases import CollectionBase
+from ferromongo._calls.change_checks import check_replacement, check_update
 from ferromongo._calls.scopes import document_scope
 from ferromongo._calls.sessions import collection_session, is_acknowledged
 from ferromongo._calls.write_errors import raise_write_errors
@@ -33,14 +32,14 @@ def delete(
 def replace(
     collection: CollectionBase[DocumentType], filter: Any, replacement: Any, **options: Any
 ) -> Pending[DocumentType | None]:
-    validate_ok_for_replace(replacement)
+    check_replacement(replacement)
     return _find_and_modify(collection, filter, {"update": replacement}, **options)
 
 
 def update(
     collection: CollectionBase[DocumentType], filter: Any, change: Any, **options: Any
 ) -> Pending[DocumentType | None]:
-    validate_ok_for_update(change)
+    check_update(change)
     validate_list_or_none("array_filters", options["array_filters"])
     return _find_and_modify(collection, filter, {"update": change}, **options)
 

@@ -1,55 +1,7 @@
-"""What PyMongo has and ferromongo has not yet: each name raises instead of misleading.
-
-Without this `collection.watch` would quietly be a sub-collection of that name.
-"""
+"""What PyMongo has and ferromongo has not yet raises, instead of misleading."""
 
 from __future__ import annotations
-
-from typing import Any, NoReturn
-
-from ferromongo._calls.bases import ClientBase, CollectionBase, DatabaseBase
-
-MISSING: dict[type, tuple[str, ...]] = {
-    ClientBase: ("watch",),
-    DatabaseBase: ("watch",),
-    CollectionBase: ("watch",),
-}
 
 
 def not_yet(what: str) -> NotImplementedError:
     return NotImplementedError(f"ferromongo does not have {what} yet")
-
-
-def _method(name: str) -> Any:
-    def missing(self: object, *args: Any, **kwargs: Any) -> NoReturn:
-        raise not_yet(f"{type(self).__name__}.{name}")
-
-    missing.__name__ = name
-    missing.__doc__ = "Not there yet: raises NotImplementedError."
-    return missing
-
-
-for _kind, _names in MISSING.items():
-    for _name in _names:
-        setattr(_kind, _name, _method(_name))
-
-
-def _class(name: str) -> type:
-    def refuse(self: object, *args: Any, **kwargs: Any) -> NoReturn:
-        raise not_yet(name)
-
-    return type(name, (), {"__init__": refuse, "__module__": __name__})
-
-
-# The names of PyMongo's package `gridfs`, for `install`: its classes would not take our databases.
-GRIDFS = {
-    name: _class(name)
-    for prefix in ("", "Async")
-    for name in (
-        f"{prefix}GridFS",
-        f"{prefix}GridFSBucket",
-        f"{prefix}GridIn",
-        f"{prefix}GridOut",
-        f"{prefix}GridOutCursor",
-    )
-}

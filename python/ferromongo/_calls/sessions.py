@@ -7,23 +7,32 @@ from contextvars import ContextVar
 from typing import Any
 
 from bson.timestamp import Timestamp
-from pymongo.client_session_shared import TransactionOptions
+from pymongo.client_session_shared import SessionOptions, TransactionOptions
 from pymongo.errors import ConfigurationError, InvalidOperation
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from ferromongo._calls.bases import ClientBase, CollectionBase, Configured, SessionBase
+from ferromongo._calls.bases import (
+    ClientBase,
+    CollectionBase,
+    Configured,
+    SessionBase,
+    check_read_preference,
+)
 from ferromongo._core import Session
 from ferromongo._pymongo_internals import ServerMode
 
 BOUND: ContextVar[SessionBase | None] = ContextVar("ferromongo_bound_session", default=None)
 """The session that `session.bind()` made the default of this thread or task."""
 
+ambient_session = BOUND.get
+"""The session of operations that were given none."""
+
 
 def core_session(session: Any, client: ClientBase) -> Session | None:
     """The engine's session for an operation of `client` that was given `session`."""
-    chosen: SessionBase | None = BOUND.get() if session is None else session
+    chosen: SessionBase | None = ambient_session() if session is None else session
     if chosen is None:
         return None
     if not isinstance(chosen, SessionBase):
@@ -39,6 +48,11 @@ def collection_session(session: Any, collection: CollectionBase[Any]) -> Session
     return core_session(session, collection._database._client)
 
 
+def in_transaction(session: Any, client: ClientBase) -> bool:
+    inside = core_session(session, client)
+    return inside is not None and inside.in_transaction
+
+
 def is_acknowledged(target: Configured, session: Session | None) -> bool:
     """Whether a write waits for its answer; inside a transaction every one does."""
     if target._write_concern.acknowledged:
@@ -52,18 +66,14 @@ def is_acknowledged(target: Configured, session: Session | None) -> bool:
     )
 
 
-def command_preference(given: ServerMode | None, session: SessionBase | None) -> ServerMode:
-    """The read preference of helpers that ignore the client's: primary, or the transaction's."""
-    running = session is not None and session._core.in_transaction
-    if given is not None:
-        if running and given != ReadPreference.PRIMARY:
-            raise InvalidOperation(
-                f"read preference in a transaction must be primary, not: {given!r}"
-            )
-        return given
-    if running and session is not None and session._transaction_options:
-        return session._transaction_options.read_preference or ReadPreference.PRIMARY
-    return ReadPreference.PRIMARY
+def command_preference(given: ServerMode | None, session: Session | None) -> ServerMode:
+    """The read preference of helpers that ignore the client's; a transaction has its own."""
+    if given is None:
+        return ReadPreference.PRIMARY
+    check_read_preference(given)
+    if given != ReadPreference.PRIMARY and session is not None and session.in_transaction:
+        raise InvalidOperation(f"read preference in a transaction must be primary, not: {given!r}")
+    return given
 
 
 def transaction_options(
@@ -84,6 +94,15 @@ def transaction_options(
         read_preference or defaults.read_preference or client._read_preference,
         max_commit_time_ms,
     )
+
+
+def check_snapshot_time(snapshot_time: Any, options: SessionOptions) -> None:
+    if snapshot_time is None:
+        return
+    if not isinstance(snapshot_time, Timestamp):
+        raise TypeError(f"snapshot_time must be a Timestamp, not {type(snapshot_time)}")
+    if not options.snapshot:
+        raise ConfigurationError("snapshot_time needs snapshot=True")
 
 
 def check_cluster_time(cluster_time: Any) -> None:

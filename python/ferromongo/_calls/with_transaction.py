@@ -10,7 +10,11 @@ import random
 
 from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure, PyMongoError
 
-from ferromongo._pymongo_internals import current_deadline, current_timeout
+from ferromongo._pymongo_internals import (
+    current_deadline,
+    current_timeout,
+    with_transaction_limit,
+)
 
 
 def time_limit() -> float | None:
@@ -25,7 +29,7 @@ class Attempts:
     """
 
     def __init__(self, now: float, limit: float | None = None) -> None:
-        self._deadline = now + _TIME_LIMIT if limit is None else limit
+        self._deadline = now + with_transaction_limit() if limit is None else limit
         self._limited = limit is not None
         self._failed = 0
         self._last_error: BaseException | None = None
@@ -70,9 +74,7 @@ class Attempts:
         else:
             timeout = NetworkTimeout(text)
         if isinstance(self._last_error, PyMongoError):
-            for label in ("TransientTransactionError", "UnknownTransactionCommitResult"):
-                if self._last_error.has_error_label(label):
-                    timeout._add_error_label(label)
+            timeout._error_labels = self._last_error._error_labels.copy()
         raise timeout from self._last_error
 
 
@@ -80,7 +82,6 @@ def _has_label(error: BaseException, label: str) -> bool:
     return isinstance(error, PyMongoError) and error.has_error_label(label)
 
 
-_TIME_LIMIT = 120.0
 _FIRST_BACKOFF = 0.005
 _LONGEST_BACKOFF = 0.5
 _MAX_TIME_EXPIRED = 50

@@ -11,8 +11,6 @@ from pymongo.common import (
     validate_is_document_type,
     validate_is_mapping,
     validate_list_or_none,
-    validate_ok_for_replace,
-    validate_ok_for_update,
 )
 from pymongo.errors import ConfigurationError
 from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
@@ -20,6 +18,7 @@ from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls.bases import CollectionBase
 from ferromongo._calls.bulk import check_unacknowledged
+from ferromongo._calls.change_checks import check_replacement, check_update
 from ferromongo._calls.scopes import reply_scope
 from ferromongo._calls.sessions import collection_session, is_acknowledged
 from ferromongo._calls.write_errors import raise_bulk_errors, raise_write_errors
@@ -86,29 +85,55 @@ def insert_many(
     return reply_scope(collection).insert(command, batch, inside, inserted)
 
 
-def replace_one(
-    collection: CollectionBase[Any],
-    filter: Mapping[str, Any],
-    replacement: Mapping[str, Any],
-    **options: Any,
-) -> Pending[UpdateResult]:
-    validate_is_mapping("filter", filter)
-    validate_ok_for_replace(replacement)
-    return _update(collection, filter, replacement, multi=False, **options)
-
-
 def update(
     collection: CollectionBase[Any],
     filter: Mapping[str, Any],
     change: Any,
     *,
-    multi: bool,
-    **options: Any,
+    multi: bool = False,
+    replaces: bool = False,
+    upsert: bool,
+    bypass: bool | None,
+    collation: Any,
+    array_filters: Any = None,
+    hint: Any,
+    session: Any,
+    let: Any,
+    sort: Any = None,
+    comment: Any,
 ) -> Pending[UpdateResult]:
     validate_is_mapping("filter", filter)
-    validate_ok_for_update(change)
-    validate_list_or_none("array_filters", options["array_filters"])
-    return _update(collection, filter, change, multi=multi, **options)
+    if replaces:
+        check_replacement(change)
+    else:
+        check_update(change)
+    validate_list_or_none("array_filters", array_filters)
+    validate_boolean("upsert", upsert)
+    inside = collection_session(session, collection)
+    acknowledged = is_acknowledged(collection, inside)
+    statement: dict[str, Any] = {"q": filter, "u": change, "multi": multi, "upsert": upsert}
+    if collation is not None:
+        _needs_answer(acknowledged, "a collation")
+        statement["collation"] = validate_collation_or_none(collation)
+    if array_filters is not None:
+        _needs_answer(acknowledged, "array_filters")
+        statement["arrayFilters"] = array_filters
+    if hint is not None:
+        statement["hint"] = hint if isinstance(hint, str) else key_document(hint)
+    if sort is not None:
+        _needs_answer(acknowledged, "sort")
+        validate_is_mapping("sort", sort)
+        statement["sort"] = sort
+    command: dict[str, Any] = {"update": collection._name, "ordered": True, "updates": [statement]}
+    if let is not None:
+        validate_is_mapping("let", let)
+        command["let"] = let
+    if comment is not None:
+        command["comment"] = comment
+    if bypass is not None:
+        command["bypassDocumentValidation"] = bypass
+    then = _updated if acknowledged else _sent_update
+    return _write(collection, command, inside, acknowledged and not multi, then)
 
 
 def delete(
@@ -138,50 +163,6 @@ def delete(
     if comment is not None:
         command["comment"] = comment
     then = _deleted if acknowledged else _sent_delete
-    return _write(collection, command, inside, acknowledged and not multi, then)
-
-
-def _update(
-    collection: CollectionBase[Any],
-    filter: Mapping[str, Any],
-    change: Any,
-    *,
-    multi: bool,
-    upsert: bool,
-    bypass: bool | None,
-    collation: Any,
-    hint: Any,
-    session: Any,
-    let: Any,
-    comment: Any,
-    array_filters: Any = None,
-    sort: Any = None,
-) -> Pending[UpdateResult]:
-    validate_boolean("upsert", upsert)
-    inside = collection_session(session, collection)
-    acknowledged = is_acknowledged(collection, inside)
-    statement: dict[str, Any] = {"q": filter, "u": change, "multi": multi, "upsert": upsert}
-    if collation is not None:
-        _needs_answer(acknowledged, "a collation")
-        statement["collation"] = validate_collation_or_none(collation)
-    if array_filters is not None:
-        _needs_answer(acknowledged, "array_filters")
-        statement["arrayFilters"] = array_filters
-    if hint is not None:
-        statement["hint"] = hint if isinstance(hint, str) else key_document(hint)
-    if sort is not None:
-        _needs_answer(acknowledged, "sort")
-        validate_is_mapping("sort", sort)
-        statement["sort"] = sort
-    command: dict[str, Any] = {"update": collection._name, "ordered": True, "updates": [statement]}
-    if let is not None:
-        validate_is_mapping("let", let)
-        command["let"] = let
-    if comment is not None:
-        command["comment"] = comment
-    if bypass is not None:
-        command["bypassDocumentValidation"] = bypass
-    then = _updated if acknowledged else _sent_update
     return _write(collection, command, inside, acknowledged and not multi, then)
 
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 from bson.timestamp import Timestamp
-from pymongo.client_session_shared import SessionOptions, TransactionOptions
-from pymongo.errors import PyMongoError
+from pymongo.client_session_shared import SessionOptions
+from pymongo.errors import InvalidOperation, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.bases import SessionBase
-from ferromongo._calls.sessions import BOUND, check_cluster_time, transaction_options
+from ferromongo._calls.session_decorator import check_function, dressed_as
+from ferromongo._calls.sessions import (
+    BOUND,
+    check_cluster_time,
+    check_snapshot_time,
+    transaction_options,
+)
 from ferromongo._calls.with_transaction import Attempts, time_limit
-from ferromongo._drive import drive, pause
+from ferromongo._drive import answer, drive, pause
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.typings import ClusterTime
 
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
     from ferromongo.asynchronous.mongo_client import AsyncMongoClient
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
+_IS_SYNC = False
 
 
 class AsyncClientSession(SessionBase):
@@ -39,16 +47,46 @@ class AsyncClientSession(SessionBase):
             async with await session.start_transaction():
                 await orders.insert_one({"item": "tea"}, session=session)
                 await stock.update_one({"item": "tea"}, {"$inc": {"n": -1}}, session=session)
+
+    Or decorate a function with it, which is then called with a session of its own each time, before
+    its other arguments:
+
+        @client.start_session()
+        async def order(session, item):
+            async with await session.start_transaction():
+                await orders.insert_one({"item": item}, session=session)
+
+        await order("tea")
     """
 
-    def __init__(self, client: AsyncMongoClient[Any], options: SessionOptions) -> None:
+    def __init__(
+        self,
+        client: AsyncMongoClient[Any],
+        options: SessionOptions,
+        snapshot_time: Timestamp | None = None,
+    ) -> None:
         """Made by `client.start_session()`."""
+        check_snapshot_time(snapshot_time, options)
         self._client: AsyncMongoClient[Any] = client
         self._options = options
+        self._given_snapshot_time = snapshot_time
         self._core = client._core.start_session(
-            bool(options.causal_consistency), bool(options.snapshot)
+            bool(options.causal_consistency), bool(options.snapshot), snapshot_time
         )
-        self._transaction_options: TransactionOptions | None = None
+
+    def __call__(
+        self, function: Callable[Concatenate[AsyncClientSession, _P], Awaitable[_T]]
+    ) -> Callable[_P, Coroutine[Any, Any, _T]]:
+        """The function, called each time with a new session of the same options, then ended."""
+        check_function(function, _IS_SYNC)
+
+        async def with_session(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            client, options, time = self._client, self._options, self._given_snapshot_time
+            async with AsyncClientSession(client, options, time) as session:
+                return await function(session, *args, **kwargs)
+
+        decorated: Callable[_P, Coroutine[Any, Any, _T]] = dressed_as(function, with_session)
+        return decorated
 
     @property
     def client(self) -> AsyncMongoClient[Any]:
@@ -74,6 +112,17 @@ class AsyncClientSession(SessionBase):
     def operation_time(self) -> Timestamp | None:
         """The operation time of the last operation in the session."""
         time: Timestamp | None = self._core.operation_time
+        return time
+
+    @property
+    def snapshot_time(self) -> Timestamp | None:
+        """The time at which a snapshot session reads; None before its first read.
+
+        Raises InvalidOperation for any other session.
+        """
+        if not self._options.snapshot:
+            raise InvalidOperation("only a snapshot session has a snapshot_time")
+        time: Timestamp | None = self._core.snapshot_time
         return time
 
     @property
@@ -122,7 +171,6 @@ class AsyncClientSession(SessionBase):
             options.read_preference,
             options.max_commit_time_ms,
         )
-        self._transaction_options = options
         return _AsyncTransactionContext(self)
 
     async def commit_transaction(self) -> None:
@@ -162,7 +210,7 @@ class AsyncClientSession(SessionBase):
                 read_concern, write_concern, read_preference, max_commit_time_ms
             )
             try:
-                result = await callback(self)
+                result: _T = await answer(callback(self))
             except BaseException as error:
                 if self.in_transaction:
                     await self.abort_transaction()

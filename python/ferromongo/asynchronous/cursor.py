@@ -14,6 +14,7 @@ from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls import find, reads
 from ferromongo._calls.cursor_cores import AsyncCursorCore
+from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import drive
 from ferromongo.typings import CollationIn, DocumentType, Hint, KeyPattern
 
@@ -65,6 +66,7 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         """See `AsyncCollection.find` for the arguments."""
         self._collection = collection
         self._session = session
+        self._opened_in: Any = None
         self._query = find.FindQuery(
             filter,
             projection,
@@ -91,7 +93,9 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         )
 
     def _open(self) -> find.Opening | None:
-        return find.opening(self._collection, self._query, self._session)
+        opening = find.opening(self._collection, self._query, self._session)
+        self._opened_in = self._session or ambient_session()
+        return opening
 
     def _unsent(self) -> find.FindQuery:
         """The query, as long as it may be changed."""
@@ -112,8 +116,8 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
 
     @property
     def session(self) -> AsyncClientSession | None:
-        """The session that was passed to `find`, if any."""
-        return self._session
+        """The session that was passed to `find`, or bound when it was sent, if any."""
+        return self._session or self._opened_in
 
     def limit(self, limit: int) -> Self:
         """Return at most `limit` documents; 0 for all, negative for one batch only."""
@@ -239,9 +243,10 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
             raise ValueError("the length given to to_list must be greater than 0")
         return await drive(self._fetch_all(length))
 
-    async def explain(self) -> Mapping[str, Any]:
+    async def explain(self) -> DocumentType:
         """The server's plan for the query and what running it took; the cursor stays unsent."""
-        return await drive(find.explain(self._collection, self._query, self._session))
+        plan: DocumentType = await drive(find.explain(self._collection, self._query, self._session))
+        return plan
 
     async def distinct(self, key: str) -> list[Any]:
         """The different values of `key` among the documents the query matches."""

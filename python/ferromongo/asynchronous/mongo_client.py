@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic
 
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, TypeRegistry
+from bson.timestamp import Timestamp
 from pymongo.client_options import ClientOptions
 from pymongo.client_session_shared import SessionOptions, TransactionOptions
 from pymongo.driver_info import DriverInfo
@@ -27,10 +28,19 @@ from ferromongo._calls.client_settings import client_settings, describe
 from ferromongo._calls.metadata import append_metadata
 from ferromongo._drive import drive
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.asynchronous.change_stream import AsyncChangeStream, AsyncClusterChangeStream
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
 from ferromongo.asynchronous.database import AsyncDatabase
-from ferromongo.typings import Address, DocumentType, DocumentTypeArg, WriteOp
+from ferromongo.asynchronous.listed_session import AsyncListedSession
+from ferromongo.typings import (
+    Address,
+    CollationIn,
+    DocumentType,
+    DocumentTypeArg,
+    Pipeline,
+    WriteOp,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -171,17 +181,35 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         causal_consistency: bool | None = None,
         default_transaction_options: TransactionOptions | None = None,
         snapshot: bool | None = False,
+        snapshot_time: Timestamp | None = None,
     ) -> AsyncClientSession:
-        """A session, to be passed to operations and ended after use.
+        """A session, to be passed to operations and ended after use, or a decorator of functions.
 
         :param causal_consistency: reads see the session's earlier writes; default True
         :param default_transaction_options: options of transactions that are given none
         :param snapshot: all reads see the data of one point in time
+        :param snapshot_time: that time, such as the `snapshot_time` of another session; the time of
+            the first read if not given
 
-        Raises ConfigurationError for causal consistency together with snapshot.
+        Raises ConfigurationError for causal consistency together with snapshot, and for a
+        snapshot_time without it.
         """
         options = SessionOptions(causal_consistency, default_transaction_options, snapshot)
-        return AsyncClientSession(self, options)
+        return AsyncClientSession(self, options, snapshot_time)
+
+    async def list_sessions(
+        self,
+        session: AsyncClientSession | None = None,
+        comment: Any | None = None,
+        *,
+        local: bool = True,
+        all_users: bool = False,
+        failed: bool = False,
+    ) -> list[AsyncListedSession]:
+        """The sessions that the server knows: see the database's `list_sessions`."""
+        return await self._admin().list_sessions(
+            session, comment, local=local, all_users=all_users, failed=failed
+        )
 
     async def list_databases(
         self,
@@ -192,6 +220,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         """A cursor over the descriptions of all databases: name, size, emptiness.
 
         :param kwargs: further elements of the `listDatabases` command, such as `filter`
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         opening = calls.list_databases(self._admin(), session, comment, kwargs)
         cursor: AsyncCommandCursor[dict[str, Any]] = AsyncCommandCursor(opening, None)
@@ -201,12 +230,52 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
     async def list_database_names(
         self, session: AsyncClientSession | None = None, comment: Any | None = None
     ) -> list[str]:
-        """The names of all databases of the deployment."""
+        """The names of all databases of the deployment.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         return await drive(calls.list_database_names(self._admin(), session, comment))
+
+    async def watch(
+        self,
+        pipeline: Pipeline | None = None,
+        full_document: str | None = None,
+        resume_after: Mapping[str, Any] | None = None,
+        max_await_time_ms: int | None = None,
+        batch_size: int | None = None,
+        collation: CollationIn | None = None,
+        start_at_operation_time: Timestamp | None = None,
+        session: AsyncClientSession | None = None,
+        start_after: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        full_document_before_change: str | None = None,
+        show_expanded_events: bool | None = None,
+    ) -> AsyncChangeStream[DocumentType]:
+        """Open a change stream of all databases but `admin`, `config` and `local`.
+
+        The parameters are those of `AsyncCollection.watch`.
+        """
+        stream: AsyncChangeStream[DocumentType] = AsyncClusterChangeStream(
+            self["admin"],
+            pipeline,
+            full_document,
+            resume_after,
+            max_await_time_ms,
+            batch_size,
+            collation,
+            start_at_operation_time,
+            session,
+            start_after,
+            comment,
+            full_document_before_change,
+            show_expanded_events,
+        )
+        await drive(stream._opened())
+        return stream
 
     async def bulk_write(
         self,
-        models: Sequence[WriteOp[DocumentType]],
+        models: Sequence[WriteOp[Any]],
         session: AsyncClientSession | None = None,
         ordered: bool = True,
         verbose_results: bool = False,
@@ -222,6 +291,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         :param ordered: stop at the first that fails; False tries them all
         :param verbose_results: have the result tell of each operation, not only how many there were
         :param write_concern: instead of the client's
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises ClientBulkWriteException, which tells what was done, which operations failed and why,
         and InvalidOperation for a server that is too old.
@@ -249,6 +319,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         """Delete a database with everything in it; no error if there is none.
 
         :param name_or_database: its name, or the database of this client
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         database = self[calls.database_name(name_or_database)]
         await drive(calls.drop_database(database, session, comment))
@@ -275,7 +346,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         return calls.known_nodes(self)
 
     @property
-    async def address(self) -> Address | None:
+    async def address(self) -> tuple[str, int] | None:
         """The (host, port) of the primary, standalone or only mongos; waits for one.
 
         Raises InvalidOperation for several mongos, ServerSelectionTimeoutError if none is found.
@@ -283,15 +354,15 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         await drive(calls.opening(self))
         calls.check_one_address(self)
         server = await drive(calls.select_writable(self))
-        address: Address = server["address"]
+        address: tuple[str, int] = server["address"]
         return address
 
     @property
-    async def primary(self) -> Address | None:
+    async def primary(self) -> tuple[str, int] | None:
         """The (host, port) of the replica set's primary as known now, or None."""
         await drive(calls.opening(self))
         known = calls.topology(self)
-        primary: Address | None = known["primary"]
+        primary: tuple[str, int] | None = known["primary"]
         return primary if known["type"] == "ReplicaSetWithPrimary" else None
 
     @property

@@ -8,18 +8,24 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 from bson.timestamp import Timestamp
-from pymongo.client_session_shared import SessionOptions, TransactionOptions
-from pymongo.errors import PyMongoError
+from pymongo.client_session_shared import SessionOptions
+from pymongo.errors import InvalidOperation, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.bases import SessionBase
-from ferromongo._calls.sessions import BOUND, check_cluster_time, transaction_options
+from ferromongo._calls.session_decorator import check_function, dressed_as
+from ferromongo._calls.sessions import (
+    BOUND,
+    check_cluster_time,
+    check_snapshot_time,
+    transaction_options,
+)
 from ferromongo._calls.with_transaction import Attempts, time_limit
-from ferromongo._drive import run, sleep
+from ferromongo._drive import plain_answer, run, sleep
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.typings import ClusterTime
 
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from ferromongo.synchronous.mongo_client import MongoClient
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 
 class ClientSession(SessionBase):
@@ -40,16 +47,44 @@ class ClientSession(SessionBase):
             with session.start_transaction():
                 orders.insert_one({"item": "tea"}, session=session)
                 stock.update_one({"item": "tea"}, {"$inc": {"n": -1}}, session=session)
+
+    Or decorate a function with it, which is then called with a session of its own each time, before
+    its other arguments:
+
+        @client.start_session()
+        def order(session, item):
+            with session.start_transaction():
+                orders.insert_one({"item": item}, session=session)
+
+        order("tea")
     """
 
-    def __init__(self, client: MongoClient[Any], options: SessionOptions) -> None:
+    def __init__(
+        self,
+        client: MongoClient[Any],
+        options: SessionOptions,
+        snapshot_time: Timestamp | None = None,
+    ) -> None:
         """Made by `client.start_session()`."""
+        check_snapshot_time(snapshot_time, options)
         self._client: MongoClient[Any] = client
         self._options = options
+        self._given_snapshot_time = snapshot_time
         self._core = client._core.start_session(
-            bool(options.causal_consistency), bool(options.snapshot)
+            bool(options.causal_consistency), bool(options.snapshot), snapshot_time
         )
-        self._transaction_options: TransactionOptions | None = None
+
+    def __call__(self, function: Callable[Concatenate[ClientSession, _P], _T]) -> Callable[_P, _T]:
+        """The function, called each time with a new session of the same options, then ended."""
+        check_function(function, True)
+
+        def with_session(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            client, options, time = self._client, self._options, self._given_snapshot_time
+            with ClientSession(client, options, time) as session:
+                return function(session, *args, **kwargs)
+
+        decorated: Callable[_P, _T] = dressed_as(function, with_session)
+        return decorated
 
     @property
     def client(self) -> MongoClient[Any]:
@@ -75,6 +110,17 @@ class ClientSession(SessionBase):
     def operation_time(self) -> Timestamp | None:
         """The operation time of the last operation in the session."""
         time: Timestamp | None = self._core.operation_time
+        return time
+
+    @property
+    def snapshot_time(self) -> Timestamp | None:
+        """The time at which a snapshot session reads; None before its first read.
+
+        Raises InvalidOperation for any other session.
+        """
+        if not self._options.snapshot:
+            raise InvalidOperation("only a snapshot session has a snapshot_time")
+        time: Timestamp | None = self._core.snapshot_time
         return time
 
     @property
@@ -123,7 +169,6 @@ class ClientSession(SessionBase):
             options.read_preference,
             options.max_commit_time_ms,
         )
-        self._transaction_options = options
         return _TransactionContext(self)
 
     def commit_transaction(self) -> None:
@@ -161,7 +206,7 @@ class ClientSession(SessionBase):
                 sleep(wait)
             self.start_transaction(read_concern, write_concern, read_preference, max_commit_time_ms)
             try:
-                result = callback(self)
+                result: _T = plain_answer(callback(self))
             except BaseException as error:
                 if self.in_transaction:
                     self.abort_transaction()

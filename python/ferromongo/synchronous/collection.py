@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo.collection import ReturnDocument
+from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure
 from pymongo.operations import IndexModel, SearchIndexModel
 from pymongo.read_concern import ReadConcern
@@ -20,6 +20,7 @@ from pymongo.results import (
     InsertOneResult,
     UpdateResult,
 )
+from pymongo.synchronous.collection import ReturnDocument as ReturnDocument
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import aggregation, bulk, find_and_modify, reads, writes
@@ -30,6 +31,7 @@ from ferromongo._calls import search_indexes as search_index_calls
 from ferromongo._calls.bases import CollectionBase, check_collection_name, check_kind
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.synchronous.change_stream import CollectionChangeStream
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.command_cursor import CommandCursor, RawBatchCommandCursor
 from ferromongo.synchronous.cursor import Cursor, RawBatchCursor
@@ -188,6 +190,8 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
     ) -> InsertOneResult:
         """Insert a document; one without `_id` gets an ObjectId, in the caller's object too.
 
+        :param comment: any value, to find the command by in the server's log and profiler
+
         Raises DuplicateKeyError if a unique index has the key already.
 
             orders.insert_one({"item": "tea"}).inserted_id
@@ -208,6 +212,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         `inserted_ids` has all of them.
 
         :param ordered: stop at the first that fails; False tries them all
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises BulkWriteError, whose `details` tell which documents failed and why, and TypeError
         if there are none.
@@ -232,6 +237,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         :param requests: a list of `InsertOne`, `UpdateOne`, `UpdateMany`, `ReplaceOne`,
             `DeleteOne` and `DeleteMany`
         :param ordered: stop at the first that fails; False tries them all, in any order
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises BulkWriteError, whose `details` tell what was done, which requests failed and why.
         """
@@ -306,6 +312,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         :param upsert: insert a document if none matches
         :param array_filters: which array elements `$[name]` stands for
         :param sort: which document is the first (MongoDB 8.0)
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises ValueError for an update without operators, DuplicateKeyError if it makes a key that
         a unique index has already, and WriteError for what the server refuses otherwise.
@@ -317,7 +324,6 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
                 self,
                 filter,
                 update,
-                multi=False,
                 upsert=upsert,
                 bypass=bypass_document_validation,
                 collation=collation,
@@ -343,7 +349,10 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         let: Mapping[str, Any] | None = None,
         comment: Any | None = None,
     ) -> UpdateResult:
-        """Change all documents that match. It is never retried. Arguments as for `update_one`."""
+        """Change all documents that match. It is never retried. Arguments as for `update_one`.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         return run(
             writes.update(
                 self,
@@ -378,14 +387,16 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param upsert: insert the replacement if none matches
         :param sort: which document is the first (MongoDB 8.0)
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises ValueError for a replacement with update operators.
         """
         return run(
-            writes.replace_one(
+            writes.update(
                 self,
                 filter,
                 replacement,
+                replaces=True,
                 upsert=upsert,
                 bypass=bypass_document_validation,
                 collation=collation,
@@ -406,7 +417,10 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         let: Mapping[str, Any] | None = None,
         comment: Any | None = None,
     ) -> DeleteResult:
-        """Delete the first document that matches: the result's `deleted_count` is 1 or 0."""
+        """Delete the first document that matches: the result's `deleted_count` is 1 or 0.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         return run(
             writes.delete(
                 self,
@@ -429,7 +443,10 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         let: Mapping[str, Any] | None = None,
         comment: Any | None = None,
     ) -> DeleteResult:
-        """Delete all documents that match; `{}` empties the collection. It is never retried."""
+        """Delete all documents that match; `{}` empties the collection. It is never retried.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         return run(
             writes.delete(
                 self,
@@ -453,6 +470,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         """How many documents match, counted one by one.
 
         :param kwargs: `skip`, `limit`, `collation`, `hint`, `maxTimeMS` (milliseconds)
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         return run(reads.count_documents(self, filter, session, comment, kwargs))
 
@@ -460,6 +478,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         """How many documents the collection has by its metadata: at once, not always exact.
 
         :param kwargs: further elements of the command, such as `maxTimeMS` (milliseconds)
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         return run(reads.estimated_document_count(self, comment, kwargs))
 
@@ -476,8 +495,57 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param key: a field, with dots for one of an embedded document
         :param kwargs: `collation`, `maxTimeMS` (milliseconds)
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         return run(reads.distinct(self, key, filter, session, comment, hint, kwargs))
+
+    def watch(
+        self,
+        pipeline: Pipeline | None = None,
+        full_document: str | None = None,
+        resume_after: Mapping[str, Any] | None = None,
+        max_await_time_ms: int | None = None,
+        batch_size: int | None = None,
+        collation: CollationIn | None = None,
+        start_at_operation_time: Timestamp | None = None,
+        session: ClientSession | None = None,
+        start_after: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        full_document_before_change: str | None = None,
+        show_expanded_events: bool | None = None,
+    ) -> CollectionChangeStream[DocumentType]:
+        """Open a change stream of this collection (on a replica set or a sharded cluster).
+
+        :param pipeline: stages that filter or change the events
+        :param full_document: `"updateLookup"` adds the document as it is now to an update's event,
+            `"whenAvailable"` and `"required"` as it was right after (on collections that keep
+            post-images)
+        :param resume_after: a `resume_token`: go on behind it
+        :param max_await_time_ms: how long the server waits for changes before it answers
+        :param batch_size: the most events the server sends at a time
+        :param start_at_operation_time: begin with changes of that time
+        :param start_after: like `resume_after`; its token may be that of an "invalidate" event
+        :param full_document_before_change: `"whenAvailable"` or `"required"` adds the document as
+            it was before (on collections that keep pre-images)
+        :param show_expanded_events: tell of more, such as new indexes (MongoDB 6.0)
+        """
+        stream: CollectionChangeStream[DocumentType] = CollectionChangeStream(
+            self,
+            pipeline,
+            full_document,
+            resume_after,
+            max_await_time_ms,
+            batch_size,
+            collation,
+            start_at_operation_time,
+            session,
+            start_after,
+            comment,
+            full_document_before_change,
+            show_expanded_events,
+        )
+        run(stream._opened())
+        return stream
 
     def aggregate(
         self,
@@ -493,6 +561,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
             command is not retried
         :param kwargs: further elements of the command: `batchSize`, `allowDiskUse`, `hint`,
             `maxTimeMS` (milliseconds), ...
+        :param comment: any value, to find the command by in the server's log and profiler
 
             for row in orders.aggregate([{"$sortByCount": "$item"}]):
                 print(row)
@@ -514,6 +583,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         """Run an aggregation; returns a cursor over whole batches of its documents: `bytes`.
 
         :param kwargs: further elements of the command: `batchSize`, `allowDiskUse`, `hint`, ...
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         aggregate = aggregation.on_collection(self, pipeline, session, None, comment, kwargs, True)
         if aggregate.write is not None:
@@ -548,6 +618,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         :param return_document: `ReturnDocument.BEFORE` or `AFTER` the change
         :param array_filters: which array elements `$[name]` stands for
         :param kwargs: further elements of the command: `collation`, `maxTimeMS` (milliseconds), ...
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises ValueError for an update without operators.
         """
@@ -585,6 +656,8 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
     ) -> DocumentType | None:
         """Replace the first document that matches and return it, or None if there is none.
 
+        :param comment: any value, to find the command by in the server's log and profiler
+
         The arguments are those of `find_one_and_update`. Raises ValueError for a replacement with
         update operators.
         """
@@ -621,6 +694,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         :param projection: the fields to return, as names or as a document
         :param sort: which document is the first, as (key, direction) pairs
         :param kwargs: further elements of the command: `collation`, `maxTimeMS` (milliseconds), ...
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         return run(
             find_and_modify.delete(
@@ -648,6 +722,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         :param keys: one key, or a list of keys and (key, direction) pairs
         :param kwargs: `unique`, `name`, `expireAfterSeconds`, `sparse`, ...; and of
             the command `maxTimeMS` (milliseconds), `commitQuorum`
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises OperationFailure if it exists with other options, and DuplicateKeyError if it is to
         be unique and the documents are not.
@@ -666,6 +741,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         """Create several indexes with one command, unless they exist; returns their names.
 
         :param kwargs: further elements of the command: `commitQuorum`, `maxTimeMS` (milliseconds)
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises what `create_index` does.
         """
@@ -679,6 +755,8 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         **kwargs: Any,
     ) -> None:
         """Delete an index, by name or by the keys it was created with.
+
+        :param comment: any value, to find the command by in the server's log and profiler
 
         No error if the collection does not exist; OperationFailure if the index does not.
         """
@@ -694,13 +772,19 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         comment: Any | None = None,
         **kwargs: Any,
     ) -> None:
-        """Delete all indexes but the one of `_id`."""
+        """Delete all indexes but the one of `_id`.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         self.drop_index("*", session, comment, **kwargs)
 
     def list_indexes(
         self, session: ClientSession | None = None, comment: Any | None = None
     ) -> CommandCursor[MutableMapping[str, Any]]:
-        """A cursor over the index descriptions; empty if the collection does not exist."""
+        """A cursor over the index descriptions; empty if the collection does not exist.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         opening = index_calls.list_indexes(self, session, comment)
         cursor: CommandCursor[MutableMapping[str, Any]] = CommandCursor(opening, session)
         try:
@@ -713,7 +797,10 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
     def index_information(
         self, session: ClientSession | None = None, comment: Any | None = None
     ) -> MutableMapping[str, Any]:
-        """The indexes by name; each has its `key` as a list of (key, direction) pairs."""
+        """The indexes by name; each has its `key` as a list of (key, direction) pairs.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         cursor = self.list_indexes(session, comment)
         return index_calls.index_information(cursor.to_list())
 
@@ -727,6 +814,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         """A cursor over the search indexes, or over the one of that name.
 
         :param kwargs: further elements of the `aggregate` command
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Search indexes need MongoDB Atlas, or a server with a search process.
         """
@@ -746,6 +834,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param model: a SearchIndexModel, or its arguments as a mapping: `definition`, `name`
         :param kwargs: further elements of the command: `maxTimeMS`, ...
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         calls = search_index_calls
         names = run(calls.create_search_index(self, model, session, comment, kwargs))
@@ -758,7 +847,10 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         comment: Any | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """Create several search indexes with one command and return their names."""
+        """Create several search indexes with one command and return their names.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         return run(search_index_calls.create_search_indexes(self, models, session, comment, kwargs))
 
     def drop_search_index(
@@ -768,7 +860,10 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         comment: Any | None = None,
         **kwargs: Any,
     ) -> None:
-        """Delete a search index by its name; no error if the collection does not exist."""
+        """Delete a search index by its name; no error if the collection does not exist.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         pending = search_index_calls.drop_search_index(self, name, session, comment, kwargs)
         try:
             run(pending)
@@ -783,7 +878,10 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         comment: Any | None = None,
         **kwargs: Any,
     ) -> None:
-        """Replace the definition of a search index; no error if the collection does not exist."""
+        """Replace the definition of a search index; no error if the collection does not exist.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         pending = search_index_calls.update_search_index(
             self, name, definition, session, comment, kwargs
         )
@@ -795,7 +893,10 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
     def options(
         self, session: ClientSession | None = None, comment: Any | None = None
     ) -> MutableMapping[str, Any]:
-        """The options the collection was created with; empty if it does not exist."""
+        """The options the collection was created with; empty if it does not exist.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         cursor = self._database.list_collections(session, {"name": self._name}, comment)
         described = cursor.to_list()
         options: dict[str, Any] = described[0].get("options", {}) if described else {}
@@ -812,6 +913,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         """Give the collection another name within its database.
 
         :param kwargs: further elements of the command, such as `dropTarget=True`
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises InvalidName for a name no collection can have.
         """
@@ -823,7 +925,10 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         comment: Any | None = None,
         encrypted_fields: Mapping[str, Any] | None = None,
     ) -> None:
-        """Delete the collection with its documents and indexes; no error if there is none."""
+        """Delete the collection with its documents and indexes; no error if there is none.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         database = self._database.with_options(write_concern=self._write_concern)
         database.drop_collection(self._name, session, comment, encrypted_fields)
 

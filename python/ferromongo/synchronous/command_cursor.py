@@ -10,6 +10,7 @@ from pymongo.errors import InvalidOperation
 
 from ferromongo._calls.cursor_cores import SyncCursorCore
 from ferromongo._calls.find import Opening, check_int, get_more_batch_size
+from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import run
 from ferromongo.typings import DocumentType
 
@@ -25,15 +26,16 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
     def __init__(self, opening: Opening | None, session: ClientSession | None) -> None:
         """Made by the methods that return one: `opening` is the command, None for no documents."""
         self._opening = opening
-        self._session = session
+        self._session: Any = session or ambient_session()
 
     def _open(self) -> Opening | None:
         return self._opening
 
     @property
     def session(self) -> ClientSession | None:
-        """The session that was passed in, if any."""
-        return self._session
+        """The session that was passed in or bound, if any."""
+        opened_in: ClientSession | None = self._session
+        return opened_in
 
     def batch_size(self, batch_size: int) -> Self:
         """Set how many documents the server sends at a time; 0 leaves it to the server."""
@@ -79,5 +81,5 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
 class RawBatchCommandCursor(CommandCursor[DocumentType], Generic[DocumentType]):
     """An iterator over undecoded batches, as `bytes`: `aggregate_raw_batches` makes one."""
 
-    def __getitem__(self, index: Any) -> NoReturn:
+    def __getitem__(self, index: int) -> NoReturn:
         raise InvalidOperation("RawBatchCommandCursor cannot be indexed")

@@ -15,6 +15,7 @@ from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls import find, reads
 from ferromongo._calls.cursor_cores import SyncCursorCore
+from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import run
 from ferromongo.typings import CollationIn, DocumentType, Hint, KeyPattern
 
@@ -64,6 +65,7 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         """See `Collection.find` for the arguments."""
         self._collection = collection
         self._session = session
+        self._opened_in: Any = None
         self._query = find.FindQuery(
             filter,
             projection,
@@ -90,7 +92,9 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         )
 
     def _open(self) -> find.Opening | None:
-        return find.opening(self._collection, self._query, self._session)
+        opening = find.opening(self._collection, self._query, self._session)
+        self._opened_in = self._session or ambient_session()
+        return opening
 
     def _unsent(self) -> find.FindQuery:
         """The query, as long as it may be changed."""
@@ -111,8 +115,8 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
 
     @property
     def session(self) -> ClientSession | None:
-        """The session that was passed to `find`, if any."""
-        return self._session
+        """The session that was passed to `find`, or bound when it was sent, if any."""
+        return self._session or self._opened_in
 
     def limit(self, limit: int) -> Self:
         """Return at most `limit` documents; 0 for all, negative for one batch only."""
@@ -236,9 +240,10 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
             raise ValueError("the length given to to_list must be greater than 0")
         return run(self._fetch_all(length))
 
-    def explain(self) -> Mapping[str, Any]:
+    def explain(self) -> DocumentType:
         """The server's plan for the query and what running it took; the cursor stays unsent."""
-        return run(find.explain(self._collection, self._query, self._session))
+        plan: DocumentType = run(find.explain(self._collection, self._query, self._session))
+        return plan
 
     def distinct(self, key: str) -> list[Any]:
         """The different values of `key` among the documents the query matches."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from bson.codec_options import CodecOptions
 from bson.dbref import DBRef
+from bson.timestamp import Timestamp
 from pymongo.errors import CollectionInvalid, NotPrimaryError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -15,12 +16,16 @@ from pymongo.write_concern import WriteConcern
 from ferromongo._calls import aggregation
 from ferromongo._calls import database as calls
 from ferromongo._calls.bases import DatabaseBase, check_database_name, check_kind
+from ferromongo._calls.listed_sessions import list_sessions
+from ferromongo._calls.sessions import in_transaction
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.synchronous.change_stream import DatabaseChangeStream
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.command_cursor import CommandCursor
-from ferromongo.typings import DocumentType, DocumentTypeArg, Pipeline
+from ferromongo.synchronous.listed_session import ListedSession
+from ferromongo.typings import CollationIn, DocumentType, DocumentTypeArg, Pipeline
 
 if TYPE_CHECKING:
     from ferromongo.synchronous.mongo_client import MongoClient
@@ -185,6 +190,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
         :param read_preference: where to run it; the primary if not given
         :param codec_options: how to decode the reply; PyMongo's defaults if not given
         :param kwargs: further elements of the command
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises OperationFailure when the command fails.
 
@@ -250,6 +256,68 @@ class Database(DatabaseBase, Generic[DocumentType]):
         run(cursor._start())
         return cursor
 
+    def watch(
+        self,
+        pipeline: Pipeline | None = None,
+        full_document: str | None = None,
+        resume_after: Mapping[str, Any] | None = None,
+        max_await_time_ms: int | None = None,
+        batch_size: int | None = None,
+        collation: CollationIn | None = None,
+        start_at_operation_time: Timestamp | None = None,
+        session: ClientSession | None = None,
+        start_after: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        full_document_before_change: str | None = None,
+        show_expanded_events: bool | None = None,
+    ) -> DatabaseChangeStream[DocumentType]:
+        """Open a change stream of all collections, system collections excepted.
+
+        The parameters are those of `Collection.watch`.
+        """
+        stream: DatabaseChangeStream[DocumentType] = DatabaseChangeStream(
+            self,
+            pipeline,
+            full_document,
+            resume_after,
+            max_await_time_ms,
+            batch_size,
+            collation,
+            start_at_operation_time,
+            session,
+            start_after,
+            comment,
+            full_document_before_change,
+            show_expanded_events,
+        )
+        run(stream._opened())
+        return stream
+
+    def list_sessions(
+        self,
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        *,
+        local: bool = True,
+        all_users: bool = False,
+        failed: bool = False,
+    ) -> list[ListedSession]:
+        """The sessions that the server knows, of all databases, each beside a session to work with.
+
+        :param local: those in the memory of one server; False for those that all servers of the
+            deployment have written down, which they do every few minutes
+        :param all_users: of everybody, if the user may see them; else the user's own
+        :param failed: not supported yet
+
+            for session in db.list_sessions():
+                print(session.listed["_id"]["id"], session.listed["lastUse"])
+        """
+        database: Database[Any] = self if local else self._client["config"]
+        opening = list_sessions(database, session, comment, local, all_users, failed)
+        cursor: CommandCursor[dict[str, Any]] = CommandCursor(opening, session)
+        found = run(cursor._fetch_all(None))
+        return [ListedSession(self._client, listed) for listed in found]
+
     def create_collection(
         self,
         name: str,
@@ -272,7 +340,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
 
             db.create_collection("log", capped=True, size=1_000_000)
         """
-        if check_exists and not (session is not None and session.in_transaction):
+        if check_exists and not in_transaction(session, self._client):
             if name in self.list_collection_names(filter={"name": name}, session=session):
                 raise CollectionInvalid(f"collection {name} already exists")
         collection: Collection[DocumentType] = Collection(
@@ -292,6 +360,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
 
         :param filter: a query over these descriptions
         :param kwargs: further elements of the `listCollections` command
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         opening = calls.list_collections(self, filter, session, comment, kwargs)
         cursor: CommandCursor[MutableMapping[str, Any]] = CommandCursor(opening, session)
@@ -309,6 +378,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
 
         :param filter: a query over the collections' descriptions
         :param kwargs: further elements of the `listCollections` command
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         opening = calls.list_collection_names(self, filter, session, comment, kwargs)
         cursor: CommandCursor[dict[str, Any]] = CommandCursor(opening, session)
@@ -322,6 +392,8 @@ class Database(DatabaseBase, Generic[DocumentType]):
         encrypted_fields: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Delete a collection with its documents and indexes; no error if there is none.
+
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Returns the server's reply.
         """
@@ -348,6 +420,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
         :param scandata: also check the documents
         :param full: the slow, complete check
         :param background: check while the collection is in use
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises CollectionInvalid if the server finds damage.
         """
@@ -365,6 +438,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
         """The document a DBRef points to, or None.
 
         :param kwargs: further arguments of `find_one`
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises ValueError if the reference names another database.
         """

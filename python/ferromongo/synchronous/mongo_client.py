@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic
 
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, TypeRegistry
+from bson.timestamp import Timestamp
 from pymongo.client_options import ClientOptions
 from pymongo.client_session_shared import SessionOptions, TransactionOptions
 from pymongo.driver_info import DriverInfo
@@ -28,10 +29,19 @@ from ferromongo._calls.client_settings import client_settings, describe
 from ferromongo._calls.metadata import append_metadata
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.synchronous.change_stream import ChangeStream, ClusterChangeStream
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.command_cursor import CommandCursor
 from ferromongo.synchronous.database import Database
-from ferromongo.typings import Address, DocumentType, DocumentTypeArg, WriteOp
+from ferromongo.synchronous.listed_session import ListedSession
+from ferromongo.typings import (
+    Address,
+    CollationIn,
+    DocumentType,
+    DocumentTypeArg,
+    Pipeline,
+    WriteOp,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -166,17 +176,35 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         causal_consistency: bool | None = None,
         default_transaction_options: TransactionOptions | None = None,
         snapshot: bool | None = False,
+        snapshot_time: Timestamp | None = None,
     ) -> ClientSession:
-        """A session, to be passed to operations and ended after use.
+        """A session, to be passed to operations and ended after use, or a decorator of functions.
 
         :param causal_consistency: reads see the session's earlier writes; default True
         :param default_transaction_options: options of transactions that are given none
         :param snapshot: all reads see the data of one point in time
+        :param snapshot_time: that time, such as the `snapshot_time` of another session; the time of
+            the first read if not given
 
-        Raises ConfigurationError for causal consistency together with snapshot.
+        Raises ConfigurationError for causal consistency together with snapshot, and for a
+        snapshot_time without it.
         """
         options = SessionOptions(causal_consistency, default_transaction_options, snapshot)
-        return ClientSession(self, options)
+        return ClientSession(self, options, snapshot_time)
+
+    def list_sessions(
+        self,
+        session: ClientSession | None = None,
+        comment: Any | None = None,
+        *,
+        local: bool = True,
+        all_users: bool = False,
+        failed: bool = False,
+    ) -> list[ListedSession]:
+        """The sessions that the server knows: see the database's `list_sessions`."""
+        return self._admin().list_sessions(
+            session, comment, local=local, all_users=all_users, failed=failed
+        )
 
     def list_databases(
         self,
@@ -187,6 +215,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         """A cursor over the descriptions of all databases: name, size, emptiness.
 
         :param kwargs: further elements of the `listDatabases` command, such as `filter`
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         opening = calls.list_databases(self._admin(), session, comment, kwargs)
         cursor: CommandCursor[dict[str, Any]] = CommandCursor(opening, None)
@@ -196,12 +225,52 @@ class MongoClient(ClientBase, Generic[DocumentType]):
     def list_database_names(
         self, session: ClientSession | None = None, comment: Any | None = None
     ) -> list[str]:
-        """The names of all databases of the deployment."""
+        """The names of all databases of the deployment.
+
+        :param comment: any value, to find the command by in the server's log and profiler
+        """
         return run(calls.list_database_names(self._admin(), session, comment))
+
+    def watch(
+        self,
+        pipeline: Pipeline | None = None,
+        full_document: str | None = None,
+        resume_after: Mapping[str, Any] | None = None,
+        max_await_time_ms: int | None = None,
+        batch_size: int | None = None,
+        collation: CollationIn | None = None,
+        start_at_operation_time: Timestamp | None = None,
+        session: ClientSession | None = None,
+        start_after: Mapping[str, Any] | None = None,
+        comment: Any | None = None,
+        full_document_before_change: str | None = None,
+        show_expanded_events: bool | None = None,
+    ) -> ChangeStream[DocumentType]:
+        """Open a change stream of all databases but `admin`, `config` and `local`.
+
+        The parameters are those of `Collection.watch`.
+        """
+        stream: ChangeStream[DocumentType] = ClusterChangeStream(
+            self["admin"],
+            pipeline,
+            full_document,
+            resume_after,
+            max_await_time_ms,
+            batch_size,
+            collation,
+            start_at_operation_time,
+            session,
+            start_after,
+            comment,
+            full_document_before_change,
+            show_expanded_events,
+        )
+        run(stream._opened())
+        return stream
 
     def bulk_write(
         self,
-        models: Sequence[WriteOp[DocumentType]],
+        models: Sequence[WriteOp[Any]],
         session: ClientSession | None = None,
         ordered: bool = True,
         verbose_results: bool = False,
@@ -217,6 +286,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         :param ordered: stop at the first that fails; False tries them all
         :param verbose_results: have the result tell of each operation, not only how many there were
         :param write_concern: instead of the client's
+        :param comment: any value, to find the command by in the server's log and profiler
 
         Raises ClientBulkWriteException, which tells what was done, which operations failed and why,
         and InvalidOperation for a server that is too old.
@@ -244,6 +314,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         """Delete a database with everything in it; no error if there is none.
 
         :param name_or_database: its name, or the database of this client
+        :param comment: any value, to find the command by in the server's log and profiler
         """
         database = self[calls.database_name(name_or_database)]
         run(calls.drop_database(database, session, comment))
@@ -270,7 +341,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         return calls.known_nodes(self)
 
     @property
-    def address(self) -> Address | None:
+    def address(self) -> tuple[str, int] | None:
         """The (host, port) of the primary, standalone or only mongos; waits for one.
 
         Raises InvalidOperation for several mongos, ServerSelectionTimeoutError if none is found.
@@ -278,15 +349,15 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         run(calls.opening(self))
         calls.check_one_address(self)
         server = run(calls.select_writable(self))
-        address: Address = server["address"]
+        address: tuple[str, int] = server["address"]
         return address
 
     @property
-    def primary(self) -> Address | None:
+    def primary(self) -> tuple[str, int] | None:
         """The (host, port) of the replica set's primary as known now, or None."""
         run(calls.opening(self))
         known = calls.topology(self)
-        primary: Address | None = known["primary"]
+        primary: tuple[str, int] | None = known["primary"]
         return primary if known["type"] == "ReplicaSetWithPrimary" else None
 
     @property

@@ -82,6 +82,12 @@ impl Batch {
         documents
     }
 
+    /// The document whose element begins there; 0 for the first, whatever comes before it.
+    pub fn document_at(&self, at: usize) -> Option<&RawDocument> {
+        let array = self.documents();
+        RawDocument::from_bytes(&array[document_at(array, at.max(4))?]).ok()
+    }
+
     pub fn body(&self) -> &RawDocument {
         self.reply.body()
     }

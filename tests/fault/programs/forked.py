@@ -40,6 +40,27 @@ def os_fork(uri, database):
     return [parent, report()]
 
 
+def sessions(uri, database):
+    """Server sessions that wait in the pool, and one in use, at the fork."""
+    client = package.MongoClient(uri)
+    collection = client[database].c
+    kept = client.start_session()
+    collection.insert_one({"_id": "kept"}, session=kept)
+
+    def used(name):
+        with client.start_session() as session, session.start_transaction():
+            collection.insert_one({"_id": name}, session=session)
+            return session.session_id["id"].hex()
+
+    parents_before = used("before")
+    report = in_child(lambda: [used("child"), used("child again")])
+    parent, (child, again) = used("parent"), report()
+    collection.find_one(session=kept)
+    kept.end_session()
+    client.close()
+    return [parent == parents_before, child == again, child == parent]
+
+
 def at_once(uri, database):
     """Fork while the client's monitors still wait for their first answer."""
     client = package.MongoClient(uri, serverSelectionTimeoutMS=5000)
@@ -123,7 +144,8 @@ def in_child(call):
     return report
 
 
-WAYS = {f.__name__: f for f in (os_fork, at_once, under_load, pool, new_loop, child_only)}
+ALL = (os_fork, sessions, at_once, under_load, pool, new_loop, child_only)
+WAYS = {f.__name__: f for f in ALL}
 
 if __name__ == "__main__":
     print(json.dumps(WAYS[sys.argv[1]](*sys.argv[2:])))

@@ -14,7 +14,13 @@ from pymongo.read_preferences import make_read_preference
 from pymongo.write_concern import WriteConcern
 from tests.spec.unified.match import Unsupported
 
-NOT_IN_PYMONGO = {"timeoutMode", "defaultTimeoutMS", "rawData"}
+NOT_IN_PYMONGO = {
+    "defaultTimeoutMS",
+    "rawData",
+    "timeoutMode",
+    "waitQueueMultiple",
+    "waitQueueSize",
+}
 
 
 def snake(name: str) -> str:

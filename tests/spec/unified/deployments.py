@@ -29,16 +29,22 @@ class Deployments:
         self._ends.close()
 
     def meeting(self, *requirements: list[dict[str, Any]]) -> Deployment | str:
-        """One that meets one requirement of each list, or what the first one lacks."""
+        """One that meets one requirement of each list, or what they lack: rather what none has."""
+        lacking = []
         for index in range(len(self._running) + len(self._startable)):
             if index == len(self._running):
                 self._running.append(Deployment(self._start(self._startable.pop(0))))
-            if self._running[index].why_not(*requirements) is None:
+            reason = self._running[index].why_not(*requirements)
+            if reason is None:
                 return self._running[index]
-        return self._running[0].why_not(*requirements) or ""
+            lacking.append(reason)
+        return min(lacking, key=lambda reason: reason.startswith(WHERE))
 
     def _start(self, make: Callable[[], contextlib.AbstractContextManager[str]]) -> str:
         return self._ends.enter_context(make())
+
+
+WHERE = ("needs topologies", "needs auth")
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from typing import Any
 from pymongo import monitoring
 from pymongo.server_api import ServerApi
 from tests.drivers import eventually
-from tests.spec.unified.arguments import options, session_options
+from tests.spec.unified.arguments import NOT_IN_PYMONGO, options, session_options
 from tests.spec.unified.events import Observer
 from tests.spec.unified.log_messages import Components
 from tests.spec.unified.match import Unsupported
@@ -53,6 +53,8 @@ class Entities:
         if "autoEncryptOpts" in fields:
             raise Unsupported("ferromongo has no automatic encryption yet")
         given = dict(fields.get("uriOptions", {}))
+        if missing := NOT_IN_PYMONGO.intersection(given):
+            raise Unsupported(f"PyMongo has no {missing.pop()}")
         if "serverApi" in fields:
             api = fields["serverApi"]
             given["server_api"] = ServerApi(
@@ -74,7 +76,7 @@ class Entities:
         # From here on the test ends by closing it.
         self._all[fields["id"]] = ("client", client)
         # A synchronous client connects by itself.
-        if watches_topology and self._driver.name == "async":
+        if (watches_topology or observer.watches_pools) and self._driver.name == "async":
             await client.aconnect()
         if wait := fields.get("awaitMinPoolSizeMS"):
             await self._filled(client, observer, given.get("minPoolSize", 0), wait / 1000)
@@ -101,6 +103,10 @@ class Entities:
         database = self[fields["database"]]
         given = options(fields.get("collectionOptions", {}))
         return database.get_collection(fields["collectionName"], **given)
+
+    async def bucket(self, fields: dict[str, Any]) -> Any:
+        given = options(fields.get("bucketOptions", {}))
+        return self._driver.gridfs("GridFSBucket", self[fields["database"]], **given)
 
     async def session(self, fields: dict[str, Any]) -> Any:
         given = session_options(fields.get("sessionOptions", {}), self)
@@ -146,6 +152,7 @@ MAKERS: dict[str, Any] = {
     "client": Entities.client,
     "database": Entities.database,
     "collection": Entities.collection,
+    "bucket": Entities.bucket,
     "session": Entities.session,
     "thread": Entities.thread,
 }

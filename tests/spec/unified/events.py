@@ -63,6 +63,10 @@ class Observer(Recorder):
         return any(kind.startswith(("server", "topology")) for kind in self._kinds)
 
     @property
+    def watches_pools(self) -> bool:
+        return any(CMAP.match(kind) for kind in self._kinds)
+
+    @property
     def topology_id(self) -> Any:
         opened = self.of(monitoring.TopologyOpenedEvent)
         return opened[0].topology_id if opened else None

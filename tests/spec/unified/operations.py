@@ -5,9 +5,11 @@ say which parameters a method has.
 """
 
 import contextlib
+import io
 from collections.abc import Mapping
 from typing import Any
 
+from gridfs import GridFSBucket
 from pymongo.driver_info import DriverInfo
 from pymongo.synchronous.client_session import ClientSession
 from pymongo.synchronous.collection import Collection
@@ -175,7 +177,7 @@ async def with_transaction(runner: Any, session: Any, arguments: dict[str, Any])
 
 
 async def snapshot_time(runner: Any, session: Any, arguments: dict[str, Any]) -> Any:
-    if not hasattr(ClientSession, "snapshot_time"):
+    if not hasattr(package.client_session.ClientSession, "snapshot_time"):
         raise Unsupported("PyMongo has no getSnapshotTime")
     return session.snapshot_time
 
@@ -184,22 +186,49 @@ async def advance_cluster_time(runner: Any, session: Any, arguments: dict[str, A
     session.advance_cluster_time(argument("clusterTime", arguments["clusterTime"], {}))
 
 
+async def upload(runner: Any, bucket: Any, arguments: dict[str, Any]) -> Any:
+    if "disableMD5" in arguments:
+        arguments.pop("disableMD5")  # PyMongo has no such option: it makes none
+    arguments["source"] = bytes.fromhex(arguments["source"]["$$hexBytes"])
+    return await plain(runner, "bucket", "upload", bucket, arguments)
+
+
+def downloads(name: str) -> Any:
+    async def download(runner: Any, bucket: Any, arguments: dict[str, Any]) -> bytes:
+        arguments["destination"] = io.BytesIO()
+        await plain(runner, "bucket", name, bucket, arguments)
+        return bytes(arguments["destination"].getvalue())
+
+    return download
+
+
+async def drop_bucket(runner: Any, bucket: Any, arguments: dict[str, Any]) -> None:
+    raise Unsupported("PyMongo has no drop of a bucket")
+
+
+async def find_files(runner: Any, bucket: Any, arguments: dict[str, Any]) -> Any:
+    return [file._file for file in await bucket.find(arguments["filter"]).to_list()]
+
+
 CLASSES: dict[str, type] = {
     "client": MongoClient,
     "database": Database,
     "collection": Collection,
+    "bucket": GridFSBucket,
     "session": ClientSession,
 }
 # The format's name: the method, and the parameters whose names are not the same in snake_case.
 PLAIN: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
     "client": {
         "clientBulkWrite": ("bulk_write", {}),
+        "createChangeStream": ("watch", {}),
         "dropDatabase": ("drop_database", {"database": "name_or_database"}),
         "listDatabaseNames": ("list_database_names", {}),
         "listDatabases": ("list_databases", {}),
     },
     "database": {
         "aggregate": ("aggregate", {}),
+        "createChangeStream": ("watch", {}),
         "createCollection": ("create_collection", {"collection": "name"}),
         "dropCollection": ("drop_collection", {"collection": "name_or_collection"}),
         "listCollectionNames": ("list_collection_names", {}),
@@ -209,6 +238,7 @@ PLAIN: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
         "aggregate": ("aggregate", {}),
         "bulkWrite": ("bulk_write", {}),
         "countDocuments": ("count_documents", {}),
+        "createChangeStream": ("watch", {}),
         "createIndex": ("create_index", {}),
         "createSearchIndex": ("create_search_index", {}),
         "createSearchIndexes": ("create_search_indexes", {}),
@@ -232,6 +262,15 @@ PLAIN: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
         "updateMany": ("update_many", {}),
         "updateOne": ("update_one", {}),
         "updateSearchIndex": ("update_search_index", {}),
+    },
+    "bucket": {
+        "delete": ("delete", {"id": "file_id"}),
+        "deleteByName": ("delete_by_name", {}),
+        "download": ("download_to_stream", {"id": "file_id"}),
+        "downloadByName": ("download_to_stream_by_name", {}),
+        "rename": ("rename", {"id": "file_id"}),
+        "renameByName": ("rename_by_name", {}),
+        "upload": ("upload_from_stream", {}),
     },
     "session": {
         "abortTransaction": ("abort_transaction", {}),
@@ -258,6 +297,11 @@ SPECIAL: dict[tuple[str, str], Any] = {
     ("collection", "listIndexes"): lists("collection", "listIndexes"),
     ("collection", "listSearchIndexes"): lists("collection", "listSearchIndexes"),
     ("collection", "createFindCursor"): create_find_cursor,
+    ("bucket", "download"): downloads("download"),
+    ("bucket", "downloadByName"): downloads("downloadByName"),
+    ("bucket", "drop"): drop_bucket,
+    ("bucket", "find"): find_files,
+    ("bucket", "upload"): upload,
     ("session", "withTransaction"): with_transaction,
     ("session", "getSnapshotTime"): snapshot_time,
     ("session", "advanceClusterTime"): advance_cluster_time,

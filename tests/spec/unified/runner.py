@@ -155,6 +155,7 @@ def not_yet(error: Exception) -> None:
 # What an operation makes that has operations of its own.
 SAVED = {
     "createCollection": "collection",
+    "createChangeStream": "cursor",
     "createCommandCursor": "cursor",
     "createFindCursor": "cursor",
 }

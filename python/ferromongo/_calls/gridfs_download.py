@@ -1,0 +1,73 @@
+"""A file on its way out of GridFS: which chunks it has, and whether those that come are they."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gridfs.errors import CorruptGridFile
+
+from ferromongo._calls.gridfs_files import chunks_of
+
+
+class ChunkPlan:
+    """The chunks of a file from the one numbered `next` on, as its document promises them."""
+
+    def __init__(self, file: Mapping[str, Any], first: int) -> None:
+        self._file_id = file.get("_id")
+        self._length = file_length(file)
+        self._chunk_size = chunk_size(file)
+        self.count = -(-self._length // self._chunk_size)
+        self.next = first
+
+    @property
+    def is_done(self) -> bool:
+        return self.next >= self.count
+
+    def query(self) -> dict[str, Any]:
+        """The arguments of the find that begins with the next chunk."""
+        wanted = chunks_of(self._file_id)
+        if self.next > 0:
+            wanted["n"] = {"$gte": self.next}
+        return {"filter": wanted, "sort": [("n", 1)]}
+
+    def accept(self, chunk: Mapping[str, Any] | None) -> bytes:
+        """The data of the next chunk; raises CorruptGridFile if it is another one, or broken."""
+        if chunk is None:
+            raise CorruptGridFile(f"chunk {self.next} is missing: the file has {self.count}")
+        if chunk["n"] != self.next:
+            raise CorruptGridFile(f"chunk {self.next} is missing: the next one is {chunk['n']}")
+        data: bytes = chunk["data"]
+        is_last = self.next == self.count - 1
+        expected = self._length - self.next * self._chunk_size if is_last else self._chunk_size
+        if len(data) != expected:
+            raise CorruptGridFile(f"chunk {self.next} has {len(data)} bytes instead of {expected}")
+        self.next += 1
+        return data
+
+    def accept_end(self, chunk: Mapping[str, Any] | None) -> None:
+        """What comes after the last chunk: nothing, or an empty chunk, which does no harm."""
+        if chunk is not None and len(chunk["data"]):
+            raise CorruptGridFile(f"chunk {chunk['n']} is one too many: the file has {self.count}")
+
+
+def file_length(file: Mapping[str, Any]) -> int:
+    # Other drivers may have stored it as a float, or left it out.
+    return int(file.get("length", 0))
+
+
+def chunk_size(file: Mapping[str, Any]) -> int:
+    size = int(file.get("chunkSize") or 0)
+    if size < 1:
+        raise CorruptGridFile(f"a chunk size must be greater than 0: {file.get('chunkSize')!r}")
+    return size
+
+
+def seek_target(offset: int, whence: int, position: int, length: int) -> int:
+    """The position that `seek` asks for."""
+    if whence not in (0, 1, 2):
+        raise OSError(22, f"whence must be 0, 1 or 2, not {whence!r}")
+    target = (0, position, length)[whence] + offset
+    if target < 0:
+        raise OSError(22, f"there is no position {target} in a file")
+    return target

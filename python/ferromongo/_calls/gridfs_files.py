@@ -1,0 +1,162 @@
+"""GridFS's file documents: checks, defaults, look-ups, the attributes that show their fields."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NoReturn
+
+import pymongo
+from bson.objectid import ObjectId
+from gridfs import DEFAULT_CHUNK_SIZE
+from gridfs.errors import FileExists, NoFile
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import ConfigurationError, InvalidOperation
+from pymongo.write_concern import WriteConcern
+
+from ferromongo._calls.sessions import BOUND
+from ferromongo._pymongo_internals import current_timeout
+
+FILES_INDEX = {"filename": ASCENDING, "uploadDate": ASCENDING}
+CHUNKS_INDEX = {"files_id": ASCENDING, "n": ASCENDING}
+
+FileBase = io.IOBase
+"""A synchronous GridOut is one of Python's files."""
+
+
+class AsyncFileBase:
+    """What an asynchronous one has of them."""
+
+    closed = False
+
+
+def check_no_transaction(session: Any) -> None:
+    """Raise InvalidOperation inside a transaction: an upload is more than fits into one."""
+    running = BOUND.get() if session is None else session
+    if getattr(running, "in_transaction", False):
+        raise InvalidOperation("GridFS does not support multi-document transactions")
+
+
+def check_kind(owner: object, kind: type, name: str) -> None:
+    if not isinstance(owner, kind):
+        raise TypeError(f"{name} must be an instance of {kind.__name__}, not {type(owner)}")
+
+
+def check_acknowledged(write_concern: WriteConcern) -> None:
+    """What nobody confirms cannot be told from a lost chunk."""
+    if not write_concern.acknowledged:
+        raise ConfigurationError(f"GridFS needs an acknowledged write concern: {write_concern!r}")
+
+
+def without_type_registry(owner: Any, **options: Any) -> Any:
+    """The database or collection as GridFS uses it: user's types have no place in its documents."""
+    plain = owner.codec_options.with_options(type_registry=None)
+    return owner.with_options(codec_options=plain, **options)
+
+
+def whole_operation(seconds: float | None) -> AbstractContextManager[None]:
+    """Let the client's timeoutMS limit all commands in the block together, not each of them."""
+    if seconds is None or current_timeout() is not None:
+        return nullcontext()
+    return pymongo.timeout(seconds)
+
+
+def new_file(fields: dict[str, Any]) -> dict[str, Any]:
+    """The document of a file to be written, from keyword arguments."""
+    for alias, name in (("content_type", "contentType"), ("chunk_size", "chunkSize")):
+        if alias in fields:
+            fields[name] = fields.pop(alias)
+    fields.setdefault("_id", ObjectId())
+    size = fields.setdefault("chunkSize", DEFAULT_CHUNK_SIZE)
+    if not isinstance(size, int):
+        raise TypeError(f"chunk_size must be an instance of int, not {type(size)}")
+    if size < 1:
+        raise ValueError(f"chunk_size must be greater than 0, not {size}")
+    return fields
+
+
+def upload_fields(
+    filename: str, chunk_size: int, metadata: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {"filename": filename, "chunk_size": chunk_size}
+    if metadata is not None:
+        fields["metadata"] = metadata
+    return fields
+
+
+def by_id(key: Any) -> dict[str, Any]:
+    return {"_id": {"$eq": key}}
+
+
+def chunks_of(key: Any) -> dict[str, Any]:
+    return {"files_id": {"$eq": key}}
+
+
+def by_document_or_id(given: Any) -> Any:
+    """A filter as `find_one` and `exists` take it: anything but a mapping is an `_id`."""
+    return given if given is None or isinstance(given, Mapping) else by_id(given)
+
+
+def version_options(version: int) -> dict[str, Any]:
+    """The options of a find for one of several files of a name: -1 the newest, 0 the oldest."""
+    if version < 0:
+        return {"skip": -version - 1, "sort": [("uploadDate", DESCENDING)]}
+    return {"skip": version, "sort": [("uploadDate", ASCENDING)]}
+
+
+def no_version(version: int, filename: str | None) -> NoFile:
+    return NoFile(f"there is no version {version} of a file named {filename!r}")
+
+
+def raise_file_exists(key: Any) -> NoReturn:
+    raise FileExists(f"there is a file with the _id {key!r} already")
+
+
+def written_field(
+    field: str,
+    text: str,
+    *,
+    settable: bool = False,
+    closed_only: bool = False,
+    deprecated: bool = False,
+) -> Any:
+    """A property of GridIn: a field of its file document."""
+    warning = _deprecation("GridIn", field) if deprecated else None
+
+    def read(self: Any) -> Any:
+        if warning:
+            warnings.warn(warning, DeprecationWarning, stacklevel=2)
+        if closed_only and not self._closed:
+            raise AttributeError(f"{field} is known when the file is closed")
+        return _value(self._file, field)
+
+    def write(self: Any, value: Any) -> None:
+        if warning:
+            warnings.warn(warning, DeprecationWarning, stacklevel=2)
+        self._set_field(field, value)
+
+    return property(read, write if settable else None, doc=text)
+
+
+def read_field(field: str, text: str, *, deprecated: bool = False) -> Any:
+    """A property of GridOut: a field of its file document."""
+    warning = _deprecation("GridOut", field) if deprecated else None
+
+    def read(self: Any) -> Any:
+        if warning:
+            warnings.warn(warning, DeprecationWarning, stacklevel=2)
+        return _value(self._document(field), field)
+
+    return property(read, doc=text)
+
+
+def _value(file: Mapping[str, Any], field: str) -> Any:
+    # Some drivers once left the length of an empty file out.
+    return file.get(field, 0 if field == "length" else None)
+
+
+def _deprecation(kind: str, field: str) -> str:
+    # Programs that expect it know it by its beginning.
+    return f"{kind} property {field!r} is deprecated: PyMongo 5.0 will not have it"

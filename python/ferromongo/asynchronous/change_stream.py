@@ -1,0 +1,83 @@
+"""AsyncChangeStream and its kinds: the changes of a collection, a database or a deployment."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic
+
+from ferromongo._calls.change_stream import ChangeStreamBase
+from ferromongo._calls.cursor_cores import AsyncChangeStreamCore
+from ferromongo._drive import drive
+from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
+from ferromongo.typings import DocumentType
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from ferromongo.asynchronous.client_session import AsyncClientSession
+    from ferromongo.asynchronous.collection import AsyncCollection
+    from ferromongo.asynchronous.database import AsyncDatabase
+
+
+class AsyncChangeStream(
+    AsyncChangeStreamCore[DocumentType], ChangeStreamBase[DocumentType], Generic[DocumentType]
+):
+    """An iterator over changes; the methods `watch` return one.
+
+    When its cursor is lost, by a failover or a broken connection, it goes on behind the last change
+    that it returned. The same after a call of `next` that was interrupted, cancelled or ran out of
+    time. Errors that a new cursor would meet again are raised, and close it.
+
+    Iteration waits for changes. It ends when the stream is closed or invalidated, as by dropping
+    the collection.
+
+        async with await db.orders.watch() as stream:
+            async for change in stream:
+                print(change["operationType"], stream.resume_token)
+    """
+
+    _session: AsyncClientSession | None
+
+    def _next_cursor(self) -> AsyncCommandCursor[DocumentType]:
+        return AsyncCommandCursor(self._opening(), self._session)
+
+    async def next(self) -> DocumentType:
+        """The next change, as soon as there is one; raises StopAsyncIteration when closed."""
+        return await self.__anext__()
+
+    async def try_next(self) -> DocumentType | None:
+        """The next change, or None if there is none after asking the server once."""
+        return await drive(self._try_next())
+
+    async def close(self) -> None:
+        """End the stream and let the server forget its cursor."""
+        await drive(self._close())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class AsyncCollectionChangeStream(AsyncChangeStream[DocumentType], Generic[DocumentType]):
+    """The changes of a collection."""
+
+    _target: AsyncCollection[DocumentType]
+
+
+class AsyncDatabaseChangeStream(AsyncChangeStream[DocumentType], Generic[DocumentType]):
+    """The changes of all collections of a database."""
+
+    _target: AsyncDatabase[DocumentType]
+
+
+class AsyncClusterChangeStream(AsyncDatabaseChangeStream[DocumentType], Generic[DocumentType]):
+    """The changes of all databases."""
+
+    _whole_cluster = True

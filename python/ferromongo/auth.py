@@ -1,0 +1,5 @@
+"""Where PyMongo has the names of the authentication mechanisms."""
+
+from pymongo.auth import MECHANISMS
+
+__all__ = ["MECHANISMS"]

@@ -1,0 +1,3 @@
+"""PyMongo's own `pymongo.common`: limits, defaults and validators are shared, not copied."""
+
+from pymongo.common import *

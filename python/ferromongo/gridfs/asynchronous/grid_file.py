@@ -1,0 +1,24 @@
+"""Where PyMongo has the classes of GridFS."""
+
+from gridfs import DEFAULT_CHUNK_SIZE
+from gridfs.errors import CorruptGridFile, FileExists, NoFile
+
+from ferromongo.gridfs.asynchronous.bucket import AsyncGridFSBucket
+from ferromongo.gridfs.asynchronous.chunks import AsyncGridOutIterator
+from ferromongo.gridfs.asynchronous.grid_fs import AsyncGridFS
+from ferromongo.gridfs.asynchronous.grid_in import AsyncGridIn
+from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut
+from ferromongo.gridfs.asynchronous.grid_out_cursor import AsyncGridOutCursor
+
+__all__ = [
+    "DEFAULT_CHUNK_SIZE",
+    "AsyncGridFS",
+    "AsyncGridFSBucket",
+    "AsyncGridIn",
+    "AsyncGridOut",
+    "AsyncGridOutCursor",
+    "AsyncGridOutIterator",
+    "CorruptGridFile",
+    "FileExists",
+    "NoFile",
+]

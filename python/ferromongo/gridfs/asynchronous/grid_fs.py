@@ -1,0 +1,131 @@
+"""AsyncGridFS: GridFS in its older form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ferromongo._calls import gridfs_files as files
+from ferromongo.asynchronous.collection import AsyncCollection
+from ferromongo.asynchronous.database import AsyncDatabase
+from ferromongo.gridfs.asynchronous.grid_in import AsyncGridIn
+from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut, open_version
+from ferromongo.gridfs.asynchronous.grid_out_cursor import AsyncGridOutCursor
+
+if TYPE_CHECKING:
+    from ferromongo.asynchronous.client_session import AsyncClientSession
+
+
+class AsyncGridFS:
+    """Files in a database, stored with `put` and opened with `get`.
+
+        fs = AsyncGridFS(client.media)
+        key = await fs.put(b"Put the kettle on.", filename="tea.txt")
+        print(await (await fs.get(key)).read())
+
+    New programs better take `AsyncGridFSBucket`, which all of MongoDB's drivers have. `session` is
+    the session an operation belongs to. None of them can be part of a transaction.
+    """
+
+    def __init__(self, database: AsyncDatabase[Any], collection: str = "fs") -> None:
+        """Files in `collection.files` and `collection.chunks` of the database.
+
+        Raises ConfigurationError unless writes are acknowledged.
+        """
+        files.check_kind(database, AsyncDatabase, "database")
+        files.check_acknowledged(database.write_concern)
+        self._collection: AsyncCollection[Any] = files.without_type_registry(database)[collection]
+        self._files = self._collection.files
+        self._chunks = self._collection.chunks
+
+    def new_file(self, **kwargs: Any) -> AsyncGridIn:
+        """A new file to write to; the keywords are those of `AsyncGridIn`."""
+        return AsyncGridIn(self._collection, **kwargs)
+
+    async def put(self, data: Any, **kwargs: Any) -> Any:
+        """Store bytes, or what can be read from a file, as a new file; answers its `_id`.
+
+        The keywords are those of `AsyncGridIn`. Raises FileExists if there is a file with this
+        `_id`.
+        """
+        async with AsyncGridIn(self._collection, **kwargs) as file:
+            await file.write(data)
+        return file._id
+
+    async def get(self, file_id: Any, session: AsyncClientSession | None = None) -> AsyncGridOut:
+        """Open the file with this `_id`; raises NoFile if there is none."""
+        file = AsyncGridOut(self._collection, file_id, session=session)
+        await file.open()
+        return file
+
+    async def get_version(
+        self,
+        filename: str | None = None,
+        version: int | None = -1,
+        session: AsyncClientSession | None = None,
+        **kwargs: Any,
+    ) -> AsyncGridOut:
+        """Open one of the files with this name, and with these fields.
+
+        :param version: 0 is the oldest, 1 the next, -1 the newest, -2 the one before
+        :param kwargs: fields of the file's document
+
+        Raises NoFile if there is none.
+        """
+        if filename is not None:
+            kwargs["filename"] = filename
+        return await open_version(
+            self._collection, kwargs, -1 if version is None else version, session
+        )
+
+    async def get_last_version(
+        self,
+        filename: str | None = None,
+        session: AsyncClientSession | None = None,
+        **kwargs: Any,
+    ) -> AsyncGridOut:
+        """Open the newest file with this name, and with these fields; raises NoFile."""
+        return await self.get_version(filename=filename, session=session, **kwargs)
+
+    async def delete(self, file_id: Any, session: AsyncClientSession | None = None) -> None:
+        """Delete the file with this `_id`, if there is one. Who is reading it sees it corrupt."""
+        files.check_no_transaction(session)
+        await self._files.delete_one(files.by_id(file_id), session=session)
+        await self._chunks.delete_many(files.chunks_of(file_id), session=session)
+
+    async def list(self, session: AsyncClientSession | None = None) -> list[str]:
+        """The names of all files."""
+        files.check_no_transaction(session)
+        names = await self._files.distinct("filename", session=session)
+        return [name for name in names if name is not None]
+
+    async def find_one(
+        self,
+        filter: Any | None = None,
+        session: AsyncClientSession | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> AsyncGridOut | None:
+        """The first file that `find` would find, or None. What is no mapping is an `_id`."""
+        query = files.by_document_or_id(filter)
+        found = self.find(query, *args, session=session, **kwargs).limit(-1)
+        files_found = await found.to_list()
+        return files_found[0] if files_found else None
+
+    def find(self, *args: Any, **kwargs: Any) -> AsyncGridOutCursor:
+        """The files whose documents match; the arguments are those of `AsyncGridOutCursor`.
+
+        async for file in fs.find({"filename": "tea.txt"}).sort("uploadDate", -1).limit(3):
+            print(await file.read())
+        """
+        return AsyncGridOutCursor(self._collection, *args, **kwargs)
+
+    async def exists(
+        self,
+        document_or_id: Any | None = None,
+        session: AsyncClientSession | None = None,
+        **kwargs: Any,
+    ) -> bool:
+        """Whether there is a file with this `_id`, or one that matches a filter or these fields."""
+        files.check_no_transaction(session)
+        query = kwargs or files.by_document_or_id(document_or_id)
+        return await self._files.find_one(query, ["_id"], session=session) is not None

@@ -1,0 +1,242 @@
+"""AsyncGridIn: a file that is being written to GridFS."""
+
+from __future__ import annotations
+
+import datetime
+import io
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from bson.int64 import Int64
+from pymongo.errors import DuplicateKeyError, InvalidOperation, OperationFailure
+from pymongo.read_preferences import ReadPreference
+
+from ferromongo._calls import gridfs_files as files
+from ferromongo._calls.gridfs_upload import Upload, encoded, source_bytes
+from ferromongo._drive import answer
+from ferromongo.asynchronous.collection import AsyncCollection
+from ferromongo.gridfs.asynchronous.chunks import insert_batch
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from ferromongo.asynchronous.client_session import AsyncClientSession
+
+_IS_SYNC = False
+
+
+class AsyncGridIn:
+    """A new file: write to it, then close it. `AsyncGridFSBucket.open_upload_stream` makes one.
+
+        async with bucket.open_upload_stream("tea.txt") as file:
+            await file.write(b"Put the kettle on.")
+
+    Chunks are gathered and inserted many at a time. The file can be found once it is closed;
+    leaving the block with an exception marks it closed and stores no file. Attributes that are not
+    the class's own are fields of the file's document: `file.owner = "me"`.
+    """
+
+    def __init__(
+        self,
+        root_collection: AsyncCollection[Any],
+        session: AsyncClientSession | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """A file in the bucket `root_collection`, such as `db.fs`.
+
+        :param session: the session all its operations belong to
+        :param kwargs: fields of the file's document: `_id`, `filename`, `chunk_size` (255 KiB),
+            `content_type`, `metadata`, `encoding` (for what is written as str), and any others
+
+        Raises ConfigurationError unless writes are acknowledged.
+        """
+        files.check_kind(root_collection, AsyncCollection, "root_collection")
+        files.check_acknowledged(root_collection.write_concern)
+        files.check_no_transaction(session)
+        # Past __setattr__, which makes fields of the file's document.
+        own = self.__dict__
+        own["_closed"] = False
+        own["_file"] = file = files.new_file(kwargs)
+        own["_coll"] = files.without_type_registry(
+            root_collection, read_preference=ReadPreference.PRIMARY
+        )
+        own["_session"] = session
+        own["_upload"] = Upload(file["_id"], file["chunkSize"])
+        own["_has_indexes"] = False
+
+    _closed: bool
+    _has_indexes: bool
+
+    _id: Any = files.written_field("_id", "The file's `_id`.")
+    filename: str | None = files.written_field("filename", "The file's name.", settable=True)
+    name: str | None = files.written_field("filename", "Same as `filename`.", settable=True)
+    content_type: str | None = files.written_field(
+        "contentType", "The file's media type. Deprecated.", settable=True, deprecated=True
+    )
+    length: int = files.written_field(
+        "length", "How many bytes the file has; not known before `close`.", closed_only=True
+    )
+    chunk_size: int = files.written_field("chunkSize", "How many bytes make a chunk.")
+    upload_date: datetime.datetime = files.written_field(
+        "uploadDate", "When the file was closed; not known before.", closed_only=True
+    )
+    md5: str | None = files.written_field(
+        "md5", "None: checksums are no longer made. Deprecated.", closed_only=True, deprecated=True
+    )
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed: nothing can be written then."""
+        return self._closed
+
+    def __getattr__(self, name: str) -> Any:
+        file: Mapping[str, Any] = self.__dict__.get("_file", {})
+        if name in file:
+            return file[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__ or hasattr(type(self), name):
+            object.__setattr__(self, name, value)
+            return
+        if self._closed:
+            if _IS_SYNC:
+                send: Any = self.set
+                send(name, value)
+                return
+            raise AttributeError(f"the file is closed: await file.set({name!r}, ...) instead")
+        self._file[name] = value
+
+    def _set_field(self, field: str, value: Any) -> None:
+        """What the settable properties do."""
+        if self._closed:
+            if _IS_SYNC:
+                send: Any = self.set
+                send(field, value)
+                return
+            raise InvalidOperation(f"the file is closed: await file.set({field!r}, ...) instead")
+        self._file[field] = value
+
+    async def set(self, name: str, value: Any) -> None:
+        """Set a field of the file's document; of a closed file, in the database too."""
+        self._file[name] = value
+        if self._closed:
+            change = {"$set": {name: value}}
+            await self._coll.files.update_one(files.by_id(self._file["_id"]), change)
+
+    async def write(self, data: Any) -> None:
+        """Write bytes, all that a file has (its `read` may be a coroutine), or str.
+
+        str needs an `encoding` of the file. Raises ValueError if the file is closed. If the source
+        fails midway the upload is aborted.
+        """
+        if self._closed:
+            raise ValueError("cannot write to a closed file")
+        if hasattr(data, "read"):
+            await self._write_from(data)
+        else:
+            await self._write_bytes(encoded(data, getattr(self, "encoding", None)))
+
+    async def writelines(self, sequence: Iterable[Any]) -> None:
+        """Write one after another, with nothing in between."""
+        for line in sequence:
+            await self.write(line)
+
+    async def _write_from(self, source: Any) -> None:
+        while True:
+            try:
+                data = await answer(source.read(self._upload.wanted))
+            except BaseException:
+                if self._upload.has_begun:
+                    await self.abort()
+                raise
+            if not data:
+                return
+            await self._write_bytes(source_bytes(data))
+
+    async def _write_bytes(self, data: bytes) -> None:
+        taken = 0
+        while taken < len(data):
+            taken = self._upload.take(data, taken)
+            if self._upload.batch:
+                await self._ensure_indexes()
+            if self._upload.is_full:
+                await insert_batch(self._upload, self._coll.chunks, self._session)
+
+    async def _ensure_indexes(self) -> None:
+        if not self._has_indexes:
+            files.check_no_transaction(self._session)
+            await self._ensure_index(self._coll.files, files.FILES_INDEX, unique=False)
+            await self._ensure_index(self._coll.chunks, files.CHUNKS_INDEX, unique=True)
+            self._has_indexes = True
+
+    async def _ensure_index(
+        self, collection: AsyncCollection[Any], keys: dict[str, int], unique: bool
+    ) -> None:
+        """Only the first file makes the indexes: on a large collection that would take its time."""
+        if await collection.find_one(projection={"_id": 1}, session=self._session) is not None:
+            return
+        try:
+            indexes = await (await collection.list_indexes(session=self._session)).to_list()
+        except OperationFailure:
+            indexes = []
+        if keys not in [index["key"] for index in indexes]:
+            await collection.create_index(keys, unique=unique, session=self._session)
+
+    async def close(self) -> None:
+        """Store what was written, then the file's document. Does nothing if closed already.
+
+        Raises FileExists if there is a file with this `_id`.
+        """
+        if self._closed:
+            return
+        await self._ensure_indexes()
+        self._upload.finish()
+        await insert_batch(self._upload, self._coll.chunks, self._session)
+        self._file["length"] = Int64(self._upload.length)
+        self._file["uploadDate"] = datetime.datetime.now(tz=datetime.UTC)
+        try:
+            await self._coll.files.insert_one(self._file, session=self._session)
+        except DuplicateKeyError:
+            files.raise_file_exists(self._file["_id"])
+        self._closed = True
+
+    async def abort(self) -> None:
+        """Take back what was stored, and close the file."""
+        key = self._file["_id"]
+        await self._coll.chunks.delete_many(files.chunks_of(key), session=self._session)
+        await self._coll.files.delete_one(files.by_id(key), session=self._session)
+        self._closed = True
+
+    def read(self, size: int = -1) -> NoReturn:
+        """Raises UnsupportedOperation."""
+        raise io.UnsupportedOperation("read")
+
+    def readable(self) -> bool:
+        """False."""
+        return False
+
+    def seekable(self) -> bool:
+        """False."""
+        return False
+
+    def writeable(self) -> bool:
+        """True."""
+        return True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> Any:
+        """Close the file; after an exception only mark it closed."""
+        if exc_type is None:
+            await self.close()
+        else:
+            self._closed = True
+        return False

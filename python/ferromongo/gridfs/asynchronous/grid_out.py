@@ -1,0 +1,293 @@
+"""AsyncGridOut: a file that is read from GridFS."""
+
+from __future__ import annotations
+
+import datetime
+import io
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gridfs.errors import NoFile
+from pymongo.errors import InvalidOperation
+
+from ferromongo._calls import gridfs_files as files
+from ferromongo._calls.gridfs_download import chunk_size, file_length, seek_target
+from ferromongo._calls.gridfs_files import AsyncFileBase
+from ferromongo.asynchronous.collection import AsyncCollection
+from ferromongo.gridfs.asynchronous.chunks import AsyncChunkReader
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from ferromongo.asynchronous.client_session import AsyncClientSession
+
+_IS_SYNC = False
+
+
+async def open_version(
+    root_collection: AsyncCollection[Any],
+    query: Mapping[str, Any],
+    version: int,
+    session: AsyncClientSession | None,
+) -> AsyncGridOut:
+    """One of the files that match, by the order of their upload; raises NoFile if there is none."""
+    files.check_no_transaction(session)
+    file = await root_collection.files.find_one(
+        query, session=session, **files.version_options(version)
+    )
+    if file is None:
+        raise files.no_version(version, query.get("filename"))
+    return AsyncGridOut(root_collection, file_document=file, session=session)
+
+
+class AsyncGridOut(AsyncFileBase):
+    """A stored file, to be read. `AsyncGridFSBucket.open_download_stream` opens one.
+
+        file = await bucket.open_download_stream_by_name("tea.txt")
+        first = await file.readline()
+
+    Nothing is asked of the server before it is needed; the chunks are read in order with one
+    cursor. Fields of the file's document that have no property are attributes too.
+    """
+
+    def __init__(
+        self,
+        root_collection: AsyncCollection[Any],
+        file_id: Any | None = None,
+        file_document: Any | None = None,
+        session: AsyncClientSession | None = None,
+    ) -> None:
+        """A file of the bucket `root_collection`, such as `db.fs`.
+
+        :param file_id: its `_id`
+        :param file_document: its document of the collection `files`, if that is known already
+        :param session: the session all its operations belong to
+        """
+        files.check_kind(root_collection, AsyncCollection, "root_collection")
+        files.check_no_transaction(session)
+        super().__init__()
+        root_collection = files.without_type_registry(root_collection)
+        self._chunks: AsyncCollection[Any] = root_collection.chunks
+        self._files: AsyncCollection[Any] = root_collection.files
+        self._file_id = file_id
+        self._file: Any = file_document
+        self._session = session
+        self._position = 0
+        # The chunk that was read last, until its end has been handed out.
+        self._chunk = b""
+        self._chunk_number = -1
+        self._chunk_iter: AsyncChunkReader | None = None
+
+    _id: Any = files.read_field("_id", "The file's `_id`.")
+    filename: str = files.read_field("filename", "The file's name.")
+    name: str = files.read_field("filename", "Same as `filename`.")
+    content_type: str | None = files.read_field(
+        "contentType", "The file's media type. Deprecated.", deprecated=_IS_SYNC
+    )
+    length: int = files.read_field("length", "How many bytes the file has.")
+    chunk_size: int = files.read_field("chunkSize", "How many bytes make a chunk.")
+    upload_date: datetime.datetime = files.read_field("uploadDate", "When it was stored.")
+    aliases: list[str] | None = files.read_field(
+        "aliases", "Other names. Deprecated.", deprecated=_IS_SYNC
+    )
+    metadata: Mapping[str, Any] | None = files.read_field("metadata", "What was stored with it.")
+    md5: str | None = files.read_field(
+        "md5", "The checksum that older drivers stored. Deprecated.", deprecated=_IS_SYNC
+    )
+
+    async def open(self) -> None:
+        """Fetch the file's document unless it is there; raises NoFile if there is none."""
+        if not self._file:
+            files.check_no_transaction(self._session)
+            query = files.by_id(self._file_id)
+            self._file = await self._files.find_one(query, session=self._session)
+            if not self._file:
+                raise NoFile(f"{self._files.full_name} has no file with _id {self._file_id!r}")
+
+    def _document(self, field: str) -> Mapping[str, Any]:
+        """The file's document, of which `field` is wanted."""
+        if _IS_SYNC:
+            open_now: Any = self.open
+            open_now()
+        if not self._file:
+            raise InvalidOperation(f"AsyncGridOut.open() has to be awaited before {field} is known")
+        file: Mapping[str, Any] = self._file
+        return file
+
+    def __getattr__(self, name: str) -> Any:
+        # Python itself asks for such names; no file is fetched for that.
+        if not name.startswith("__"):
+            file = self._document(name)
+            if name in file:
+                return file[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    async def read(self, size: int = -1) -> bytes:
+        """Read `size` bytes, fewer at the end of the file; all that is left by default.
+
+        Raises CorruptGridFile for chunks that do not make up the file.
+        """
+        return await self._read(size, until_newline=False)
+
+    async def readline(self, size: int | None = -1) -> bytes:
+        """Read a line with its newline, but at most `size` bytes."""
+        return await self._read(size, until_newline=True)
+
+    async def readlines(self, size: int | None = -1) -> list[bytes]:
+        """Read lines, until they have more than `size` bytes together; all by default."""
+        lines = []
+        total = 0
+        while line := await self.readline():
+            lines.append(line)
+            total += len(line)
+            if size is not None and 0 < size < total:
+                break
+        return lines
+
+    async def readchunk(self) -> bytes:
+        """Read what is left of the chunk at the current position; empty at the end of the file."""
+        await self.open()
+        if self._position >= file_length(self._file):
+            return b""
+        start = await self._find_chunk()
+        data = self._chunk[start:]
+        self._advance(len(data))
+        return data
+
+    async def _read(self, size: int | None, until_newline: bool) -> bytes:
+        await self.open()
+        begin = self._position
+        # Holds the file once: parts that are joined at the end would be in memory twice.
+        gathered = io.BytesIO()
+        try:
+            await self._gather(gathered, size, until_newline)
+            return gathered.getvalue()
+        except BaseException:
+            # What was read before it failed has not been handed out.
+            self._position = begin
+            raise
+
+    async def _gather(self, gathered: io.BytesIO, size: int | None, until_newline: bool) -> None:
+        left = max(file_length(self._file) - self._position, 0)
+        wanted = left if size is None or size < 0 else min(size, left)
+        while wanted:
+            start = await self._find_chunk()
+            chunk = self._chunk
+            stop = min(start + wanted, len(chunk))
+            wanted -= stop - start
+            if until_newline and (newline := chunk.find(b"\n", start, stop)) >= 0:
+                stop, wanted = newline + 1, 0
+            gathered.write(memoryview(chunk)[start:stop])
+            self._advance(stop - start)
+            left -= stop - start
+        if gathered.tell() and not left and self._chunk_iter is not None:
+            await self._chunk_iter.check_end()
+
+    async def _find_chunk(self) -> int:
+        """Have the chunk at the current position; answers where in it that is."""
+        number, start = divmod(self._position, chunk_size(self._file))
+        if number != self._chunk_number:
+            reader = self._chunk_iter
+            if reader is None or reader.plan.next != number:
+                await self._close_reader()
+                reader = AsyncChunkReader(self._chunks, self._file, number, self._session)
+                self._chunk_iter = reader
+            self._chunk = await reader.next()
+            self._chunk_number = number
+        return start
+
+    def _advance(self, count: int) -> None:
+        self._position += count
+        if self._position >= (self._chunk_number + 1) * chunk_size(self._file):
+            # It has been handed out: a file that is kept open should not keep it.
+            self._chunk, self._chunk_number = b"", -1
+
+    def tell(self) -> int:
+        """The current position."""
+        return self._position
+
+    async def seek(self, pos: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a position counted from the start (`whence` 0), from here (1) or the end (2)."""
+        end = 0
+        if whence == io.SEEK_END:
+            await self.open()
+            end = file_length(self._file)
+        self._position = seek_target(pos, whence, self._position, end)
+        return self._position
+
+    async def close(self) -> None:
+        """Let the server forget the cursor."""
+        await self._close_reader()
+        if _IS_SYNC:
+            file: Any = super()
+            file.close()
+        else:
+            self.closed = True
+
+    async def _close_reader(self) -> None:
+        if self._chunk_iter is not None:
+            reader, self._chunk_iter = self._chunk_iter, None
+            await reader.close()
+
+    def __aiter__(self) -> Self:
+        """The lines of the file."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        if line := await self.readline():
+            return line
+        raise StopAsyncIteration
+
+    async def to_list(self) -> list[bytes]:  # async only
+        """The lines from here to the end."""
+        return await self.readlines()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> Any:
+        await self.close()
+        return False
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def writable(self) -> bool:
+        """False."""
+        return False
+
+    def isatty(self) -> bool:
+        """False."""
+        return False
+
+    def flush(self) -> None:
+        """Does nothing: there is nothing to be written."""
+
+    def write(self, value: Any) -> NoReturn:
+        """Raises UnsupportedOperation, like those below."""
+        raise io.UnsupportedOperation("write")
+
+    def writelines(self, lines: Any) -> NoReturn:
+        raise io.UnsupportedOperation("writelines")
+
+    def truncate(self, size: int | None = None) -> NoReturn:
+        raise io.UnsupportedOperation("truncate")
+
+    def fileno(self) -> NoReturn:
+        raise io.UnsupportedOperation("fileno")
+
+    def __del__(self) -> None:
+        # io's would close the file, and closing may ask the server. A cursor dropped unread is
+        # seen to by itself.
+        pass

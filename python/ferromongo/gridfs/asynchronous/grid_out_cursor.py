@@ -1,0 +1,79 @@
+"""AsyncGridOutCursor: the files a query of `fs.files` finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ferromongo._calls import gridfs_files as files
+from ferromongo._calls.find import FindQuery
+from ferromongo.asynchronous.collection import AsyncCollection
+from ferromongo.asynchronous.cursor import AsyncCursor
+from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from ferromongo.asynchronous.client_session import AsyncClientSession
+
+
+class AsyncGridOutCursor(AsyncCursor[Any]):
+    """An iterator over files; `find` of a bucket makes one. The chain methods are a cursor's."""
+
+    def __init__(
+        self,
+        collection: AsyncCollection[Any],
+        filter: Mapping[str, Any] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        no_cursor_timeout: bool = False,
+        sort: Any | None = None,
+        batch_size: int = 0,
+        session: AsyncClientSession | None = None,
+    ) -> None:
+        """Made by `find`; `collection` is the bucket, such as `db.fs`."""
+        files.check_no_transaction(session)
+        root_collection = files.without_type_registry(collection)
+        super().__init__(
+            root_collection.files,
+            filter,
+            skip=skip,
+            limit=limit,
+            no_cursor_timeout=no_cursor_timeout,
+            sort=sort,
+            batch_size=batch_size,
+            session=session,
+        )
+        self._root_collection: AsyncCollection[Any] = root_collection
+
+    def _with(self, query: FindQuery) -> Self:
+        twin = type(self)(self._root_collection, session=self._session)
+        twin._query = query
+        return twin
+
+    def _file(self, document: Mapping[str, Any]) -> AsyncGridOut:
+        return AsyncGridOut(self._root_collection, file_document=document, session=self._session)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> AsyncGridOut:
+        files.check_no_transaction(self._session)
+        return self._file(await super().__anext__())
+
+    async def next(self) -> AsyncGridOut:
+        """The next file; raises StopAsyncIteration after the last."""
+        return await self.__anext__()
+
+    async def to_list(self, length: int | None = None) -> list[AsyncGridOut]:
+        """The remaining files, at most `length` of them."""
+        files.check_no_transaction(self._session)
+        return [self._file(document) for document in await super().to_list(length)]
+
+    def add_option(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raises NotImplementedError: what the flags do is no use for files."""
+        raise NotImplementedError("a cursor over files has no query flags")
+
+    def remove_option(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raises NotImplementedError, as `add_option` does."""
+        raise NotImplementedError("a cursor over files has no query flags")

@@ -1,0 +1,3 @@
+"""PyMongo's own `pymongo.server_selectors`: functions are shared, not copied."""
+
+from pymongo.server_selectors import *

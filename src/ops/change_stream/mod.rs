@@ -1,0 +1,4 @@
+//! Change streams: where one stands, and how it goes on when its cursor is lost.
+
+pub mod reopen;
+pub mod resume;
