@@ -10,6 +10,9 @@ from pymongo import client_session_shared as _client_session_shared
 from pymongo._csot import DEADLINE as _DEADLINE
 from pymongo._csot import TIMEOUT as _TIMEOUT
 
+# Codes of a commit's error that leave open whether it was done, however the server labels them.
+from pymongo.client_session_shared import _UNKNOWN_COMMIT_ERROR_CODES as UNKNOWN_COMMIT_CODES
+
 # Validation and merging of client options: their rules, defaults and texts are PyMongo's.
 from pymongo.common import _CaseInsensitiveDictionary as CaseInsensitiveDictionary
 
@@ -60,6 +63,7 @@ def with_transaction_limit() -> float:
 
 
 __all__ = [
+    "UNKNOWN_COMMIT_CODES",
     "CaseInsensitiveDictionary",
     "ServerMode",
     "SrvResolver",

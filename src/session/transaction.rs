@@ -206,7 +206,7 @@ pub fn label_commit_error(error: &mut Error, sent_before: bool) {
         Kind::Command { code } => {
             error.is_retryable_ending()
                 || error.is_retryable_read()
-                || code == MAX_TIME_EXPIRED
+                || matches!(code, MAX_TIME_EXPIRED | WRITE_CONCERN_TIMEOUT)
                 // Only the word that there is no such transaction is final.
                 || sent_before && !error.has_label(TRANSIENT_TRANSACTION)
         }
@@ -219,6 +219,7 @@ pub fn label_commit_error(error: &mut Error, sent_before: bool) {
 }
 
 const NO_SUCH_TRANSACTION: i32 = 251;
+const WRITE_CONCERN_TIMEOUT: i32 = 64;
 /// Committed; to ask again would get no other answer.
 const IMPOSSIBLE_WRITE_CONCERNS: [i32; 2] = [79, 100];
 
@@ -328,7 +329,9 @@ mod tests {
     #[test]
     fn a_commit_refused_in_a_change_of_primary_may_be_tried_again() {
         let refused = |code| Error::command(code, "no", Vec::new(), RawDocumentBuf::new());
-        for (code, unknown) in [(189, true), (10107, true), (50, true), (251, false), (13, false)] {
+        for (code, unknown) in
+            [(189, true), (10107, true), (50, true), (64, true), (251, false), (13, false)]
+        {
             assert_eq!(is_unknown(refused(code), false), unknown, "{code}");
         }
     }

@@ -9,7 +9,7 @@ TRANSIENT = "TransientTransactionError"
 UNKNOWN = "UnknownTransactionCommitResult"
 
 
-def failure(*labels: str, code: int = 1) -> OperationFailure:
+def failure(*labels: str, code: int = 91) -> OperationFailure:
     return OperationFailure("no", code, {"errorLabels": list(labels)})
 
 
@@ -47,7 +47,7 @@ def test_commit_verdicts(error: OperationFailure, again: bool) -> None:
     assert Attempts(0.0).commit_failed(error, 119.0) is again
 
 
-@pytest.mark.parametrize("error", [failure(), failure(UNKNOWN, code=50)])
+@pytest.mark.parametrize("error", [failure(), failure(UNKNOWN, code=50), failure(UNKNOWN, code=13)])
 def test_commit_errors_that_end_it(error: OperationFailure) -> None:
     with pytest.raises(OperationFailure) as raised:
         Attempts(0.0).commit_failed(error, 1.0)

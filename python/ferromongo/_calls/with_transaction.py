@@ -17,6 +17,7 @@ from pymongo.errors import (
 )
 
 from ferromongo._pymongo_internals import (
+    UNKNOWN_COMMIT_CODES,
     current_deadline,
     current_timeout,
     with_transaction_limit,
@@ -89,8 +90,8 @@ def _is_last_word(error: PyMongoError) -> bool:
         return False
     if error.code == _MAX_TIME_EXPIRED:
         return True
-    retryable = isinstance(error, WriteConcernError) or _has_label(error, "RetryableWriteError")
-    return not retryable
+    retryable = error.code in UNKNOWN_COMMIT_CODES or _has_label(error, "RetryableWriteError")
+    return not (retryable or isinstance(error, WriteConcernError))
 
 
 def _has_label(error: BaseException, label: str) -> bool:
