@@ -86,8 +86,8 @@ class Attempts:
 
 
 def _is_last_word(error: PyMongoError) -> bool:
-    """The server has taken longer than it was allowed, or would only repeat itself. The latter is what
-    it says to a commit whose result is unknown for no other reason than that it was sent before."""
+    """The server has taken longer than it was allowed, or would only repeat itself: so it is if the
+    result is unknown for no other reason than that a commit was sent before."""
     if not isinstance(error, OperationFailure):
         return False
     if error.code == _MAX_TIME_EXPIRED:
