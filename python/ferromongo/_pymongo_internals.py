@@ -10,8 +10,8 @@ from pymongo import client_session_shared as _client_session_shared
 from pymongo._csot import DEADLINE as _DEADLINE
 from pymongo._csot import TIMEOUT as _TIMEOUT
 
-# Codes of a commit's error that leave open whether it was done, however the server labels them.
-from pymongo.client_session_shared import _UNKNOWN_COMMIT_ERROR_CODES as UNKNOWN_COMMIT_CODES
+# Errors of a commit that may have gone through, or can be cured by another one.
+from pymongo.client_session_shared import _UNKNOWN_COMMIT_ERROR_CODES as unknown_commit_codes
 
 # Validation and merging of client options: their rules, defaults and texts are PyMongo's.
 from pymongo.common import _CaseInsensitiveDictionary as CaseInsensitiveDictionary
@@ -63,7 +63,6 @@ def with_transaction_limit() -> float:
 
 
 __all__ = [
-    "UNKNOWN_COMMIT_CODES",
     "CaseInsensitiveDictionary",
     "ServerMode",
     "SrvResolver",
@@ -80,6 +79,7 @@ __all__ = [
     "parse_uri",
     "projection_document",
     "shorten_metadata",
+    "unknown_commit_codes",
     "verbose_reason",
     "warn_of_deprecated_options",
     "with_transaction_limit",

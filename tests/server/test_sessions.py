@@ -358,6 +358,22 @@ def test_a_decorated_function_looks_as_it_is_called(client):
 
 
 @ferromongo_only
+async def test_a_plain_function_decorated_in_the_async_api(async_client):
+    """As `with_transaction` has it."""
+    decorated = async_client.start_session()(lambda session, number: (session.has_ended, number))
+    assert await decorated(1) == (False, 1)
+
+
+@ferromongo_only
+def test_an_async_callable_decorated_in_the_sync_api(client):
+    class Job:
+        async def __call__(self, session): ...
+
+    with pytest.raises(TypeError, match="AsyncMongoClient"):
+        client.start_session()(Job())()
+
+
+@ferromongo_only
 async def test_what_would_outlive_its_session_is_not_decorated(client, async_client):
     async def coroutine(session): ...
 

@@ -9,6 +9,7 @@ from pymongo.client_session import TransactionOptions
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
+    DocumentTooLarge,
     DuplicateKeyError,
     InvalidOperation,
     NetworkTimeout,
@@ -166,6 +167,19 @@ async def test_what_was_never_sent_aborts_nothing(driver, mongodb_uri, mongodb_d
                 )
             await database.c.insert_one({"_id": 2}, session=session)
         assert await database.c.count_documents({}) == 2
+
+
+@ferromongo_only  # PyMongo's next statement is one of a transaction that the server does not know
+@both_drivers
+async def test_a_first_statement_too_large_to_be_sent(driver, mongodb_uri, mongodb_database_name):
+    async with driver.client(mongodb_uri) as client:
+        collection = await client[mongodb_database_name].create_collection("c")
+        async with client.start_session() as session, await session.start_transaction():
+            for call in (collection.find_one, collection.delete_one):
+                with pytest.raises(DocumentTooLarge):
+                    await call({"x": "x" * 17_000_000}, session=session)
+            await collection.insert_one({"_id": 1}, session=session)
+        assert await collection.count_documents({}) == 1
 
 
 # Options.

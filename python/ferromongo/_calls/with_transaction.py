@@ -17,9 +17,9 @@ from pymongo.errors import (
 )
 
 from ferromongo._pymongo_internals import (
-    UNKNOWN_COMMIT_CODES,
     current_deadline,
     current_timeout,
+    unknown_commit_codes,
     with_transaction_limit,
 )
 
@@ -45,7 +45,8 @@ class Attempts:
         """Seconds to wait before the next attempt; raises when they would end after the limit."""
         if not self._failed:
             return 0.0
-        seconds = random.random() * min(_FIRST_BACKOFF * 1.5**self._failed, _LONGEST_BACKOFF)
+        longest = _FIRST_BACKOFF * 1.5 ** min(self._failed, _GROWS_TO)
+        seconds = random.random() * min(longest, _LONGEST_BACKOFF)
         self._check_time(now + seconds)
         return seconds
 
@@ -60,7 +61,7 @@ class Attempts:
     def commit_failed(self, error: PyMongoError, now: float) -> bool:
         """True to send the commit again, False to try the whole transaction again; or raises."""
         self._last_error = error
-        if _has_label(error, "UnknownTransactionCommitResult") and not _is_last_word(error):
+        if _has_label(error, _UNKNOWN) and not _is_last_word(error):
             self._check_time(now)
             return True
         if _has_label(error, "TransientTransactionError"):
@@ -85,13 +86,18 @@ class Attempts:
 
 
 def _is_last_word(error: PyMongoError) -> bool:
-    """The server would only repeat itself, or has taken longer than it was allowed."""
+    """The server has taken longer than it was allowed, or would only repeat itself: so it is if the
+    result is unknown for no other reason than that a commit was sent before."""
     if not isinstance(error, OperationFailure):
         return False
     if error.code == _MAX_TIME_EXPIRED:
         return True
-    retryable = error.code in UNKNOWN_COMMIT_CODES or _has_label(error, "RetryableWriteError")
-    return not (retryable or isinstance(error, WriteConcernError))
+    return not (
+        isinstance(error, WriteConcernError)
+        or error.has_error_label("RetryableWriteError")
+        or error.code in unknown_commit_codes
+        or _UNKNOWN in (error.details or {}).get("errorLabels", ())
+    )
 
 
 def _has_label(error: BaseException, label: str) -> bool:
@@ -100,4 +106,6 @@ def _has_label(error: BaseException, label: str) -> bool:
 
 _FIRST_BACKOFF = 0.005
 _LONGEST_BACKOFF = 0.5
+_GROWS_TO = 20  # long enough; the power of thousands of attempts is no float
 _MAX_TIME_EXPIRED = 50
+_UNKNOWN = "UnknownTransactionCommitResult"
