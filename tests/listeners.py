@@ -34,6 +34,11 @@ class Recorder(
     def commands(self, name=None):
         return [event for event in self.of(*COMMANDS) if name in (None, event.command_name)]
 
+    def sent(self, name=None):
+        """The commands themselves."""
+        started = self.of(monitoring.CommandStartedEvent)
+        return [event.command for event in started if name in (None, event.command_name)]
+
 
 class Commands(monitoring.CommandListener):
     """Calls one function with every event of a command."""

@@ -13,7 +13,7 @@ use super::select::{select, select_address};
 use super::size;
 use crate::control::cluster::Cluster;
 use crate::deadline::{self, Deadline};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::event::selection::{Asker, RetryEvent};
 use crate::net::wait;
 use crate::pool::pinned::Loan;
@@ -52,8 +52,9 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
             transaction::label_statement_error(&mut error);
         }
         let refused = retry::was_refused(&error);
+        let unsent = error.kind() == ErrorKind::DocumentTooLarge;
         // Where dialling failed nothing was noted as sent.
-        if refused && !error.is_before_handshake() && !terms.session.implicit {
+        if (refused || unsent) && !error.is_before_handshake() && !terms.session.implicit {
             terms.session.state().transaction.note_refused();
         }
         terms.session.unpin_after(&error, refused);

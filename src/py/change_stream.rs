@@ -94,9 +94,11 @@ impl ChangeStreamCore {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = cursor.py();
         let pass = |event: &_, last| (last, self.0.lock().position.pass(event, last));
-        let Some((event, (last, passed))) = cursor.get().buffered_with(py, pass)? else {
-            return Ok(None);
-        };
+        let found = cursor.get().buffered_with(py, pass);
+        if found.is_err() {
+            self.note_end(cursor); // an event that could not be decoded ends it
+        }
+        let Some((event, (last, passed))) = found? else { return Ok(None) };
         if let Err(error) = passed {
             return Err(self.give_up(cursor, &error));
         }
@@ -106,7 +108,8 @@ impl ChangeStreamCore {
         Ok(Some(event))
     }
 
-    /// The server has ended the cursor: the stream was invalidated.
+    /// To be called where a cursor that is over was not lost: the server has ended it, as the stream was
+    /// invalidated, or a new one would bring the same.
     fn note_end(&self, cursor: &Bound<'_, CursorCore>) {
         if cursor.get().is_over() {
             self.0.lock().closed = true;

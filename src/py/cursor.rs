@@ -126,7 +126,7 @@ impl CursorCore {
     fn buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some(mut unread) = self.unread()? else { return Ok(None) };
         let found = unread.next(py);
-        self.give_back(unread, usize::from(found.is_ok()));
+        self.give_back(unread, found.is_ok().then_some(1));
         found
     }
 
@@ -146,7 +146,7 @@ impl CursorCore {
             }
             _ => None,
         };
-        self.give_back(unread, usize::from(found.is_ok()));
+        self.give_back(unread, found.is_ok().then_some(1));
         let Some(document) = found? else { return Ok(None) };
         let malformed = || errors::to_python(py, &Error::protocol("a document has no end"));
         Ok(Some((document, looked.ok_or_else(malformed)?)))
@@ -181,14 +181,20 @@ impl CursorCore {
         }
     }
 
-    fn give_back(&self, unread: Box<Unread>, decoded: usize) {
+    /// `None`: not decoded, and it could not be the next time either. The cursor is over, as PyMongo's.
+    fn give_back(&self, unread: Box<Unread>, decoded: Option<usize>) {
         let mut state = self.0.lock();
-        // Unless the cursor was rewound meanwhile.
-        if state.left > 0 && state.batch.is_none() {
-            state.left -= decoded;
-            if state.left > 0 {
-                state.batch = Some(unread);
+        if state.left == 0 || state.batch.is_some() {
+            return; // the cursor was rewound meanwhile
+        }
+        state.left = decoded.map_or(0, |decoded| state.left - decoded);
+        if decoded.is_none() {
+            drop(state);
+            if let Some((core, held)) = self.abandon() {
+                close::kill_later(core, held);
             }
+        } else if state.left > 0 {
+            state.batch = Some(unread);
         }
     }
 }
@@ -632,7 +638,7 @@ fn collect(
     }
     if let Some(mut unread) = cursor.get().unread()? {
         let decoded = unread.some(py, length - gathered.len());
-        cursor.get().give_back(unread, decoded.as_ref().map_or(0, |decoded| decoded.len()));
+        cursor.get().give_back(unread, decoded.as_ref().ok().map(|decoded| decoded.len()));
         let end = gathered.len();
         gathered.set_slice(end, end, decoded?.as_any())?;
         let after = move |py: Python<'_>, ()| collect(py, cursor, list, length, limit);

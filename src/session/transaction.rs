@@ -37,7 +37,7 @@ pub struct Transaction {
     pub options: Options,
     /// Commits that the server may have seen: a further one asks for `w: majority`.
     commits_sent: u32,
-    /// The server has run a command of it.
+    /// The server has run a command of it, or may have.
     has_run: bool,
     /// The first error that may have ended it: later ones only say that it has ended.
     failure: Option<Error>,
@@ -108,10 +108,13 @@ impl Transaction {
     /// What to tell of an error that an operation ends with. The server has aborted the transaction at
     /// its first error; of the operations after that it only says that there is no such transaction.
     pub fn explain(&mut self, error: Error) -> Error {
+        let heard = error.code().is_some() || error.is_network();
+        // What was refused or never sent has taken the state back before.
+        self.has_run |= heard && self.state == State::InProgress;
         match (error.code(), &self.failure) {
             (Some(NO_SUCH_TRANSACTION), Some(first)) => error.because_of(first.clone()),
             (Some(NO_SUCH_TRANSACTION), None) => error,
-            (code, None) if self.state != State::None && (code.is_some() || error.is_network()) => {
+            (_, None) if self.state != State::None && heard => {
                 self.failure = Some(error.clone());
                 error
             }
@@ -119,7 +122,8 @@ impl Transaction {
         }
     }
 
-    /// An overloaded server has refused a command, or the end, before it looked at it.
+    /// A command, or the end, was not looked at: an overloaded server has refused it, or it was too large
+    /// to be sent.
     pub fn note_refused(&mut self) {
         if self.state == State::InProgress && !self.has_run {
             self.state = State::Starting;
@@ -206,7 +210,7 @@ pub fn label_commit_error(error: &mut Error, sent_before: bool) {
         Kind::Command { code } => {
             error.is_retryable_ending()
                 || error.is_retryable_read()
-                || code == MAX_TIME_EXPIRED
+                || matches!(code, MAX_TIME_EXPIRED | WRITE_CONCERN_TIMEOUT)
                 // Only the word that there is no such transaction is final.
                 || sent_before && !error.has_label(TRANSIENT_TRANSACTION)
         }
@@ -219,6 +223,7 @@ pub fn label_commit_error(error: &mut Error, sent_before: bool) {
 }
 
 const NO_SUCH_TRANSACTION: i32 = 251;
+const WRITE_CONCERN_TIMEOUT: i32 = 64;
 /// Committed; to ask again would get no other answer.
 const IMPOSSIBLE_WRITE_CONCERNS: [i32; 2] = [79, 100];
 
@@ -277,6 +282,20 @@ mod tests {
     }
 
     #[test]
+    fn what_the_server_may_have_begun_is_not_begun_again() {
+        let answered = Error::command(112, "no", Vec::new(), RawDocumentBuf::new());
+        for error in [answered, Error::new(Kind::Network, "cut")] {
+            let mut transaction = Transaction::default();
+            transaction.start(Options::default()).unwrap();
+            transaction.note_sent();
+            transaction.explain(error);
+            transaction.note_refused();
+            assert!(!transaction.note_sent());
+            assert_eq!(transaction.begin_commit().unwrap(), Ending::Send);
+        }
+    }
+
+    #[test]
     fn later_errors_name_the_first() {
         let refused =
             |code| Error::command(code, code.to_string(), Vec::new(), RawDocumentBuf::new());
@@ -328,7 +347,9 @@ mod tests {
     #[test]
     fn a_commit_refused_in_a_change_of_primary_may_be_tried_again() {
         let refused = |code| Error::command(code, "no", Vec::new(), RawDocumentBuf::new());
-        for (code, unknown) in [(189, true), (10107, true), (50, true), (251, false), (13, false)] {
+        for (code, unknown) in
+            [(189, true), (10107, true), (50, true), (64, true), (251, false), (13, false)]
+        {
             assert_eq!(is_unknown(refused(code), false), unknown, "{code}");
         }
     }

@@ -36,14 +36,7 @@ def commands(recorder):
 
 
 def plain(value, names, key=""):
-    if key in (
-        "$clusterTime",
-        "operationTime",
-        "opTime",
-        "electionId",
-        "keysPerSecond",
-        "wallTime",
-    ):
+    if key in MEANINGLESS:
         return key
     if key in ("_data", "lsid", "txnNumber", "id", "getMore", "cursors", "cursorsKilled"):
         return names.of(key, str(value)) if value else value

@@ -10,6 +10,8 @@ import time
 
 import pytest
 from bson import Timestamp
+from bson.errors import InvalidBSON
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import InvalidOperation, OperationFailure
 from pymongo.monitoring import CommandStartedEvent, CommandSucceededEvent
 from tests.drivers import AsyncDriver, both_drivers, eventually, ferromongo_only, package
@@ -189,6 +191,23 @@ async def test_a_time_before_the_stream(driver, mongodb_uri, mongodb_database_na
         later = Timestamp(first.time, first.inc + 1)
         async with await collection.watch(start_at_operation_time=later) as stream:
             assert (await stream.next())["documentKey"] == {"_id": 2}
+
+
+@both_drivers
+async def test_what_cannot_be_decoded_ends_the_stream(driver, mongodb_uri, mongodb_database_name):
+    bad = RawBSONDocument(b"\x0e\0\0\0\x02x\0\x02\0\0\0\xff\0\0")
+    async with collection_on(driver, mongodb_uri, mongodb_database_name) as collection:
+        async with await collection.watch() as stream:
+            await collection.database.command("insert", "c", documents=[bad, {"x": 1}])
+            with pytest.raises(InvalidBSON):
+                await stream.next()
+            assert not stream.alive
+            assert await stream.try_next() is None
+        cursor = collection.find(batch_size=1)
+        with pytest.raises(InvalidBSON):
+            await cursor.next()
+        assert not cursor.alive
+        assert await cursor.to_list() == []
 
 
 @both_drivers

@@ -11,12 +11,8 @@ from tests.drivers import both_drivers, eventually, ferromongo_only, package
 from tests.listeners import Recorder
 
 
-def started(recorder, name=None):
-    return [event for event in recorder.commands(name) if hasattr(event, "command")]
-
-
 def session_ids(recorder, name=None):
-    return [event.command["lsid"]["id"] for event in started(recorder, name)]
+    return [command["lsid"]["id"] for command in recorder.sent(name)]
 
 
 # Server sessions.
@@ -86,7 +82,7 @@ async def test_a_closed_client_ends_its_sessions_ten_thousand_at_a_time(driver, 
         assert len({bytes(session.session_id["id"]) for session in sessions}) == 10_001
         for session in sessions:
             await session.end_session()
-    ended = [event.command["endSessions"] for event in started(recorder, "endSessions")]
+    ended = [command["endSessions"] for command in recorder.sent("endSessions")]
     assert [len(ids) for ids in ended] == [10_000, 1]
 
 
@@ -123,8 +119,8 @@ async def test_an_unacknowledged_write_has_no_implicit_session(
         collection = client[mongodb_database_name].c
         await collection.with_options(write_concern=package.WriteConcern(w=0)).insert_one({})
         await collection.find_one()
-    (write,) = started(recorder, "insert")
-    assert "lsid" not in write.command
+    (write,) = recorder.sent("insert")
+    assert "lsid" not in write
     assert len(session_ids(recorder, "find")) == 1
 
 
@@ -154,7 +150,7 @@ async def test_the_session_of_a_cancelled_command_is_not_used_again(
         collection = client[mongodb_database_name].c
         await collection.insert_one({})
         slow = asyncio.ensure_future(collection.find_one({"$where": "sleep(300) || true"}))
-        while not started(recorder, "find"):
+        while not recorder.sent("find"):
             await asyncio.sleep(0.01)
         slow.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -176,7 +172,7 @@ async def test_every_command_carries_the_newest_cluster_time(
         collection = client[mongodb_database_name].c
         await client.admin.command("ping")
         # The handshake has brought one.
-        assert "$clusterTime" in started(recorder)[0].command
+        assert "$clusterTime" in recorder.sent()[0]
         for call in (
             lambda: client.admin.command("ping"),
             lambda: collection.insert_one({}),
@@ -189,7 +185,7 @@ async def test_every_command_carries_the_newest_cluster_time(
             heard = first.reply["$clusterTime"]
             recorder.events.clear()
             await call()
-            sent = started(recorder)[0].command["$clusterTime"]
+            sent = recorder.sent()[0]["$clusterTime"]
             assert sent["clusterTime"] >= heard["clusterTime"]
 
 
@@ -206,8 +202,8 @@ async def test_heartbeats_bring_no_cluster_time(driver, mongodb_replica_set, mon
             beats = (package.monitoring.ServerHeartbeatSucceededEvent,)
             await eventually(driver, lambda: len(recorder.of(*beats)) >= 2)
             await client.admin.command("ping")
-    (ping,) = started(recorder, "ping")
-    assert ping.command["$clusterTime"]["clusterTime"] == heard
+    (ping,) = recorder.sent("ping")
+    assert ping["$clusterTime"]["clusterTime"] == heard
 
 
 @both_drivers
@@ -215,7 +211,7 @@ async def test_a_causally_consistent_session(driver, mongodb_uri, mongodb_databa
     recorder = Recorder()
 
     def concern_sent(name):
-        return started(recorder, name)[-1].command.get("readConcern")
+        return recorder.sent(name)[-1].get("readConcern")
 
     async with driver.client(mongodb_uri, event_listeners=[recorder]) as client:
         collection = client[mongodb_database_name].c
@@ -329,8 +325,8 @@ async def test_a_decorated_function_gets_a_fresh_session(
         assert len({id(session) for session in given}) == 3
     # Each was given back before the next was taken, and the decorating one never had one.
     assert len({*session_ids(recorder, "insert")}) == 1
-    (ended,) = started(recorder, "endSessions")
-    assert len(ended.command["endSessions"]) == 1
+    (ended,) = recorder.sent("endSessions")
+    assert len(ended["endSessions"]) == 1
 
 
 @ferromongo_only
@@ -359,6 +355,22 @@ def test_a_decorated_function_looks_as_it_is_called(client):
     assert str(inspect.signature(transfer)) == "(amount: int, *, to: str = 'savings') -> bool"
     assert transfer(5) is True
     assert client.start_session()(lambda *arguments: len(arguments))(1, 2) == 3
+
+
+@ferromongo_only
+async def test_a_plain_function_decorated_in_the_async_api(async_client):
+    """As `with_transaction` has it."""
+    decorated = async_client.start_session()(lambda session, number: (session.has_ended, number))
+    assert await decorated(1) == (False, 1)
+
+
+@ferromongo_only
+def test_an_async_callable_decorated_in_the_sync_api(client):
+    class Job:
+        async def __call__(self, session): ...
+
+    with pytest.raises(TypeError, match="AsyncMongoClient"):
+        client.start_session()(Job())()
 
 
 @ferromongo_only

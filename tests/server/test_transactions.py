@@ -9,6 +9,7 @@ from pymongo.client_session import TransactionOptions
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
+    DocumentTooLarge,
     DuplicateKeyError,
     InvalidOperation,
     NetworkTimeout,
@@ -168,6 +169,19 @@ async def test_what_was_never_sent_aborts_nothing(driver, mongodb_uri, mongodb_d
         assert await database.c.count_documents({}) == 2
 
 
+@ferromongo_only  # PyMongo's next statement is one of a transaction that the server does not know
+@both_drivers
+async def test_a_first_statement_too_large_to_be_sent(driver, mongodb_uri, mongodb_database_name):
+    async with driver.client(mongodb_uri) as client:
+        collection = await client[mongodb_database_name].create_collection("c")
+        async with client.start_session() as session, await session.start_transaction():
+            for call in (collection.find_one, collection.delete_one):
+                with pytest.raises(DocumentTooLarge):
+                    await call({"x": "x" * 17_000_000}, session=session)
+            await collection.insert_one({"_id": 1}, session=session)
+        assert await collection.count_documents({}) == 1
+
+
 # Options.
 
 
@@ -179,7 +193,7 @@ async def test_options_come_from_the_call_then_the_session_then_the_client(
     of_client = {"readConcernLevel": "local", "w": 1, "event_listeners": [recorder]}
 
     def sent(name, key):
-        return [e.command.get(key) for e in recorder.commands(name) if hasattr(e, "command")][-1]
+        return recorder.sent(name)[-1].get(key)
 
     async with driver.client(mongodb_uri, **of_client) as client:
         database = client[mongodb_database_name]
@@ -298,6 +312,25 @@ async def test_what_callbacks_may_return(driver, mongodb_uri, mongodb_database_n
         assert await collection.count_documents({}) == 2
 
 
+@pytest.mark.parametrize("code", [64, 134, 10107])
+@both_drivers
+async def test_a_commit_is_sent_again_without_the_servers_label(
+    driver, code, mongodb_uri, mongodb_database_name, mongodb_replica_set
+):
+    async with driver.client(mongodb_uri) as client:
+        collection = client[mongodb_database_name].c
+
+        async def insert(session):
+            await collection.insert_one({"_id": 1}, session=session)
+
+        how = {"failCommands": ["commitTransaction"], "errorCode": code, "errorLabels": []}
+        with mongodb_replica_set.failpoint(**how, times=3) as failing:
+            async with client.start_session() as session:
+                await session.with_transaction(insert)
+        assert failing.hits == 3
+        assert await collection.count_documents({}) == 1
+
+
 @ferromongo_only  # PyMongo awaits whatever a callback of its async API returns
 async def test_a_plain_callback_in_the_async_api(async_client):
     async with async_client.start_session() as session:
@@ -363,7 +396,7 @@ async def test_a_limit_of_no_time(driver, mongodb_uri, mongodb_database_name, mo
                 await session.with_transaction(fail)
         assert raised.value.has_error_label("TransientTransactionError")
         assert raised.value.__cause__.details is reply
-    assert [e.command_name for e in recorder.commands() if hasattr(e, "command")] == [
+    assert [next(iter(command)) for command in recorder.sent()] == [
         "insert",
         "abortTransaction",
         "endSessions",

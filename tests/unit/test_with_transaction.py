@@ -9,7 +9,7 @@ TRANSIENT = "TransientTransactionError"
 UNKNOWN = "UnknownTransactionCommitResult"
 
 
-def failure(*labels: str, code: int = 1) -> OperationFailure:
+def failure(*labels: str, code: int = 91) -> OperationFailure:
     return OperationFailure("no", code, {"errorLabels": list(labels)})
 
 
@@ -19,7 +19,7 @@ def test_first_attempt_does_not_wait() -> None:
 
 def test_backoff_grows_to_half_a_second() -> None:
     attempts = Attempts(0.0)
-    for _ in range(30):
+    for _ in range(2_000):
         attempts.callback_failed(failure(TRANSIENT), 0.0)
         assert 0 <= attempts.backoff(0.0) <= 0.5
 
@@ -45,6 +45,21 @@ def test_transient_error_after_the_limit_becomes_a_timeout_with_its_labels() -> 
 )
 def test_commit_verdicts(error: OperationFailure, again: bool) -> None:
     assert Attempts(0.0).commit_failed(error, 119.0) is again
+
+
+def answered(code: int) -> OperationFailure:
+    """The server's answer without a label: the driver added it."""
+    error = OperationFailure("no", code, {"ok": 0})
+    error._add_error_label(UNKNOWN)
+    return error
+
+
+def test_a_commit_is_not_repeated_for_an_answer_that_would_be_the_same() -> None:
+    not_now, not_authorized = answered(189), answered(13)
+    assert Attempts(0.0).commit_failed(not_now, 1.0) is True
+    with pytest.raises(OperationFailure) as raised:
+        Attempts(0.0).commit_failed(not_authorized, 1.0)
+    assert raised.value is not_authorized
 
 
 @pytest.mark.parametrize("error", [failure(), failure(UNKNOWN, code=50)])

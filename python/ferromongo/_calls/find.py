@@ -363,6 +363,15 @@ def _flags(
     return flags
 
 
+def _unwrapped(filter: Mapping[str, Any]) -> dict[str, Any]:
+    """The filter, which may come in the old way: as `$query`, with modifiers beside it."""
+    if "$query" not in filter:
+        return {"filter": filter}
+    return {
+        _MODIFIERS.get(name, name): filter[name] for name in filter if name != "$readPreference"
+    }
+
+
 _CURSOR_TYPES = (
     CursorType.NON_TAILABLE,
     CursorType.TAILABLE,
@@ -381,16 +390,6 @@ _FLAG_ELEMENTS = (
     (CursorType.TAILABLE_AWAIT & ~CursorType.TAILABLE, "awaitData"),
     (_PARTIAL, "allowPartialResults"),
 )
-
-
-# In the order PyMongo sends them: these when they hold something, those when they were given.
-def _unwrapped(filter: Mapping[str, Any]) -> dict[str, Any]:
-    """The filter, which may come in the old way: as `$query`, with modifiers beside it."""
-    if "$query" not in filter:
-        return {"filter": filter}
-    return {
-        _MODIFIERS.get(name, name): filter[name] for name in filter if name != "$readPreference"
-    }
 
 
 _MODIFIERS = {
@@ -413,6 +412,7 @@ _MODIFIERS = {
     },
 }
 
+# In the order PyMongo sends them: these when they hold something, those when they were given.
 _TRUE_ELEMENTS = (
     ("sort", "sort"),
     ("hint", "hint"),

@@ -16,7 +16,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import ConfigurationError, InvalidOperation
 from pymongo.write_concern import WriteConcern
 
-from ferromongo._calls.sessions import BOUND
+from ferromongo._calls.sessions import ambient_session
 from ferromongo._pymongo_internals import current_timeout
 
 FILES_INDEX = {"filename": ASCENDING, "uploadDate": ASCENDING}
@@ -34,7 +34,7 @@ class AsyncFileBase:
 
 def check_no_transaction(session: Any) -> None:
     """Raise InvalidOperation inside a transaction: an upload is more than fits into one."""
-    running = BOUND.get() if session is None else session
+    running = ambient_session() if session is None else session
     if getattr(running, "in_transaction", False):
         raise InvalidOperation("GridFS does not support multi-document transactions")
 

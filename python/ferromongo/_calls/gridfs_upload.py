@@ -24,7 +24,9 @@ class Upload:
         self.batch: list[dict[str, Any]] = []
         """The chunks to be inserted next."""
         self.length = 0
-        """How many bytes have been taken."""
+        """How many bytes are in chunks."""
+        self.is_stored = False
+        """Chunks of it are in the database, so no other file with chunks has its `_id`."""
 
     @property
     def wanted(self) -> int:
@@ -65,6 +67,7 @@ class Upload:
 
     def inserted(self) -> None:
         """The batch is in the database."""
+        self.is_stored = True
         self.batch = []
         self._batch_size = 0
 

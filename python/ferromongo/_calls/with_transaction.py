@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import random
 
-from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure, PyMongoError
+from pymongo.errors import (
+    ExecutionTimeout,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
 
 from ferromongo._pymongo_internals import (
     current_deadline,
     current_timeout,
+    unknown_commit_codes,
     with_transaction_limit,
 )
 
@@ -38,7 +45,8 @@ class Attempts:
         """Seconds to wait before the next attempt; raises when they would end after the limit."""
         if not self._failed:
             return 0.0
-        seconds = random.random() * min(_FIRST_BACKOFF * 1.5**self._failed, _LONGEST_BACKOFF)
+        longest = _FIRST_BACKOFF * 1.5 ** min(self._failed, _GROWS_TO)
+        seconds = random.random() * min(longest, _LONGEST_BACKOFF)
         self._check_time(now + seconds)
         return seconds
 
@@ -53,8 +61,7 @@ class Attempts:
     def commit_failed(self, error: PyMongoError, now: float) -> bool:
         """True to send the commit again, False to try the whole transaction again; or raises."""
         self._last_error = error
-        expired = isinstance(error, OperationFailure) and error.code == _MAX_TIME_EXPIRED
-        if _has_label(error, "UnknownTransactionCommitResult") and not expired:
+        if _has_label(error, _UNKNOWN) and not _is_last_word(error):
             self._check_time(now)
             return True
         if _has_label(error, "TransientTransactionError"):
@@ -78,10 +85,27 @@ class Attempts:
         raise timeout from self._last_error
 
 
+def _is_last_word(error: PyMongoError) -> bool:
+    """The server has taken longer than it was allowed, or would only repeat itself: so it is if the
+    result is unknown for no other reason than that a commit was sent before."""
+    if not isinstance(error, OperationFailure):
+        return False
+    if error.code == _MAX_TIME_EXPIRED:
+        return True
+    return not (
+        isinstance(error, WriteConcernError)
+        or error.has_error_label("RetryableWriteError")
+        or error.code in unknown_commit_codes
+        or _UNKNOWN in (error.details or {}).get("errorLabels", ())
+    )
+
+
 def _has_label(error: BaseException, label: str) -> bool:
     return isinstance(error, PyMongoError) and error.has_error_label(label)
 
 
 _FIRST_BACKOFF = 0.005
 _LONGEST_BACKOFF = 0.5
+_GROWS_TO = 20  # long enough; the power of thousands of attempts is no float
 _MAX_TIME_EXPIRED = 50
+_UNKNOWN = "UnknownTransactionCommitResult"

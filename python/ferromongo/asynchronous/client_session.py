@@ -81,9 +81,10 @@ class AsyncClientSession(SessionBase):
         check_function(function, _IS_SYNC)
 
         async def with_session(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-            client, options, time = self._client, self._options, self._given_snapshot_time
-            async with AsyncClientSession(client, options, time) as session:
-                return await function(session, *args, **kwargs)
+            client, options = self._client, self._options
+            async with AsyncClientSession(client, options, self._given_snapshot_time) as session:
+                result: _T = await answer(function(session, *args, **kwargs))
+                return result
 
         decorated: Callable[_P, Coroutine[Any, Any, _T]] = dressed_as(function, with_session)
         return decorated

@@ -79,9 +79,10 @@ class ClientSession(SessionBase):
         check_function(function, True)
 
         def with_session(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-            client, options, time = self._client, self._options, self._given_snapshot_time
-            with ClientSession(client, options, time) as session:
-                return function(session, *args, **kwargs)
+            client, options = self._client, self._options
+            with ClientSession(client, options, self._given_snapshot_time) as session:
+                result: _T = plain_answer(function(session, *args, **kwargs))
+                return result
 
         decorated: Callable[_P, _T] = dressed_as(function, with_session)
         return decorated

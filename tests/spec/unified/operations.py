@@ -33,8 +33,6 @@ async def run(runner: Any, kind: str, name: str, target: Any, given: Mapping[str
             return as_document(await plain(runner, kind, name, target, arguments))
     if name in NO_HELPER:
         raise Unsupported(f"PyMongo has no {name}")
-    if name == "createChangeStream":
-        raise Unsupported("ferromongo has no change streams yet")
     raise KeyError(f"a {kind} has no operation {name}")
 
 

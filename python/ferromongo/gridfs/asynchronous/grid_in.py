@@ -148,8 +148,11 @@ class AsyncGridIn:
             try:
                 data = await answer(source.read(self._upload.wanted))
             except BaseException:
-                if self._upload.has_begun:
+                if self._upload.is_stored:
                     await self.abort()
+                elif self._upload.has_begun:
+                    # Nothing to take back: chunks with this `_id` are those of an older file.
+                    self._closed = True
                 raise
             if not data:
                 return

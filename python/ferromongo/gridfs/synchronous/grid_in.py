@@ -143,8 +143,11 @@ class GridIn:
             try:
                 data = plain_answer(source.read(self._upload.wanted))
             except BaseException:
-                if self._upload.has_begun:
+                if self._upload.is_stored:
                     self.abort()
+                elif self._upload.has_begun:
+                    # Nothing to take back: chunks with this `_id` are those of an older file.
+                    self._closed = True
                 raise
             if not data:
                 return
