@@ -14,7 +14,7 @@ export PYO3_PYTHON := $(BIN)/python
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
   $(shell find src python -type f -not -name '*.pyc' -not -name '*.so')
 
-.PHONY: help venv build develop demo test test-rust test-python format lint bench unified soak fuzz differential all clean
+.PHONY: help venv build develop demo test test-rust test-python format lint bench unified soak money fuzz differential all clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -79,6 +79,9 @@ soak: build  ## Repeat the fault tests COUNT times (20)
 	@for round in $$(seq $(COUNT)); do \
 	  echo "== round $$round of $(COUNT)"; $(BIN)/pytest -q tests/fault || exit 1; \
 	done
+
+money: build  ## Transfer money through faults for SECONDS (60) on each API; prints a report
+	FERROMONGO_MONEY_SECONDS=$(SECONDS) $(BIN)/pytest -s tests/fault/test_money.py
 
 fuzz: venv  ## Fuzz TARGETS (all) for SECONDS (60) each; needs cargo-fuzz and a nightly toolchain
 	$(BIN)/python fuzz/seeds.py

@@ -7,6 +7,7 @@ calls told their callers is kept beside it; `check` compares the two.
 
 import collections
 import contextlib
+import functools
 import random
 import time
 
@@ -26,6 +27,7 @@ class Bank:
         self._accounts = database.accounts
         self._ledger = database.ledger
         self._stopped = False
+        self.broken = False  # somebody met what must not happen: `stop` raises it
         self.applied, self.refused, self.failed, self.unknown = [], [], [], []
         self.errors = collections.Counter()
         self._stories = {}
@@ -40,13 +42,20 @@ class Bank:
 
     def work(self, customers):
         """Customers and an auditor get going, until they are told to `stop`."""
-        jobs = [self._driver.start(self._be_customer, number) for number in range(customers)]
-        self._jobs = [*jobs, self._driver.start(self._be_auditor)]
+        roles = [functools.partial(self._be_customer, number) for number in range(customers)]
+        self._jobs = [self._driver.start(self._be, role) for role in [*roles, self._be_auditor]]
 
     async def stop(self):
         self._stopped = True
         for job in self._jobs:
             await job.result(timeout=150)
+
+    async def _be(self, role):
+        try:
+            await role()
+        except BaseException:
+            self.broken = True
+            raise
 
     async def _be_customer(self, customer):
         ways = [self._with_transaction, self._with_transaction_in_time, self._by_hand]

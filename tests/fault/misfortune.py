@@ -76,7 +76,10 @@ class Misfortunes:
         how = {"failCommands": commands, "appName": self._application, "times": 4, **how}
 
         def fail():
-            with self._replica_set.failpoint(**how) as fault:
+            with (
+                self._replica_set.failpoint(**how) as fault,
+                contextlib.suppress(TimeoutError),  # nobody is there any more: the test will say
+            ):
                 fault.wait(how["times"], timeout=30)
             return fault.hits
 

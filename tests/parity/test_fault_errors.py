@@ -44,7 +44,7 @@ def test_command_errors(call, code, mongodb_replica_set, mongodb_database_name):
     [
         *[{"errorCode": code} for code in (6, 50, 91, 189, 251, 10107)],
         {"writeConcernError": WRITE_CONCERN_ERROR},
-        {"writeConcernError": {**WRITE_CONCERN_ERROR, "code": 64}},
+        *[{"writeConcernError": {**WRITE_CONCERN_ERROR, "code": code}} for code in (50, 64)],
         {"writeConcernError": WRITE_CONCERN_ERROR, "errorLabels": ["Odd"]},
         {"closeConnection": True},
     ],

@@ -8,13 +8,7 @@ from __future__ import annotations
 
 import random
 
-from pymongo.errors import (
-    ExecutionTimeout,
-    NetworkTimeout,
-    OperationFailure,
-    PyMongoError,
-    WriteConcernError,
-)
+from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure, PyMongoError
 
 from ferromongo._pymongo_internals import (
     current_deadline,
