@@ -19,6 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
 use super::imports;
+use super::listeners;
 use super::once::{Once, name};
 use super::pending::{Step, Task};
 use crate::net::event_loop::{self, Lane};
@@ -112,6 +113,7 @@ impl Flight {
                 return Ok(Poll::Pending);
             }
             self.set.sockets.clear();
+            listeners::deliver_own(py, false)?; // as `run_to_the_end` does
             match self.task.take().map(|task| task.finish(py)).transpose()? {
                 Some(Step::Done(value)) => return Ok(Poll::Ready(value)),
                 Some(Step::Again(next)) => self.task = Some(next),

@@ -38,11 +38,12 @@ where
     F::Output: Send,
     G: FnOnce(Python<'_>, F::Output) -> PyResult<Step> + Send + 'static,
 {
-    Box::new(Work { future: Box::pin(future), output: None, finish })
+    Box::new(Work { future: Some(Box::pin(future)), output: None, finish })
 }
 
 struct Work<F: Future, G> {
-    future: Pin<Box<F>>,
+    /// Dropped at its end: gives its connection back, and makes that known, before `finish`.
+    future: Option<Pin<Box<F>>>,
     output: Option<F::Output>,
     finish: G,
 }
@@ -54,18 +55,18 @@ where
     G: FnOnce(Python<'_>, F::Output) -> PyResult<Step> + Send,
 {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.output.is_none() {
-            match self.future.as_mut().poll(context) {
+        if let Some(future) = &mut self.future {
+            match future.as_mut().poll(context) {
                 Poll::Ready(output) => self.output = Some(output),
                 Poll::Pending => return Poll::Pending,
             }
+            self.future = None;
         }
         Poll::Ready(())
     }
 
     fn finish(self: Box<Self>, py: Python<'_>) -> PyResult<Step> {
-        let Work { future, output, finish } = *self;
-        drop(future); // gives its connection back before Python objects are made
+        let Work { output, finish, .. } = *self;
         finish(py, output.expect("polled to its end"))
     }
 }
@@ -138,6 +139,8 @@ fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>
         if done.is_none() {
             unreachable!("only an exception interrupts");
         }
+        // Before the result is taken in: Ctrl-C in a listener must not lose a change of a stream.
+        listeners::deliver_own(py, true)?;
         match task.finish(py)? {
             Step::Done(value) => return Ok(value),
             Step::Again(next) | Step::Pause(next) => task = next,

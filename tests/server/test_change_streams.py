@@ -13,7 +13,7 @@ from bson import Timestamp
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import InvalidOperation, OperationFailure
-from pymongo.monitoring import CommandStartedEvent, CommandSucceededEvent
+from pymongo.monitoring import CommandListener, CommandStartedEvent, CommandSucceededEvent
 from tests.drivers import AsyncDriver, both_drivers, eventually, ferromongo_only, package
 from tests.listeners import Recorder
 
@@ -267,6 +267,40 @@ async def test_a_cancelled_wait_leaves_the_stream_usable(mongodb_uri, mongodb_da
             await collection.insert_one({"_id": n})
             change = await asyncio.wait_for(stream.next(), 10)
             assert change["documentKey"] == {"_id": n}
+
+
+class Interruption(BaseException):
+    """As Ctrl-C while a listener runs."""
+
+
+class Interrupting(CommandListener):
+    armed = False
+
+    def started(self, event): ...
+
+    def failed(self, event): ...
+
+    def succeeded(self, event):
+        if self.armed and event.command_name == "getMore":
+            self.armed = False
+            raise Interruption
+
+
+@ferromongo_only  # PyMongo closes the stream
+@both_drivers
+async def test_an_interrupted_listener_loses_no_change(driver, mongodb_uri, mongodb_database_name):
+    listener = Interrupting()
+    listening = {"event_listeners": [listener]}
+    async with (
+        collection_on(driver, mongodb_uri, mongodb_database_name, **listening) as collection,
+        await collection.watch() as stream,
+    ):
+        await collection.insert_many([{"_id": 1}, {"_id": 2}])
+        listener.armed = True
+        with pytest.raises(Interruption):
+            await stream.next()
+        for n in (1, 2):
+            assert (await stream.next())["documentKey"] == {"_id": n}
 
 
 @ferromongo_only
