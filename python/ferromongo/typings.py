@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from mmap import mmap
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from pymongo.collation import Collation
 from pymongo.operations import (
@@ -40,7 +40,11 @@ WriteOp: TypeAlias = (
     | UpdateMany
 )
 ClusterTime: TypeAlias = Mapping[str, Any]
-ReadableBuffer: TypeAlias = "bytes | bytearray | memoryview | mmap | array[Any]"
+if TYPE_CHECKING:
+    ReadableBuffer: TypeAlias = bytes | bytearray | memoryview | mmap | array[Any]
+else:
+    # An array takes its parameter from Python 3.12 on only; what asks for hints must find a type.
+    ReadableBuffer = bytes | bytearray | memoryview | mmap | array
 
 __all__ = [
     "Address",

@@ -29,7 +29,7 @@ class Runner:
 
     async def run(self, file: dict[str, Any], test: dict[str, Any]) -> None:
         check_version(file["schemaVersion"])
-        self._prepare(file.get("initialData", []))
+        self._prepare(file)
         wants_logs = "expectLogMessages" in test
         with LogMessages() if wants_logs else contextlib.nullcontext() as messages:
             try:
@@ -77,10 +77,11 @@ class Runner:
         if (entity_name := given.get("saveResultAsEntity")) is not None:
             self.entities.add(entity_name, SAVED.get(name, "result"), result)
 
-    def _prepare(self, initial_data: list[dict[str, Any]]) -> None:
-        for data in initial_data:
-            # Who has the last write has those before it too.
-            everywhere = WriteConcern(w=len(self.deployment.members))
+    def _prepare(self, file: dict[str, Any]) -> None:
+        # Who has the last write has those before it too. A snapshot shows what is journaled.
+        snapshot = "'snapshot'" in str(file.get("createEntities"))
+        everywhere = WriteConcern(w=len(self.deployment.members), j=snapshot or None)
+        for data in file.get("initialData", []):
             by_one = self.deployment.client.get_database(data["databaseName"], write_concern=ONE)
             by_all = by_one.with_options(write_concern=everywhere)
             name, documents = data["collectionName"], data["documents"]
