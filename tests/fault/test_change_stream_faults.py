@@ -84,7 +84,16 @@ async def test_a_cancelled_answer_is_asked_for_again(proxy, mongodb_database_nam
         assert seen == list(range(6))
 
 
+@pytest.fixture
+def interruptible():
+    """As in a terminal: tests that run in the background may have inherited that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @ferromongo_only
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_leaves_a_stream_usable(mongodb_uri, mongodb_database_name):
     with package.MongoClient(mongodb_uri, w="majority") as client:
         collection = client[mongodb_database_name].create_collection("c")
