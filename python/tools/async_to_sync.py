@@ -104,7 +104,7 @@ def swapped(name: str) -> str:
 def reworded(text: str) -> str:
     """Prose and examples, in which any word may be one of the names."""
     text = re.sub(r"\basync (?=with|for|def)", "", text)
-    text = re.sub(r"(\()?\bawait ([^()\n]*\((?:[^()]|\([^()]*\))*\))(?(1)\))", r"\2", text)
+    text = re.sub(r"((?<!\w)\()?\bawait ([^()\n]*\((?:[^()]|\([^()]*\))*\))(?(1)\))", r"\2", text)
     return re.sub(r"\w+", lambda word: _reworded(word.group()), text)
 
 

@@ -38,13 +38,16 @@ CLASSES = {
     "Cursor": pymongo.cursor.Cursor,
     "ClientSession": pymongo.client_session.ClientSession,
 }
-# Take no arguments that could be wrong, or are not there yet.
-LEFT_OUT = {"aclose", "close", "end_session", "watch", "with_transaction"}
+# Take no arguments that could be wrong.
+LEFT_OUT = {"aclose", "close", "end_session", "with_transaction"}
 
 # Class.method.argument, where it is meant to differ.
 MEANT = {
     "ClientSession.start_transaction.max_commit_time_ms": "an int beyond 64 bits: refused at once",
     "Collection.drop.encrypted_fields": "encryption in the client is not there yet",
+    "*.watch.collation": "PyMongo does not look at it, and does not send it",
+    "*.watch.max_await_time_ms": "an int beyond 64 bits: refused at once",
+    "*.watch.pipeline": "what is no document is for the server to refuse",
     "Collection.rename.new_name": "a null character is refused before the server does it",
     "Cursor.to_list.length": "what is no int is refused before the first batch is fetched",
     "Database.*command.codec_options": "PyMongo takes what counts as false for none",

@@ -21,7 +21,7 @@ from pymongo.common import (
 
 from ferromongo._calls import aggregation
 from ferromongo._calls.bases import ClientBase, CollectionBase, DatabaseBase
-from ferromongo._calls.find import Opening
+from ferromongo._calls.find import Opening, check_int_or_none
 from ferromongo._calls.scopes import database_scope, document_scope
 from ferromongo._calls.sessions import core_session
 from ferromongo._core import Pending, decode
@@ -55,6 +55,7 @@ class ChangeStreamBase(Generic[DocumentType]):
         stages = validate_list("pipeline", [] if pipeline is None else pipeline)
         validate_string_or_none("full_document", full_document)
         validate_non_negative_integer_or_none("batchSize", batch_size)
+        check_int_or_none("max_await_time_ms", max_await_time_ms)
         self._target: CollectionBase[DocumentType] | DatabaseBase = target
         self._pipeline = copy.deepcopy(stages)
         self._full_document = full_document

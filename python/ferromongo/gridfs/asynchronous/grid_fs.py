@@ -20,7 +20,8 @@ class AsyncGridFS:
 
         fs = AsyncGridFS(client.media)
         key = await fs.put(b"Put the kettle on.", filename="tea.txt")
-        print(await (await fs.get(key)).read())
+        file = await fs.get(key)
+        print(await file.read())
 
     New programs better take `AsyncGridFSBucket`, which all of MongoDB's drivers have. `session` is
     the session an operation belongs to. None of them can be part of a transaction.

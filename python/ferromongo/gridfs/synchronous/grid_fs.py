@@ -21,7 +21,8 @@ class GridFS:
 
         fs = GridFS(client.media)
         key = fs.put(b"Put the kettle on.", filename="tea.txt")
-        print((await fs.get(key)).read())
+        file = fs.get(key)
+        print(file.read())
 
     New programs better take `GridFSBucket`, which all of MongoDB's drivers have. `session` is
     the session an operation belongs to. None of them can be part of a transaction.
@@ -114,7 +115,7 @@ class GridFS:
         """The files whose documents match; the arguments are those of `GridOutCursor`.
 
         for file in fs.find({"filename": "tea.txt"}).sort("uploadDate", -1).limit(3):
-            printfile.read()
+            print(file.read())
         """
         return GridOutCursor(self._collection, *args, **kwargs)
 
