@@ -27,6 +27,8 @@ from tests.server import tls_files
 from ferromongo.embedded import ReplicaSet
 
 SOON = {"serverSelectionTimeoutMS": 1000, "connectTimeoutMS": 700}
+# Who is refused waits that long each time.
+SOONER = {"serverSelectionTimeoutMS": 600, "connectTimeoutMS": 300}
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +49,14 @@ def collection_name(request):
     return request.node.name
 
 
-async def ping(driver, hosts, **options):
-    async with driver.client(hosts, **SOON, directConnection=True, **options) as client:
+async def ping(driver, hosts, limits=SOON, **options):
+    async with driver.client(hosts, **limits, directConnection=True, **options) as client:
         return (await client.admin.command("ping"))["ok"]
 
 
 async def refused(driver, hosts, match, **options):
-    with takes(0.5, 6), pytest.raises(ServerSelectionTimeoutError, match=match) as caught:
-        await ping(driver, hosts, **options)
+    with takes(0.4, 6), pytest.raises(ServerSelectionTimeoutError, match=match) as caught:
+        await ping(driver, hosts, SOONER, **options)
     return caught.value
 
 
