@@ -351,8 +351,8 @@ async def _play(program, driver, package, uri, recorder, fail, expected):
     client = getattr(package, kind)(uri, event_listeners=[recorder], appname=APP, w="majority")
     async with _Awaitable(client) if driver.name == "sync" else client as client:
         result = await program(client[NAME], fail)
-        # ferromongo closes cursors beside the caller, who may be done before. The last command, which
-        # ends sessions, is to come.
+        # ferromongo closes cursors beside the caller, who may be done before. One command is still
+        # to come: the one that ends sessions.
         deadline = time.monotonic() + 5
         while len(recorder.of(CommandStartedEvent)) < expected - 1 and time.monotonic() < deadline:
             await driver.sleep(0.01)
