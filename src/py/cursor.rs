@@ -10,8 +10,9 @@ use bson::RawDocument;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
+use super::cursor_state::{Origin, State, Unread};
 use super::errors;
 use super::imports;
 use super::once::name;
@@ -19,103 +20,16 @@ use super::pending::{PyPending, Step, Task, run_blocking, task};
 use super::scope::{PyScope, run_owned};
 use super::session::PySession;
 use super::time_limit;
-use crate::codec::{self, CodecSettings};
+use crate::codec;
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result as CoreResult};
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation, Outcome, Terms};
+use crate::exec::operation::{Kind, Operation, Outcome};
 use crate::net::fork;
-use crate::ops::cursor::batch::Batch;
 use crate::ops::cursor::close::{self, Held};
-use crate::ops::cursor::get_more;
-use crate::session::client::Session;
-use crate::topology::address::Address;
 
 #[pyclass(module = "ferromongo._core", subclass, frozen, generic)]
 pub struct CursorCore(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    started: bool,
-    origin: Option<Origin>,
-    batch: Option<Box<Unread>>,
-    /// How many items of the batch are left: documents, or the raw batch as one. None of them is here
-    /// while some are decoded.
-    left: usize,
-    /// A command is on its way.
-    fetching: bool,
-    /// The server's cursor, until it is read to its end.
-    held: Option<Held>,
-    closed: bool,
-    /// A tailable cursor has nothing now: iteration ends, and the next call asks again.
-    dry: bool,
-    /// Items, too.
-    retrieved: usize,
-    cursor_id: Option<i64>,
-    address: Option<Address>,
-}
-
-/// What is left of a batch.
-struct Unread {
-    batch: Batch,
-    codec: Arc<CodecSettings>,
-    /// Where the next document starts.
-    at: usize,
-    raw: bool,
-}
-
-impl Unread {
-    fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.raw {
-            return self.bytes(py).map(|bytes| Some(bytes.into_any()));
-        }
-        codec::decode_next_in_array(py, self.batch.documents(), &self.codec, &mut self.at)
-    }
-
-    fn some<'py>(&mut self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
-        if self.raw {
-            return PyList::new(py, [self.bytes(py)?]);
-        }
-        let documents = self.batch.documents();
-        let slice = (SLICE_BYTES * self.batch.count / documents.len()).clamp(1, most);
-        codec::decode_array_of_documents(py, documents, &self.codec, &mut self.at, slice)
-    }
-
-    /// All documents, end to end.
-    fn bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let documents = self.batch.raw();
-        PyBytes::new_with(py, documents.iter().map(|document| document.len()).sum(), |mut out| {
-            for document in documents {
-                let (here, rest) = out.split_at_mut(document.len());
-                here.copy_from_slice(document);
-                out = rest;
-            }
-            Ok(())
-        })
-    }
-}
-
-/// What the first command was sent with, and the later ones are.
-struct Origin {
-    scope: Py<PyScope>,
-    terms: Terms,
-    batch_size: i64,
-    limit: i64,
-    /// Encoded elements that every getMore carries.
-    extra: Vec<u8>,
-    /// An empty batch is a pause, not the end.
-    tailable: bool,
-    /// Whole batches are handed out, undecoded.
-    raw: bool,
-    born_in: u64,
-}
-
-impl Origin {
-    /// That of this process: a child that goes on with its parent's cursor has connections of its own.
-    fn core(&self) -> Arc<ClientCore> {
-        self.scope.get().core()
-    }
-}
 
 impl CursorCore {
     fn new() -> CursorCore {
@@ -201,134 +115,6 @@ impl CursorCore {
 
 pub fn busy() -> PyErr {
     PyRuntimeError::new_err("this cursor is in use by another caller")
-}
-
-impl State {
-    fn install(&mut self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
-        let any_command = self.runs_any_command();
-        let batch = outcome.and_then(|outcome| {
-            let (address, pinned) = (outcome.server.address.clone(), outcome.pinned.clone());
-            let reply = outcome.into_reply()?;
-            if any_command && reply.body().get_document("cursor").is_err() {
-                return Err(Error::invalid_operation("the command does not return a cursor"));
-            }
-            Ok((Batch::of(reply)?, address, pinned))
-        });
-        let (batch, address, pinned) = match batch {
-            Ok(batch) => batch,
-            Err(error) => return self.fail(error),
-        };
-        let Some(origin) = &self.origin else { return Ok(()) }; // rewound meanwhile
-        let items = if origin.raw { batch.count.min(1) } else { batch.count };
-        self.retrieved += items;
-        self.dry = origin.tailable && batch.count == 0;
-        self.cursor_id = Some(batch.cursor_id);
-        let held = (batch.cursor_id != 0).then(|| {
-            let (database, collection) =
-                batch.namespace.split_once('.').unwrap_or((&origin.terms.database, ""));
-            Held {
-                id: batch.cursor_id,
-                database: database.into(),
-                collection: collection.to_owned(),
-                address: address.clone(),
-                session: origin.terms.session.clone(),
-                pinned,
-            }
-        });
-        self.address = Some(address);
-        if self.closed {
-            // Closed before its answer came.
-            held.into_iter().for_each(|held| close::kill_later(origin.core(), held));
-            return Ok(());
-        }
-        let limit = usize::try_from(origin.limit).ok().filter(|&limit| limit > 0);
-        let enough = limit.is_some_and(|limit| self.retrieved >= limit);
-        let (raw, codec) = (origin.raw, origin.scope.get().codec.clone());
-        self.held = held;
-        self.left = items;
-        self.batch = Some(Box::new(Unread { batch, codec, at: 0, raw }));
-        if enough && let Some((core, held)) = self.take_held() {
-            close::kill_later(core, held);
-        }
-        if self.held.is_none() {
-            self.release_session();
-        }
-        Ok(())
-    }
-
-    fn fail(&mut self, error: Error) -> CoreResult<()> {
-        let exhaust = self.origin.as_ref().is_some_and(|origin| origin.terms.exhaust);
-        let held = self.take_held().filter(|_| !exhaust && close::leaves_it_open(&error));
-        held.into_iter().for_each(|(core, held)| close::kill_later(core, held));
-        let tailable = self.origin.as_ref().is_some_and(|origin| origin.tailable);
-        // A capped collection has overtaken its reader, who is not told more than that this was all.
-        let overtaken = tailable && !self.runs_any_command() && close::says_it_has_gone(&error);
-        self.end();
-        if overtaken { Ok(()) } else { Err(error) }
-    }
-
-    /// `cursor_command`: the command is the user's, and need not open a cursor.
-    fn runs_any_command(&self) -> bool {
-        self.origin.as_ref().is_some_and(|origin| origin.terms.kind == Kind::Command)
-    }
-
-    /// Only find's cursors let iteration end when there is nothing now.
-    fn waits_for_more(&self) -> bool {
-        self.runs_any_command() && self.more_to_fetch()
-    }
-
-    /// The changes so far were read. There may be more, but a list of them all will never be whole.
-    fn has_caught_up(&self) -> bool {
-        self.left == 0 && self.batch.as_ref().is_some_and(|unread| unread.batch.is_of_changes())
-    }
-
-    /// An implicit session goes back to its pool as soon as the server's cursor is gone.
-    fn release_session(&mut self) {
-        if let Some(origin) = &mut self.origin
-            && origin.terms.session.implicit
-        {
-            origin.terms.session = Session::implicit(origin.core().sessions.clone());
-        }
-    }
-
-    /// Nothing more is asked of the server; what has come can still be read.
-    fn end(&mut self) {
-        self.closed = true;
-        self.held = None;
-        self.release_session();
-    }
-
-    /// The server's cursor, if it is still there, for somebody to close.
-    fn take_held(&mut self) -> Option<(Arc<ClientCore>, Held)> {
-        let held = self.held.take()?;
-        let origin = self.origin.as_ref().filter(|origin| origin.born_in == fork::generation())?;
-        Some((origin.core(), held))
-    }
-
-    fn more_to_fetch(&self) -> bool {
-        !self.closed && (!self.started || self.held.is_some())
-    }
-
-    fn get_more(&self, limit: TimeLimit) -> Option<(Arc<ClientCore>, Operation)> {
-        let (origin, held) = (self.origin.as_ref()?, self.held.as_ref()?);
-        let retrieved = i64::try_from(self.retrieved).unwrap_or(i64::MAX);
-        let size = get_more::next_batch_size(origin.batch_size, origin.limit, retrieved);
-        let mut message = get_more::message(held.id, &held.collection, size, &origin.extra);
-        // A forked child has no part in its parent's connection.
-        if origin.terms.exhaust && held.pinned.as_ref().is_some_and(|pinned| pinned.is_home()) {
-            message = message.with_replies_to_come();
-        }
-        let terms = Terms {
-            kind: Kind::GetMore,
-            limit,
-            database: held.database.clone(),
-            server: Some(held.address.clone()),
-            pinned: held.pinned.clone(),
-            opens_cursor: false,
-            ..origin.terms.clone()
-        };
-        Some((origin.core(), Operation { message, terms }))
-    }
 }
 
 /// The command that brings the next batch: the first one, or getMore. `None` at the end. Without a
@@ -656,6 +442,3 @@ fn collect(
         None => Ok(Step::Done(whole.into_any())),
     }
 }
-
-/// About 5 ms of decoding.
-const SLICE_BYTES: usize = 3 << 19;
