@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from tests.drivers import AsyncDriver, SyncDriver, package
+from tests.drivers import APP, AsyncDriver, SyncDriver, package
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -35,6 +35,16 @@ def database(client, mongodb_database_name):
 @pytest.fixture
 async def async_database(async_client, mongodb_database_name):
     return async_client[mongodb_database_name]
+
+
+@pytest.fixture
+def fail(mongodb_replica_set):
+    """`with fail("find", times=2, errorCode=134):` commands of clients named `APP` fail so."""
+
+    def fail(*commands, **how):
+        return mongodb_replica_set.failpoint(failCommands=commands, appName=APP, **how)
+
+    return fail
 
 
 @pytest.fixture(params=[SyncDriver, AsyncDriver], ids=lambda driver: driver.name)

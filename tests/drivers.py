@@ -24,6 +24,9 @@ import pytest
 
 DRIVER_NAME = os.environ.get("FERROMONGO_TEST_DRIVER", "ferromongo")
 package = importlib.import_module(DRIVER_NAME)
+
+# Clients of this name (`appName`) are hit by what the fixture `fail` does to the servers.
+APP = "tests of faults"
 gridfs = importlib.import_module("gridfs" if DRIVER_NAME == "pymongo" else f"{DRIVER_NAME}.gridfs")
 
 ferromongo_only = pytest.mark.skipif(
@@ -72,10 +75,10 @@ class SyncDriver:
     name = "sync"
 
     def client(self, *arguments, **options):
-        return _Awaitable(package.MongoClient(*arguments, **options))
+        return Awaitable(package.MongoClient(*arguments, **options))
 
     def gridfs(self, name, *arguments, **options):
-        return _Awaitable(getattr(gridfs, name)(*map(_plain, arguments), **options))
+        return Awaitable(getattr(gridfs, name)(*map(_plain, arguments), **options))
 
     def run(self, coroutine):
         # Nothing in it really waits: the first step is also the last.
@@ -137,7 +140,7 @@ class _Result:
         yield  # makes this a generator; never reached
 
 
-class _Awaitable:
+class Awaitable:
     """A synchronous client, database, cursor, session, ... in the asynchronous one's grammar."""
 
     def __init__(self, target):
@@ -146,11 +149,11 @@ class _Awaitable:
     def __getattr__(self, name):
         value = getattr(self._target, name)
         if _is_driver_object(value):
-            return _Awaitable(value)
+            return Awaitable(value)
         return _call(value) if inspect.isroutine(value) else value
 
     def __getitem__(self, key):
-        return _Awaitable(self._target[key])
+        return Awaitable(self._target[key])
 
     def __call__(self, function):
         return _call(self._target(_plain(function)))
@@ -177,7 +180,7 @@ class _Awaitable:
             value = next(self._target)
         except StopIteration:
             raise StopAsyncIteration from None
-        return _Awaitable(value) if _is_driver_object(value) else value
+        return Awaitable(value) if _is_driver_object(value) else value
 
 
 def _call(method):
@@ -188,18 +191,18 @@ def _call(method):
         )
         if isinstance(value, list):
             value = [_wrapped(one) for one in value]
-        return _Awaitable(value) if _is_driver_object(value) else _Result(value)
+        return Awaitable(value) if _is_driver_object(value) else _Result(value)
 
     return call
 
 
 def _wrapped(value):
-    return _Awaitable(value) if _is_driver_object(value) else value
+    return Awaitable(value) if _is_driver_object(value) else value
 
 
 def _plain(argument):
     """An argument as the synchronous API takes it: sessions unwrapped, callbacks made plain."""
-    if isinstance(argument, _Awaitable):
+    if isinstance(argument, Awaitable):
         return argument._target
     if inspect.iscoroutinefunction(argument):
         return lambda *values, **named: SyncDriver().run(argument(*map(_wrapped, values), **named))

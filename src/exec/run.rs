@@ -237,8 +237,10 @@ async fn exchange(
         // The same bytes: a transaction that begins with them has not begun yet.
         let connection = lent.connection_mut();
         let watch = connection.watch(events, message, &terms.database, terms.operation_id);
-        let again = connection.ask(message, deadline, watch).await?;
-        (reply, checked) = again.ok_or_else(|| Error::protocol("an answer was expected"))?;
+        let unanswered = Unanswered(&terms.session);
+        let again = connection.ask(message, deadline, watch).await;
+        std::mem::forget(unanswered);
+        (reply, checked) = again?.ok_or_else(|| Error::protocol("an answer was expected"))?;
     }
     if checked.as_ref().is_err_and(Error::is_nonsense) {
         lent.connection_mut().distrust();

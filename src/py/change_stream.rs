@@ -13,7 +13,7 @@ use super::cursor::{self, CursorCore};
 use super::once::name;
 use super::pending::{PyPending, Step, Task, run_blocking};
 use super::scope::run_owned;
-use super::{errors, imports};
+use super::{errors, options};
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result as CoreResult};
 use crate::exec::operation::Outcome;
@@ -233,19 +233,15 @@ impl ChangeStreamCore {
         open(slf, call, Sent::Open, None).map(PyPending::new)
     }
 
-    #[allow(clippy::type_complexity)]
-    fn _position<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Option<Bound<'py, PyBytes>>, Option<Bound<'py, PyAny>>, bool)> {
-        let state = self.0.lock();
-        let token = state.position.token().map(|token| PyBytes::new(py, token));
-        let (time, returned) = (state.position.operation_time(), state.position.has_returned());
-        drop(state);
-        let time = time
-            .map(|time| imports::TIMESTAMP.get(py)?.call1((time.time, time.increment)))
-            .transpose()?;
-        Ok((token, time, returned))
+    /// The resume token as bytes, the time the stream began at, and whether it has returned an event.
+    fn _position<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let (token, time, returned) = {
+            let position = &self.0.lock().position;
+            let token = position.token().map(ToOwned::to_owned);
+            (token, position.operation_time(), position.has_returned())
+        };
+        let token = token.map(|token| PyBytes::new(py, &token));
+        (token, options::to_timestamp(py, time)?, returned).into_pyobject(py)
     }
 
     fn _try_next(slf: &Bound<'_, Self>) -> PyResult<PyPending> {

@@ -11,20 +11,7 @@ def replica_set(mongodb_replica_set):
 
 
 @pytest.fixture
-def fail(mongodb_replica_set):
-    """`with fail("find", times=2, errorCode=134):` commands of clients named `APP` fail so."""
-
-    def fail(*commands, **how):
-        return mongodb_replica_set.failpoint(failCommands=commands, appName=APP, **how)
-
-    return fail
-
-
-@pytest.fixture
 def proxy(mongodb_replica_set):
     """A line to the primary that can be cut, slowed and stalled."""
     with Proxy(mongodb_replica_set.primary.address) as proxy:
         yield proxy
-
-
-APP = "tests of faults"

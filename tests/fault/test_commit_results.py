@@ -2,8 +2,7 @@
 
 import pytest
 from pymongo.errors import OperationFailure, WriteConcernError
-from tests.drivers import both_drivers, ferromongo_only
-from tests.fault.conftest import APP
+from tests.drivers import APP, both_drivers, ferromongo_only
 
 UNKNOWN = "UnknownTransactionCommitResult"
 

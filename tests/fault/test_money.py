@@ -10,9 +10,8 @@ import random
 import time
 
 import pytest
-from tests.drivers import both_drivers, eventually, ferromongo_only
+from tests.drivers import APP, both_drivers, eventually, ferromongo_only
 from tests.fault.bank import Bank
-from tests.fault.conftest import APP
 from tests.fault.misfortune import Misfortunes
 
 from ferromongo.embedded import ReplicaSet

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 from pymongo.errors import OperationFailure
-from tests.drivers import both_drivers, eventually, package, takes
-from tests.fault.conftest import APP
+from tests.drivers import APP, both_drivers, eventually, package, takes
 
 REFUSED = {"errorCode": 2, "errorLabels": ["RetryableError", "SystemOverloadedError"]}
 

@@ -14,8 +14,7 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
     WriteConcernError,
 )
-from tests.drivers import both_drivers, eventually, ferromongo_only, package, takes
-from tests.fault.conftest import APP
+from tests.drivers import APP, both_drivers, eventually, ferromongo_only, package, takes
 from tests.fault.peer import Peer, delayed
 
 timeout = package.timeout

@@ -17,7 +17,7 @@ from pymongo import (
     WriteConcern,
 )
 from pymongo.collation import Collation
-from tests.drivers import AsyncDriver, SyncDriver, _Awaitable
+from tests.drivers import AsyncDriver, Awaitable, SyncDriver
 from tests.listeners import Commands
 from tests.parity.heard import commands
 
@@ -214,7 +214,7 @@ async def in_a_transaction(collection):
 
 async def begin(session):
     begun = session.start_transaction()
-    if not isinstance(begun, _Awaitable) and hasattr(begun, "__await__"):
+    if not isinstance(begun, Awaitable) and hasattr(begun, "__await__"):
         await begun
 
 
@@ -289,7 +289,7 @@ def fill():
 async def play(write, driver, package, uri, events):
     name = {"sync": "MongoClient", "async": "AsyncMongoClient"}[driver.name]
     client = getattr(package, name)(uri, event_listeners=[Commands(events.append)])
-    async with _Awaitable(client) if driver.name == "sync" else client as client:
+    async with Awaitable(client) if driver.name == "sync" else client as client:
         return await write(client.bulk_parity.c)
 
 

@@ -16,7 +16,7 @@ from pymongo import (
     WriteConcern,
 )
 from pymongo.errors import ClientBulkWriteException
-from tests.drivers import AsyncDriver, SyncDriver, _Awaitable
+from tests.drivers import AsyncDriver, Awaitable, SyncDriver
 from tests.fault.peer import Peer, cut
 from tests.fault.peer_answers import replica_set
 
@@ -258,7 +258,7 @@ async def client_in_a_transaction(client, peer):
     async with client.start_session() as session:
         told.append(await outcome(client.bulk_write, inserts(1, "d.c"), session=session))
         begun = session.start_transaction(write_concern=WriteConcern("majority"))
-        if not isinstance(begun, _Awaitable) and hasattr(begun, "__await__"):
+        if not isinstance(begun, Awaitable) and hasattr(begun, "__await__"):
             await begun
         for options in ({}, {"write_concern": WriteConcern(1)}):
             call = outcome(client.bulk_write, inserts(1, "d.c"), session=session, **options)
@@ -316,7 +316,7 @@ def test_the_same_is_sent(name, driver_class):
 async def play(program, driver, package, peer):
     name = {"sync": "MongoClient", "async": "AsyncMongoClient"}[driver.name]
     client = getattr(package, name)(peer.uri(serverSelectionTimeoutMS=5000))
-    async with _Awaitable(client) if driver.name == "sync" else client as client:
+    async with Awaitable(client) if driver.name == "sync" else client as client:
         return await program(client, peer)
 
 

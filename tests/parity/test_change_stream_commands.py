@@ -16,7 +16,7 @@ from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandStartedEvent
 from pymongo.read_concern import ReadConcern
-from tests.drivers import AsyncDriver, SyncDriver, _Awaitable
+from tests.drivers import APP, AsyncDriver, Awaitable, SyncDriver
 from tests.listeners import Recorder
 from tests.parity.heard import Names, plain
 
@@ -24,7 +24,6 @@ import ferromongo
 
 PROGRAMS = {}
 NAME = "change_stream_commands"
-APP = "change streams beside PyMongo"
 
 
 def program(function):
@@ -318,14 +317,6 @@ def admin(mongodb_uri):
         client.drop_database(NAME)
 
 
-@pytest.fixture
-def fail(mongodb_replica_set):
-    def fail(*commands, **how):
-        return mongodb_replica_set.failpoint(failCommands=commands, appName=APP, **how)
-
-    return fail
-
-
 @pytest.mark.parametrize("driver_class", [SyncDriver, AsyncDriver], ids=lambda one: one.name)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_same(name, driver_class, admin, fail, mongodb_uri):
@@ -349,7 +340,7 @@ def test_the_same(name, driver_class, admin, fail, mongodb_uri):
 async def _play(program, driver, package, uri, recorder, fail, expected):
     kind = {"sync": "MongoClient", "async": "AsyncMongoClient"}[driver.name]
     client = getattr(package, kind)(uri, event_listeners=[recorder], appname=APP, w="majority")
-    async with _Awaitable(client) if driver.name == "sync" else client as client:
+    async with Awaitable(client) if driver.name == "sync" else client as client:
         result = await program(client[NAME], fail)
         # ferromongo closes cursors beside the caller, who may be done before. One command is still
         # to come: the one that ends sessions.

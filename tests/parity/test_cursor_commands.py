@@ -13,7 +13,7 @@ from bson import SON, CodecOptions, Timestamp
 from bson.raw_bson import RawBSONDocument
 from pymongo import CursorType, ReadPreference
 from pymongo.read_concern import ReadConcern
-from tests.drivers import AsyncDriver, SyncDriver, _Awaitable
+from tests.drivers import AsyncDriver, Awaitable, SyncDriver
 from tests.listeners import Commands
 
 import ferromongo
@@ -64,7 +64,7 @@ async def raw_batches_one_by_one(db):
     cursor = db.x.find_raw_batches(batch_size=6)
     first = await cursor.to_list(1)
     second = await cursor.next()
-    again = copy.copy(cursor) if not isinstance(cursor, _Awaitable) else cursor.clone()
+    again = copy.copy(cursor) if not isinstance(cursor, Awaitable) else cursor.clone()
     await cursor.rewind()
     same = await cursor.next() == first[0]
     await cursor.close()
@@ -185,7 +185,7 @@ async def exhaust_of_one(db):
 async def options_by_number(db):
     cursor = db.x.find(batch_size=9)
     added = cursor.add_option(64)
-    if not isinstance(added, _Awaitable):
+    if not isinstance(added, Awaitable):
         await added
     first = await numbers(cursor)
     await cursor.rewind()
@@ -197,7 +197,7 @@ async def options_by_number(db):
 @program
 async def exhaust_by_number_with_a_limit(db):
     added = db.x.find(limit=1).add_option(64)
-    return added if isinstance(added, _Awaitable) else await added
+    return added if isinstance(added, Awaitable) else await added
 
 
 @program
@@ -388,7 +388,7 @@ async def _play(program, driver, package, uri, told):
 
     kind = {"sync": "MongoClient", "async": "AsyncMongoClient"}[driver.name]
     client = getattr(package, kind)(uri, event_listeners=[Commands(hear)])
-    async with _Awaitable(client) if driver.name == "sync" else client as client:
+    async with Awaitable(client) if driver.name == "sync" else client as client:
         return await _outcome(lambda: program(client[NAME]))
 
 

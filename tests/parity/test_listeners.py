@@ -8,7 +8,7 @@ import pymongo
 import pytest
 from pymongo import WriteConcern, monitoring
 from pymongo.errors import PyMongoError
-from tests.drivers import AsyncDriver, SyncDriver, _Awaitable, eventually
+from tests.drivers import AsyncDriver, Awaitable, SyncDriver, eventually
 from tests.listeners import COMMANDS, Recorder
 from tests.parity.heard import commands
 
@@ -97,7 +97,7 @@ async def a_transaction(client):
 
 async def _begin(session):
     begun = session.start_transaction()
-    if not isinstance(begun, _Awaitable) and hasattr(begun, "__await__"):
+    if not isinstance(begun, Awaitable) and hasattr(begun, "__await__"):
         await begun
 
 
@@ -129,7 +129,7 @@ def test_the_same_is_heard(name, driver_class, server):
 async def _play(program, driver, package, uri, recorder):
     name = {"sync": "MongoClient", "async": "AsyncMongoClient"}[driver.name]
     client = getattr(package, name)(uri, event_listeners=[recorder])
-    async with _Awaitable(client) if driver.name == "sync" else client as client:
+    async with Awaitable(client) if driver.name == "sync" else client as client:
         await program(client)
     await eventually(driver, lambda: recorder.of(monitoring.TopologyClosedEvent))
 

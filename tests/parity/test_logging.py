@@ -13,7 +13,7 @@ import pytest
 from bson import json_util
 from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
-from tests.drivers import AsyncDriver, SyncDriver, _Awaitable, both_drivers, eventually
+from tests.drivers import AsyncDriver, Awaitable, SyncDriver, both_drivers, eventually
 from tests.parity.heard import Names, plain
 
 import ferromongo
@@ -239,7 +239,7 @@ def _logged_by_both(program, driver_class, uri):
 async def _play(program, driver, package, uri, records):
     name = {"sync": "MongoClient", "async": "AsyncMongoClient"}[driver.name]
     client = getattr(package, name)(uri)
-    async with _Awaitable(client) if driver.name == "sync" else client as client:
+    async with Awaitable(client) if driver.name == "sync" else client as client:
         await program(client)
     await eventually(driver, lambda: _said(records, "Stopped topology monitoring"))
 

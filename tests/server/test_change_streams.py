@@ -14,18 +14,8 @@ from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import InvalidOperation, OperationFailure
 from pymongo.monitoring import CommandListener, CommandStartedEvent, CommandSucceededEvent
-from tests.drivers import AsyncDriver, both_drivers, eventually, ferromongo_only, package
+from tests.drivers import APP, AsyncDriver, both_drivers, eventually, ferromongo_only, package
 from tests.listeners import Recorder
-
-APP = "tests of change streams"
-
-
-@pytest.fixture
-def fail(mongodb_replica_set):
-    def fail(*commands, **how):
-        return mongodb_replica_set.failpoint(failCommands=commands, appName=APP, **how)
-
-    return fail
 
 
 @contextlib.asynccontextmanager
