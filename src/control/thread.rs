@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::net::fork::{self, PerProcess};
+use crate::net::signals;
 
 pub struct ControlThread {
     runtime: Handle,
@@ -70,13 +71,13 @@ impl ControlThread {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(4)
-            .on_thread_start(block_signals)
+            .on_thread_start(signals::block)
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let thread =
             std::thread::Builder::new().name("ferromongo".to_owned()).spawn(move || {
-                block_signals();
+                signals::block();
                 let _ = runtime.block_on(stopped);
                 // A name look-up cannot be cancelled; it is left behind.
                 runtime.shutdown_timeout(STOP_WITHIN);
@@ -108,16 +109,6 @@ static RUNNING: LazyLock<PerProcess<Mutex<Weak<ControlThread>>>> =
 
 pub fn prepare() {
     LazyLock::force(&RUNNING);
-}
-
-/// Python's signals are for Python's threads.
-fn block_signals() {
-    // SAFETY: sigfillset and pthread_sigmask only write to the set given to them.
-    unsafe {
-        let mut all = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
-    }
 }
 
 const STOP_WITHIN: Duration = Duration::from_millis(100);

@@ -8,6 +8,7 @@ pub mod blocking;
 pub mod buffers;
 pub mod event_loop;
 pub mod fork;
+pub mod signals;
 pub mod stream;
 pub mod tls;
 pub mod wait;

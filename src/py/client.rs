@@ -15,7 +15,7 @@ use super::pending::{PyPending, Step, task};
 use super::seed_lookup;
 use super::session::PySession;
 use super::transaction_options::LastOptions;
-use super::{errors, options, server_selector, time_limit};
+use super::{errors, gil, options, server_selector, time_limit};
 use crate::error::Result as CoreResult;
 use crate::event::Publisher;
 use crate::event::selection::Asker;
@@ -103,7 +103,7 @@ impl PyClient {
     fn replace_hosts(&self, py: Python<'_>, hosts: Vec<(String, u16)>) -> PyResult<()> {
         let core = self.core();
         let hosts = hosts.iter().map(|(host, port)| Address::new(host, *port)).collect();
-        let replaced = py.detach(|| match core.opened() {
+        let replaced = gil::detach(py, || match core.opened() {
             Some(cluster) => cluster.replace_hosts(&hosts),
             None => Ok(()),
         });

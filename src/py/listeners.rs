@@ -1,6 +1,5 @@
 //! `_core.EventQueue`: what happened, as calls of the methods that make PyMongo's events of it and hand
-//! them to the user's listeners, or log it. The calling is Python's part (`_calls/listeners.py`), so that no frame
-//! of ours is on the stack of a listener that never returns.
+//! them to the user's listeners, or log it. The calling is Python's part (`_calls/listeners.py`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::descriptions::{self, object_id, place};
-use super::{errors, imports, loggers, options};
+use super::{errors, gil, imports, loggers, options};
 use crate::codec::{self, CodecSettings};
 use crate::error::Error;
 use crate::event::command::{Answer, CommandChange, CommandEvent};
@@ -119,7 +118,7 @@ pub fn deliver_own(py: Python<'_>, may_wait: bool) -> PyResult<bool> {
             deliver()?;
             continue;
         }
-        while py.detach(|| queue.wait_for_turn(upto, limit)) && deliver()? {}
+        while gil::detach(py, || queue.wait_for_turn(upto, limit)) && deliver()? {}
     }
     Ok(true)
 }
@@ -127,7 +126,7 @@ pub fn deliver_own(py: Python<'_>, may_wait: bool) -> PyResult<bool> {
 /// Blocks the dispatcher until there may be something to deliver; False when it shall end.
 #[pyfunction]
 pub fn wait_for_events(py: Python<'_>) -> bool {
-    py.detach(bell::wait)
+    gil::detach(py, bell::wait)
 }
 
 #[pyfunction]
@@ -142,7 +141,7 @@ pub fn wake_dispatcher() {
 
 /// The dispatcher of a process lives in no child of it.
 pub fn start_dispatcher() {
-    Python::attach(|py| {
+    gil::attach(|py| {
         let started = imports::START_DISPATCHER.get(py).and_then(|start| start.call0());
         if let Err(error) = started {
             error.write_unraisable(py, None);

@@ -18,6 +18,7 @@ use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
+use super::gil;
 use super::imports;
 use super::listeners;
 use super::once::{Once, name};
@@ -371,7 +372,7 @@ impl Readable {
         let Some(stream) = self.0.stream.upgrade() else { return Ok(()) };
         // Letting go of the GIL costs more than it gives for little data.
         let filled = match stream.outstanding() > WORTH_DETACHING {
-            true => py.detach(|| stream.fill()),
+            true => gil::detach(py, || stream.fill()),
             false => stream.fill(),
         };
         if filled == Filled::Full {

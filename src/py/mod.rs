@@ -12,6 +12,8 @@ mod cursor;
 mod cursor_state;
 mod descriptions;
 mod errors;
+mod exit;
+mod gil;
 pub mod imports;
 mod interpreter;
 mod listeners;
@@ -32,6 +34,7 @@ mod transaction_options;
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreter::claim(module.py())?;
+    exit::prepare();
     crate::control::prepare();
     loop_driver::prepare(module.py());
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

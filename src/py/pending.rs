@@ -14,7 +14,7 @@ use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 
 use super::loop_driver::Flight;
-use super::{listeners, loggers};
+use super::{gil, listeners, loggers};
 use crate::event::queue;
 use crate::net::blocking;
 
@@ -112,12 +112,12 @@ pub fn run_blocking(py: Python<'_>, task: Box<dyn Task>) -> PyResult<Py<PyAny>> 
 
 fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>> {
     loop {
-        let (done, raised) = py.detach(|| {
+        let (done, raised) = gil::detach(py, || {
             let raised = RefCell::new(None);
             let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
             // What has begun is told while it is waited for.
             let tell = || {
-                let told = || Python::attach(|py| listeners::deliver_own(py, false));
+                let told = || gil::attach(|py| listeners::deliver_own(py, false));
                 queue::has_own()
                     && told().unwrap_or_else(|error| {
                         raised.replace(Some(error));
@@ -126,7 +126,7 @@ fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>
             };
             let interrupted = || {
                 if raised.borrow().is_none() {
-                    raised.replace(Python::attach(|py| py.check_signals()).err());
+                    raised.replace(gil::attach(|py| py.check_signals()).err());
                 }
                 raised.borrow().is_some()
             };

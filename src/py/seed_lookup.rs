@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 
 use super::client::read_settings;
-use super::imports;
+use super::{gil, imports};
 use crate::error::{Error, Kind, Result as CoreResult};
 use crate::exec::seed_lookup::{Answer, Start};
 use crate::settings::Settings;
@@ -17,7 +17,7 @@ pub struct PySeedLookup(Mutex<Option<Answer>>);
 /// `look_up(SeedLookup)` is called in the middle of an operation and must not block.
 pub fn start(look_up: Py<PyAny>) -> Start {
     Arc::new(move |answer| {
-        Python::attach(|py| {
+        gil::attach(|py| {
             let lookup = PySeedLookup(Mutex::new(Some(answer)));
             let asked = Bound::new(py, lookup).and_then(|lookup| {
                 let failed = look_up.bind(py).call1((&lookup,)).err();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-use super::descriptions;
+use super::{descriptions, gil};
 use crate::error::Error;
 use crate::topology::address::Address;
 use crate::topology::selection::Selector;
@@ -14,7 +14,7 @@ use crate::topology::server::ServerDescription;
 
 pub fn selector(callable: Py<PyAny>) -> Selector {
     Selector::new(move |suitable| {
-        Python::attach(|py| choose(callable.bind(py), suitable))
+        gil::attach(|py| choose(callable.bind(py), suitable))
             .map_err(|raised| Error::callback(Arc::new(raised)))
     })
 }

@@ -1,0 +1,11 @@
+//! Which threads take the process's signals.
+
+/// Has this thread take none: they are for Python's threads.
+pub fn block() {
+    // SAFETY: sigfillset and pthread_sigmask only write to the set given to them.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
+    }
+}
