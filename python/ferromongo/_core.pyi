@@ -5,7 +5,7 @@ command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `
 `$clusterTime`, `readConcern`, `writeConcern`, `$readPreference`, transaction fields.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, final
 
 from bson import Int64, ObjectId, Timestamp
@@ -16,7 +16,8 @@ __version__: str
 
 @final
 class Pending(Generic[_T]):
-    """A built call that has not been sent: block on it once with `run`, or await it once."""
+    """A call that has not been sent: block on it once with `run`, or await it once. Nothing is done
+    before that, so one that is dropped has not been made."""
 
     def run(self) -> _T: ...
     def __await__(self) -> Generator[Any, None, _T]: ...
@@ -282,6 +283,8 @@ class CursorCore(Generic[_T]):
         """True once the first command was sent: chain methods must refuse then."""
     def _start(self) -> Pending[None]:
         """Send the first command now unless it was sent: `aggregate` raises when it is called."""
+    def _buffered(self) -> _T | None:
+        """The next item, if nothing has to be sent for it."""
     def _try_next(self) -> Pending[_T | None]:
         """The next item, or None if there is none after at most one command."""
     def _set_batch_size(self, batch_size: int) -> None:
@@ -296,10 +299,13 @@ class CursorCore(Generic[_T]):
 class SyncCursorCore(CursorCore[_T]):
     def __iter__(self) -> SyncCursorCore[_T]: ...
     def __next__(self) -> _T: ...
+    def _next(self) -> Pending[_T]:
+        """The next item; raises StopIteration at the end."""
 
 class AsyncCursorCore(CursorCore[_T]):
     def __aiter__(self) -> AsyncCursorCore[_T]: ...
-    def __anext__(self) -> Awaitable[_T]: ...
+    def _next(self) -> Pending[_T]:
+        """The next item; raises StopAsyncIteration at the end."""
 
 class ChangeStreamCore(Generic[_T]):
     """What ChangeStream and AsyncChangeStream share: cursors one after another.
@@ -318,6 +324,8 @@ class ChangeStreamCore(Generic[_T]):
     def _position(self) -> tuple[bytes | None, Timestamp | None, bool]:
         """The resume token last seen, as BSON; when the stream began, if it is to be asked for
         instead of a token; whether an event was returned."""
+    def _buffered(self) -> _T | None:
+        """The next event, if nothing has to be sent for it."""
     def _try_next(self) -> Pending[_T | None]:
         """The next event, or None if there is none after at most one getMore and one resume."""
     def _close(self) -> Pending[None]: ...
@@ -325,10 +333,13 @@ class ChangeStreamCore(Generic[_T]):
 class SyncChangeStreamCore(ChangeStreamCore[_T]):
     def __iter__(self) -> SyncChangeStreamCore[_T]: ...
     def __next__(self) -> _T: ...
+    def _next(self) -> Pending[_T]:
+        """The next event; raises StopIteration when the stream has ended."""
 
 class AsyncChangeStreamCore(ChangeStreamCore[_T]):
     def __aiter__(self) -> AsyncChangeStreamCore[_T]: ...
-    def __anext__(self) -> Awaitable[_T]: ...
+    def _next(self) -> Pending[_T]:
+        """The next event; raises StopAsyncIteration when the stream has ended."""
 
 def encode(document: Any, check_keys: bool, codec_options: Any) -> bytes: ...
 def decode(data: Any, codec_options: Any) -> Any: ...

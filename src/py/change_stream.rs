@@ -9,7 +9,8 @@ use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-use super::cursor::{self, CursorCore};
+use super::cursor::CursorCore;
+use super::cursor_fetch::{self as fetch, Request};
 use super::once::name;
 use super::pending::{PyPending, Step, Task, run_blocking};
 use super::scope::run_owned;
@@ -63,6 +64,12 @@ enum Sent {
     GetMore,
     /// Instead of a cursor whose getMore just failed.
     Resume,
+}
+
+impl Call {
+    fn new(end: End) -> Call {
+        Call { end, limit: None, resumes: 0 }
+    }
 }
 
 impl End {
@@ -132,17 +139,17 @@ fn advance(stream: &Bound<'_, ChangeStreamCore>, mut call: Call) -> PyResult<Ste
     if let Some(event) = stream.get().buffered(&cursor)? {
         return Ok(Step::Done(event.unbind()));
     }
-    if cursor.get().is_over() {
+    if cursor.get().is_over() || !cursor.get().has_begun() {
         return open(stream, call, Sent::Reopen, None).map(Step::Again);
     }
-    let request = cursor::next_request(&cursor, call.limit)?;
-    let (core, operation) = request.ok_or_else(cursor::busy)?;
+    let request = fetch::next_request(&cursor, call.limit)?;
+    let Request { core, operation, claim } = request.ok_or_else(fetch::busy)?;
     call.limit = Some(operation.terms.limit);
     let stream = stream.clone().unbind();
     let finish = move |py: Python<'_>, cursor: Py<CursorCore>, outcome| {
         received(stream.bind(py), cursor.bind(py), outcome, call, Sent::GetMore)
     };
-    Ok(Step::Again(cursor::send(&cursor, run_owned(core, operation), finish)))
+    Ok(Step::Again(fetch::send(claim, run_owned(core, operation), finish)))
 }
 
 /// A new cursor from where the stream stands. After an error with which the server's old one may be
@@ -154,13 +161,14 @@ fn open(
     after: Option<&Error>,
 ) -> PyResult<Box<dyn Task>> {
     let cursor = stream.call_method0(name!(stream.py(), "_next_cursor"))?.cast_into()?;
-    let (core, operation) = cursor::next_request(&cursor, call.limit)?.ok_or_else(cursor::busy)?;
+    let request = fetch::next_request(&cursor, call.limit)?;
+    let Request { core, operation, claim } = request.ok_or_else(fetch::busy)?;
     call.limit = Some(operation.terms.limit);
     let former = stream.get().0.lock().cursor.replace(cursor.clone().unbind());
     let left = former.and_then(|former| former.get().abandon());
     let left = left.filter(|_| after.is_some_and(close::leaves_it_open)).map(|(_, held)| held);
     let stream = stream.clone().unbind();
-    Ok(cursor::send(&cursor, reopen(core, operation, left), move |py, cursor, outcome| {
+    Ok(fetch::send(claim, reopen(core, operation, left), move |py, cursor, outcome| {
         received(stream.bind(py), cursor.bind(py), outcome, call, sent)
     }))
 }
@@ -208,11 +216,9 @@ fn received(
     }
 }
 
-fn pending(step: Step) -> PyPending {
-    match step {
-        Step::Done(event) => PyPending::known(Ok(event)),
-        Step::Again(task) | Step::Pause(task) => PyPending::new(task),
-    }
+fn call(stream: &Bound<'_, ChangeStreamCore>, end: End) -> PyPending {
+    let stream = stream.clone().unbind();
+    PyPending::later(move |py| advance(stream.bind(py), Call::new(end)))
 }
 
 #[pymethods]
@@ -227,10 +233,20 @@ impl ChangeStreamCore {
         self.0.lock().cursor.as_ref().map(|cursor| cursor.clone_ref(py))
     }
 
-    fn _start(slf: &Bound<'_, Self>, placed: bool) -> PyResult<PyPending> {
-        slf.get().0.lock().position = Position::new(placed);
-        let call = Call { end: End::Opened, limit: None, resumes: 0 };
-        open(slf, call, Sent::Open, None).map(PyPending::new)
+    fn _start(slf: Bound<'_, Self>, placed: bool) -> PyPending {
+        let stream = slf.unbind();
+        PyPending::later(move |py| {
+            stream.get().0.lock().position = Position::new(placed);
+            open(stream.bind(py), Call::new(End::Opened), Sent::Open, None).map(Step::Again)
+        })
+    }
+
+    /// The next event if no command has to be sent for it; else None, also at the end.
+    fn _buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.cursor(py) {
+            Some(cursor) => self.buffered(&cursor),
+            None => Ok(None),
+        }
     }
 
     /// The resume token as bytes, the time the stream began at, and whether it has returned an event.
@@ -244,17 +260,19 @@ impl ChangeStreamCore {
         (token, options::to_timestamp(py, time)?, returned).into_pyobject(py)
     }
 
-    fn _try_next(slf: &Bound<'_, Self>) -> PyResult<PyPending> {
-        let call = Call { end: End::TryNext, limit: None, resumes: 0 };
-        advance(slf, call).map(pending)
+    fn _try_next(slf: &Bound<'_, Self>) -> PyPending {
+        call(slf, End::TryNext)
     }
 
-    fn _close(&self, py: Python<'_>) -> PyResult<PyPending> {
-        let mut state = self.0.lock();
-        state.closed = true;
-        let cursor = state.cursor.as_ref().map(|cursor| cursor.clone_ref(py));
-        drop(state);
-        cursor.map_or_else(|| Ok(PyPending::known(Ok(py.None()))), |cursor| cursor.get()._close(py))
+    fn _close(slf: Bound<'_, Self>) -> PyPending {
+        let stream = slf.unbind();
+        PyPending::later(move |py| {
+            let mut state = stream.get().0.lock();
+            state.closed = true;
+            let cursor = state.cursor.as_ref().map(|cursor| cursor.clone_ref(py));
+            drop(state);
+            cursor.map_or_else(|| Ok(Step::Done(py.None())), |cursor| cursor.get().close(py))
+        })
     }
 }
 
@@ -277,11 +295,14 @@ impl SyncChangeStreamCore {
     }
 
     fn __next__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        let call = Call { end: End::StopIteration, limit: None, resumes: 0 };
-        match advance(slf.as_super(), call)? {
+        match advance(slf.as_super(), Call::new(End::StopIteration))? {
             Step::Done(event) => Ok(event),
             Step::Again(task) | Step::Pause(task) => run_blocking(slf.py(), task),
         }
+    }
+
+    fn _next(slf: &Bound<'_, Self>) -> PyPending {
+        call(slf.as_super(), End::StopIteration)
     }
 }
 
@@ -303,8 +324,7 @@ impl AsyncChangeStreamCore {
         slf
     }
 
-    fn __anext__(slf: &Bound<'_, Self>) -> PyResult<PyPending> {
-        let call = Call { end: End::StopAsyncIteration, limit: None, resumes: 0 };
-        advance(slf.as_super(), call).map(pending)
+    fn _next(slf: &Bound<'_, Self>) -> PyPending {
+        call(slf.as_super(), End::StopAsyncIteration)
     }
 }

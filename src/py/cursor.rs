@@ -8,28 +8,24 @@ use std::sync::Arc;
 
 use bson::RawDocument;
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
+use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use super::cursor_state::{Origin, State, Unread};
+use super::cursor_fetch::{busy, fetch, next_request};
+use super::cursor_state::{State, Unread};
 use super::errors;
 use super::imports;
-use super::once::name;
-use super::pending::{PyPending, Step, Task, run_blocking, task};
-use super::scope::{PyScope, run_owned};
-use super::session::PySession;
+use super::pending::{PyPending, Step, run_blocking, task};
 use super::time_limit;
-use crate::codec;
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result as CoreResult};
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation, Outcome};
-use crate::net::fork;
+use crate::exec::operation::Outcome;
 use crate::ops::cursor::close::{self, Held};
 
 #[pyclass(module = "ferromongo._core", subclass, frozen, generic)]
-pub struct CursorCore(Mutex<State>);
+pub struct CursorCore(pub(super) Mutex<State>);
 
 impl CursorCore {
     fn new() -> CursorCore {
@@ -85,6 +81,58 @@ impl CursorCore {
         held
     }
 
+    /// A call was cancelled or interrupted, and documents were lost with it. To go on behind them would
+    /// skip them without a word: the cursor is over, and says so until it is closed or rewound.
+    pub fn cut(&self) {
+        let mut state = self.0.lock();
+        if state.closed {
+            return;
+        }
+        let held = state.take_held();
+        state.end();
+        (state.cut, state.left, state.batch) = (true, 0, None);
+        drop(state);
+        if let Some((core, held)) = held {
+            close::kill_later(core, held);
+        }
+    }
+
+    /// The next document, or the task that brings it; `end` raises where there is none.
+    fn advance(cursor: &Bound<'_, CursorCore>, end: fn() -> PyErr) -> PyResult<Step> {
+        let py = cursor.py();
+        loop {
+            if let Some(document) = cursor.get().buffered(py)? {
+                return Ok(Step::Done(document.unbind()));
+            }
+            let after = move |py: Python<'_>, cursor: Py<CursorCore>, _| {
+                CursorCore::advance(cursor.bind(py), end)
+            };
+            match fetch(cursor, after)? {
+                Some(task) => return Ok(Step::Again(task)),
+                None if cursor.get().0.lock().waits_for_more() => continue,
+                None => return Err(end()),
+            }
+        }
+    }
+
+    fn next(cursor: &Bound<'_, CursorCore>, end: fn() -> PyErr) -> PyPending {
+        let cursor = cursor.clone().unbind();
+        PyPending::later(move |py| CursorCore::advance(cursor.bind(py), end))
+    }
+
+    pub fn close(&self, py: Python<'_>) -> PyResult<Step> {
+        let held = self.abandon();
+        self.0.lock().cut = false;
+        let Some((core, held)) = held else { return Ok(Step::Done(py.None())) };
+        let limit = time_limit::current(py, &core.settings)?;
+        let work = async move {
+            if close::kill(&core, held.clone(), limit).await.is_err() {
+                close::kill_later(core, held);
+            }
+        };
+        Ok(Step::Again(task(work, |py, ()| Ok(Step::Done(py.None())))))
+    }
+
     /// Takes the batch for decoding; `None` when it has been read.
     fn unread(&self) -> PyResult<Option<Box<Unread>>> {
         let mut state = self.0.lock();
@@ -109,132 +157,6 @@ impl CursorCore {
             }
         } else if state.left > 0 {
             state.batch = Some(unread);
-        }
-    }
-}
-
-pub fn busy() -> PyErr {
-    PyRuntimeError::new_err("this cursor is in use by another caller")
-}
-
-/// The command that brings the next batch: the first one, or getMore. `None` at the end. Without a
-/// limit to keep `within` it gets that of a call that begins now.
-pub fn next_request(
-    cursor: &Bound<'_, CursorCore>,
-    within: Option<TimeLimit>,
-) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
-    let py = cursor.py();
-    let core = cursor.get().0.lock().origin.as_ref().map(Origin::core);
-    let within = match (within, core) {
-        (None, Some(core)) => Some(time_limit::current(py, &core.settings)?),
-        (given, _) => given,
-    };
-    let mut state = cursor.get().0.lock();
-    if !state.more_to_fetch() || std::mem::take(&mut state.dry) {
-        return Ok(None);
-    }
-    if state.fetching {
-        return Err(busy());
-    }
-    if state.started {
-        return Ok(state.get_more(within.unwrap_or_default()));
-    }
-    drop(state);
-    let opened = cursor.call_method0(name!(py, "_open"))?;
-    if opened.is_none() {
-        let mut state = cursor.get().0.lock();
-        (state.started, state.closed) = (true, true);
-        return Ok(None);
-    }
-    type Opened<'py> = (
-        Bound<'py, PyScope>,
-        Bound<'py, PyAny>,
-        Option<Bound<'py, PySession>>,
-        i64,
-        i64,
-        Option<Bound<'py, PyAny>>,
-        bool,
-        bool,
-        bool,
-    );
-    let (scope, command, session, batch_size, limit, extra, exhaust, raw, any_command): Opened<'_> =
-        opened.extract()?;
-    let handle = scope.clone().unbind();
-    let scope = scope.get();
-    let mut elements = Vec::new();
-    if let Some(extra) = extra {
-        codec::encode_document(&extra, &scope.codec, false, &mut elements)?;
-        elements.pop();
-        elements.drain(..4);
-    }
-    let tailable = command.contains(name!(py, "tailable"))?;
-    let core = scope.core();
-    let message = scope.encode(&command)?;
-    let session = session.as_ref().map(|session| session.get());
-    let kind = if any_command { Kind::Command } else { Kind::read_of(&message) };
-    let mut terms = scope.terms(py, &core, kind, session, None)?;
-    terms.limit = within.unwrap_or(terms.limit);
-    terms.opens_cursor = true;
-    terms.exhaust = exhaust;
-    let mut state = cursor.get().0.lock();
-    state.started = true;
-    state.origin = Some(Origin {
-        scope: handle,
-        terms: terms.clone(),
-        batch_size,
-        limit,
-        extra: elements,
-        tailable,
-        raw,
-        born_in: fork::generation(),
-    });
-    Ok(Some((core, Operation { message, terms })))
-}
-
-/// A task that fetches the next batch and then goes on with `after`, which may fetch more within the
-/// same limit.
-fn fetch(
-    cursor: &Bound<'_, CursorCore>,
-    limit: Option<TimeLimit>,
-    after: impl FnOnce(Python<'_>, Py<CursorCore>, TimeLimit) -> PyResult<Step> + Send + 'static,
-) -> PyResult<Option<Box<dyn Task>>> {
-    let Some((core, operation)) = next_request(cursor, limit)? else { return Ok(None) };
-    let limit = operation.terms.limit;
-    let finish = move |py: Python<'_>, cursor: Py<CursorCore>, outcome| {
-        let installed = cursor.get().install(outcome);
-        installed.map_err(|error| errors::to_python(py, &error))?;
-        after(py, cursor, limit)
-    };
-    Ok(Some(send(cursor, run_owned(core, operation), finish)))
-}
-
-/// A task that does the `work` of fetching a batch; `finish` takes it in.
-pub fn send(
-    cursor: &Bound<'_, CursorCore>,
-    work: impl Future<Output = CoreResult<Outcome>> + Send + 'static,
-    finish: impl FnOnce(Python<'_>, Py<CursorCore>, CoreResult<Outcome>) -> PyResult<Step>
-    + Send
-    + 'static,
-) -> Box<dyn Task> {
-    cursor.get().0.lock().fetching = true;
-    let mut underway = Underway(Some(cursor.clone().unbind()));
-    task(work, move |py: Python<'_>, outcome| {
-        let cursor = underway.0.take().expect("finished once");
-        cursor.get().0.lock().fetching = false;
-        finish(py, cursor, outcome)
-    })
-}
-
-/// A cursor whose next batch is on its way. Cancelled or interrupted, the batch may be lost: to go on
-/// would skip its documents without a word, so the cursor is over.
-struct Underway(Option<Py<CursorCore>>);
-
-impl Drop for Underway {
-    fn drop(&mut self) {
-        let Some(cursor) = &self.0 else { return };
-        cursor.get().0.lock().fetching = false;
-        if let Some((core, held)) = cursor.get().abandon() {
-            close::kill_later(core, held);
         }
     }
 }
@@ -269,33 +191,42 @@ impl CursorCore {
         Some((address.host, port))
     }
 
-    fn _started(&self) -> bool {
+    #[pyo3(name = "_started")]
+    pub fn has_begun(&self) -> bool {
         self.0.lock().started
     }
 
-    fn _start(slf: Bound<'_, Self>) -> PyResult<PyPending> {
-        let py = slf.py();
-        let first = if slf.get()._started() {
-            None
-        } else {
-            fetch(&slf, None, |py, _, _| Ok(Step::Done(py.None())))?
-        };
-        Ok(first.map_or_else(|| PyPending::known(Ok(py.None())), PyPending::new))
+    fn _start(slf: Bound<'_, Self>) -> PyPending {
+        let cursor = slf.unbind();
+        PyPending::later(move |py| {
+            let first = match cursor.get().has_begun() {
+                true => None,
+                false => fetch(cursor.bind(py), |py, _, _| Ok(Step::Done(py.None())))?,
+            };
+            Ok(first.map_or_else(|| Step::Done(py.None()), Step::Again))
+        })
+    }
+
+    /// The next item if no command has to be sent for it; else None, also at the end.
+    fn _buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.buffered(py)
     }
 
     /// The next item if there is one now: at most one command is sent.
-    fn _try_next(slf: Bound<'_, Self>) -> PyResult<PyPending> {
-        let py = slf.py();
-        if let Some(item) = slf.get().buffered(py)? {
-            return Ok(PyPending::known(Ok(item.unbind())));
-        }
-        slf.get().0.lock().dry = false;
-        let next = fetch(&slf, None, |py, cursor, _| {
-            cursor.get().0.lock().dry = false; // told by `None` already
-            let item = cursor.get().buffered(py)?;
-            Ok(Step::Done(item.map_or_else(|| py.None(), Bound::unbind)))
-        })?;
-        Ok(next.map_or_else(|| PyPending::known(Ok(py.None())), PyPending::new))
+    fn _try_next(slf: Bound<'_, Self>) -> PyPending {
+        let cursor = slf.unbind();
+        PyPending::later(move |py| {
+            if let Some(item) = cursor.get().buffered(py)? {
+                return Ok(Step::Done(item.unbind()));
+            }
+            cursor.get().0.lock().dry = false;
+            let next = fetch(cursor.bind(py), |py, cursor, _| {
+                cursor.get().0.lock().dry = false; // told by `None` already
+                let item = cursor.get().buffered(py)?;
+                Ok(Step::Done(item.map_or_else(|| py.None(), Bound::unbind)))
+            })?;
+            Ok(next.map_or_else(|| Step::Done(py.None()), Step::Again))
+        })
     }
 
     fn _set_batch_size(&self, batch_size: i64) {
@@ -305,24 +236,18 @@ impl CursorCore {
     }
 
     #[pyo3(signature = (length = None))]
-    fn _fetch_all(slf: Bound<'_, Self>, length: Option<usize>) -> PyResult<PyPending> {
-        let py = slf.py();
-        let list = PyList::empty(py).unbind();
-        match collect(py, slf.unbind(), list, length.unwrap_or(usize::MAX), None)? {
-            Step::Done(list) => Ok(PyPending::known(Ok(list))),
-            Step::Again(task) | Step::Pause(task) => Ok(PyPending::new(task)),
-        }
+    fn _fetch_all(slf: Bound<'_, Self>, length: Option<usize>) -> PyPending {
+        let cursor = slf.unbind();
+        PyPending::later(move |py| {
+            let length = length.unwrap_or(usize::MAX);
+            let gathered = Gathered { cursor, list: PyList::empty(py).unbind(), count: 0 };
+            gathered.more(py, length, None)
+        })
     }
 
-    pub fn _close(&self, py: Python<'_>) -> PyResult<PyPending> {
-        let Some((core, held)) = self.abandon() else { return Ok(PyPending::known(Ok(py.None()))) };
-        let limit = time_limit::current(py, &core.settings)?;
-        let work = async move {
-            if close::kill(&core, held.clone(), limit).await.is_err() {
-                close::kill_later(core, held);
-            }
-        };
-        Ok(PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None())))))
+    fn _close(slf: Bound<'_, Self>) -> PyPending {
+        let cursor = slf.unbind();
+        PyPending::later(move |py| cursor.get().close(py))
     }
 
     fn _reset(&self) {
@@ -357,18 +282,15 @@ impl SyncCursorCore {
         slf
     }
 
-    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (py, cursor) = (slf.py(), slf.as_super());
-        loop {
-            if let Some(document) = cursor.get().buffered(py)? {
-                return Ok(Some(document));
-            }
-            match fetch(cursor, None, |py, _, _| Ok(Step::Done(py.None())))? {
-                Some(task) => run_blocking(py, task)?,
-                None if cursor.get().0.lock().waits_for_more() => continue,
-                None => return Ok(None),
-            };
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        match CursorCore::advance(slf.as_super(), || PyStopIteration::new_err(()))? {
+            Step::Done(document) => Ok(document),
+            Step::Again(task) | Step::Pause(task) => run_blocking(slf.py(), task),
         }
+    }
+
+    fn _next(slf: &Bound<'_, Self>) -> PyPending {
+        CursorCore::next(slf.as_super(), || PyStopIteration::new_err(()))
     }
 }
 
@@ -390,55 +312,67 @@ impl AsyncCursorCore {
         slf
     }
 
-    fn __anext__(slf: &Bound<'_, Self>) -> PyResult<PyPending> {
-        match next_of(slf.as_super())? {
-            Step::Done(document) => Ok(PyPending::known(Ok(document))),
-            Step::Again(task) | Step::Pause(task) => Ok(PyPending::new(task)),
-        }
+    fn _next(slf: &Bound<'_, Self>) -> PyPending {
+        CursorCore::next(slf.as_super(), || PyStopAsyncIteration::new_err(()))
     }
 }
 
-fn next_of(cursor: &Bound<'_, CursorCore>) -> PyResult<Step> {
-    let py = cursor.py();
-    if let Some(document) = cursor.get().buffered(py)? {
-        return Ok(Step::Done(document.unbind()));
-    }
-    match fetch(cursor, None, |py, cursor, _| next_of(cursor.bind(py)))? {
-        Some(task) => Ok(Step::Again(task)),
-        None if cursor.get().0.lock().waits_for_more() => next_of(cursor),
-        None => Err(PyStopAsyncIteration::new_err(())),
-    }
-}
-
-/// `to_list`: decodes what is buffered in slices, so that an event loop is never held for long.
-fn collect(
-    py: Python<'_>,
+/// The documents that a `to_list` has so far.
+struct Gathered {
     cursor: Py<CursorCore>,
     list: Py<PyList>,
-    length: usize,
-    limit: Option<TimeLimit>,
-) -> PyResult<Step> {
-    let gathered = list.bind(py);
-    if gathered.len() >= length {
-        return Ok(Step::Done(list.into_any()));
-    }
-    if let Some(mut unread) = cursor.get().unread()? {
-        let decoded = unread.some(py, length - gathered.len());
-        cursor.get().give_back(unread, decoded.as_ref().ok().map(|decoded| decoded.len()));
-        let end = gathered.len();
-        gathered.set_slice(end, end, decoded?.as_any())?;
-        let after = move |py: Python<'_>, ()| collect(py, cursor, list, length, limit);
-        return Ok(Step::Pause(task(std::future::ready(()), after)));
-    }
-    let whole = list.clone_ref(py);
-    let after = move |py: Python<'_>, cursor: Py<CursorCore>, limit| {
-        if cursor.get().0.lock().has_caught_up() {
-            return Ok(Step::Done(list.into_any()));
+    count: usize,
+}
+
+impl Gathered {
+    /// Decodes what is buffered in slices, so that an event loop is never held for long.
+    fn more(mut self, py: Python<'_>, length: usize, limit: Option<TimeLimit>) -> PyResult<Step> {
+        if self.count >= length {
+            return Ok(self.whole());
         }
-        collect(py, cursor, list, length, Some(limit))
-    };
-    match fetch(cursor.bind(py), limit, after)? {
-        Some(task) => Ok(Step::Again(task)),
-        None => Ok(Step::Done(whole.into_any())),
+        if let Some(mut unread) = self.cursor.get().unread()? {
+            let decoded = unread.some(py, length - self.count);
+            let count = decoded.as_ref().ok().map(|decoded| decoded.len());
+            self.cursor.get().give_back(unread, count);
+            self.list.bind(py).set_slice(self.count, self.count, decoded?.as_any())?;
+            self.count += count.unwrap_or(0);
+            let kept = Kept(Some(self));
+            let after = move |py: Python<'_>, ()| kept.take().more(py, length, limit);
+            return Ok(Step::Pause(task(std::future::ready(()), after)));
+        }
+        let Some(request) = next_request(self.cursor.bind(py), limit)? else {
+            return Ok(self.whole());
+        };
+        let kept = Kept(Some(self));
+        Ok(Step::Again(request.fetch(move |py, cursor, limit| {
+            let gathered = kept.take();
+            if cursor.get().0.lock().has_caught_up() {
+                return Ok(gathered.whole());
+            }
+            gathered.more(py, length, Some(limit))
+        })))
+    }
+
+    fn whole(self) -> Step {
+        Step::Done(self.list.into_any())
+    }
+}
+
+/// Between the steps of a `to_list`: given up there, the documents are lost.
+struct Kept(Option<Gathered>);
+
+impl Kept {
+    fn take(mut self) -> Gathered {
+        self.0.take().expect("taken once")
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(gathered) = &self.0
+            && gathered.count > 0
+        {
+            gathered.cursor.get().cut();
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! and what is still open on the server.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
@@ -27,8 +28,10 @@ pub struct State {
     /// How many items of the batch are left: documents, or the raw batch as one. None of them is here
     /// while some are decoded.
     pub left: usize,
-    /// A command is on its way.
-    pub fetching: bool,
+    /// Somebody is fetching the next batch, or is about to: set once the command was sent.
+    pub fetching: Option<Arc<AtomicBool>>,
+    /// Documents were lost on their way to the caller.
+    pub cut: bool,
     /// The server's cursor, until it is read to its end.
     held: Option<Held>,
     pub closed: bool,
@@ -205,7 +208,7 @@ impl State {
     }
 
     pub fn more_to_fetch(&self) -> bool {
-        !self.closed && (!self.started || self.held.is_some())
+        !self.closed && (!self.started || self.held.is_some() || self.fetching.is_some())
     }
 
     pub fn get_more(&self, limit: TimeLimit) -> Option<(Arc<ClientCore>, Operation)> {

@@ -9,6 +9,7 @@ mod change_stream;
 mod client;
 mod client_bulk;
 mod cursor;
+mod cursor_fetch;
 mod cursor_state;
 mod descriptions;
 mod errors;

@@ -1,5 +1,6 @@
-//! A built call that has not been sent. Blocked on with `run` or awaited: the same task either way.
+//! A call that has not been sent. Blocked on with `run` or awaited: the same task either way.
 //!
+//! Nothing happens before the first step: a call that is dropped or closed before has not been made.
 //! A task is a future that carries bytes and a `finish` that turns its result into Python objects.
 //! The future is polled without the GIL (blocking driver) or within the awaiting task's own step
 //! (event loop driver); `finish` always runs with the GIL, and may hand over a further task.
@@ -14,6 +15,7 @@ use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 
 use super::loop_driver::Flight;
+use super::once::name;
 use super::{gil, listeners, loggers};
 use crate::event::queue;
 use crate::net::blocking;
@@ -74,11 +76,17 @@ where
 #[pyclass(name = "Pending", module = "ferromongo._core", frozen, generic)]
 pub struct PyPending(Mutex<State>);
 
+type Start = Box<dyn FnOnce(Python<'_>) -> PyResult<Step> + Send>;
+
 enum State {
+    /// Not begun: what the first step does.
+    Waiting(Start),
     Built(Box<dyn Task>),
     /// Nothing needs to be sent.
     Known(PyResult<Py<PyAny>>),
     Flying(Flight),
+    /// This event loop cannot watch sockets, so one of its threads blocks: the iterator of its future.
+    Elsewhere(Py<PyAny>),
     Over,
 }
 
@@ -91,14 +99,56 @@ impl PyPending {
         PyPending(Mutex::new(State::Known(result)))
     }
 
-    fn take(&self) -> PyResult<State> {
-        let taken = self.0.try_lock().map(|mut state| std::mem::replace(&mut *state, State::Over));
-        match taken {
-            Some(State::Over) | None => {
-                Err(PyRuntimeError::new_err("a pending call can be run or awaited only once"))
+    /// For calls that change something before they send: `start` is called in the first step.
+    pub fn later(start: impl FnOnce(Python<'_>) -> PyResult<Step> + Send + 'static) -> PyPending {
+        PyPending(Mutex::new(State::Waiting(Box::new(start))))
+    }
+}
+
+fn only_once() -> PyErr {
+    PyRuntimeError::new_err("a pending call can be run or awaited only once")
+}
+
+impl State {
+    /// Takes a call that has not begun to where it waits on the running event loop.
+    fn begin(self, py: Python<'_>) -> PyResult<State> {
+        let task = match self {
+            State::Waiting(start) => match start(py)? {
+                Step::Done(value) => return Ok(State::Known(Ok(value))),
+                Step::Again(task) | Step::Pause(task) => task,
+            },
+            State::Built(task) => task,
+            begun => return Ok(begun),
+        };
+        loggers::look(py)?;
+        match Flight::new(py, task)? {
+            Ok(flight) => Ok(State::Flying(flight)),
+            Err((event_loop, task)) => {
+                let run = Bound::new(py, PyPending::new(task))?.getattr(name!(py, "run"))?;
+                let future = event_loop.call_method1("run_in_executor", (py.None(), run))?;
+                Ok(State::Elsewhere(future.call_method0("__await__")?.unbind()))
             }
-            Some(state) => Ok(state),
         }
+    }
+
+    /// What the awaiting task shall yield to its loop; at the end an error, StopIteration with the result.
+    fn step(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let value = match self {
+            State::Flying(flight) => {
+                let step = flight.step(py);
+                match listeners::deliver_own(py, false).and(step)? {
+                    Poll::Pending => return flight.suspended(py),
+                    Poll::Ready(value) => value,
+                }
+            }
+            State::Elsewhere(future) => return future.call_method0(py, name!(py, "__next__")),
+            State::Known(_) => match std::mem::replace(self, State::Over) {
+                State::Known(result) => result?,
+                _ => unreachable!("matched above"),
+            },
+            State::Waiting(_) | State::Built(_) | State::Over => return Err(only_once()),
+        };
+        Err(PyStopIteration::new_err((value,)))
     }
 }
 
@@ -152,31 +202,23 @@ fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>
 impl PyPending {
     /// Block until the call is done and answer its result.
     fn run(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match self.take()? {
-            State::Built(task) => run_blocking(py, task),
-            State::Known(result) => result,
-            State::Flying(_) | State::Over => {
-                Err(PyRuntimeError::new_err("this pending call is already awaited"))
-            }
+        let taken = self.0.try_lock().map(|mut state| std::mem::replace(&mut *state, State::Over));
+        match taken {
+            Some(State::Waiting(start)) => match start(py)? {
+                Step::Done(value) => Ok(value),
+                Step::Again(task) | Step::Pause(task) => run_blocking(py, task),
+            },
+            Some(State::Built(task)) => run_blocking(py, task),
+            Some(State::Known(result)) => result,
+            Some(State::Flying(_) | State::Elsewhere(_) | State::Over) | None => Err(only_once()),
         }
     }
 
-    fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
-        let py = slf.py();
-        match slf.get().take()? {
-            State::Built(task) => match loggers::look(py).and_then(|()| Flight::new(py, task))? {
-                Ok(flight) => *slf.get().0.lock() = State::Flying(flight),
-                // This event loop cannot watch sockets: block in one of its threads.
-                Err((event_loop, task)) => {
-                    let blocking = Bound::new(py, PyPending::new(task))?;
-                    let run = blocking.getattr("run")?;
-                    let future = event_loop.call_method1("run_in_executor", (py.None(), run))?;
-                    return future.call_method0("__await__");
-                }
-            },
-            known => *slf.get().0.lock() = known,
-        }
-        Ok(slf.into_any())
+    fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        let begun = slf.get().0.try_lock().is_none_or(|state| {
+            matches!(*state, State::Flying(_) | State::Elsewhere(_) | State::Over)
+        });
+        if begun { Err(only_once()) } else { Ok(slf) }
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {
@@ -188,26 +230,14 @@ impl PyPending {
         let Some(mut state) = self.0.try_lock() else {
             return Err(PyRuntimeError::new_err("this pending call is already being awaited"));
         };
-        let result = match &mut *state {
-            State::Flying(flight) => {
-                let step = flight.step(py);
-                match listeners::deliver_own(py, false).and(step) {
-                    Ok(Poll::Pending) => return flight.suspended(py),
-                    Ok(Poll::Ready(value)) => Ok(value),
-                    Err(error) => Err(error),
-                }
-            }
-            State::Known(_) => match std::mem::replace(&mut *state, State::Over) {
-                State::Known(result) => result,
-                _ => unreachable!("matched above"),
-            },
-            State::Built(_) | State::Over => {
-                Err(PyRuntimeError::new_err("a pending call can be run or awaited only once"))
-            }
-        };
-        *state = State::Over;
-        drop(state);
-        Err(result.map_or_else(|error| error, |value| PyStopIteration::new_err((value,))))
+        if matches!(*state, State::Waiting(_) | State::Built(_)) {
+            *state = std::mem::replace(&mut *state, State::Over).begin(py)?;
+        }
+        let yielded = state.step(py);
+        if yielded.is_err() {
+            *state = State::Over;
+        }
+        yielded
     }
 
     fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {

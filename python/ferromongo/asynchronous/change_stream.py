@@ -43,7 +43,12 @@ class AsyncChangeStream(
 
     async def next(self) -> DocumentType:
         """The next change, as soon as there is one; raises StopAsyncIteration when closed."""
-        return await self.__anext__()
+        change = self._buffered()
+        return await drive(self._next()) if change is None else change
+
+    async def __anext__(self) -> DocumentType:  # async only
+        change = self._buffered()
+        return await drive(self._next()) if change is None else change
 
     async def try_next(self) -> DocumentType | None:
         """The next change, or None if there is none after asking the server once."""

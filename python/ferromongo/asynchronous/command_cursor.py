@@ -11,6 +11,7 @@ from ferromongo._calls.cursor_cores import AsyncCursorCore
 from ferromongo._calls.find import Opening, check_int, get_more_batch_size
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import drive
+from ferromongo.asynchronous._iteration import follow_next
 from ferromongo.typings import DocumentType
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
     """An iterator over the result of a command; methods such as `aggregate` return one."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        follow_next(cls, AsyncCommandCursor)
 
     def __init__(self, opening: Opening | None, session: AsyncClientSession | None) -> None:
         """Made by the methods that return one: `opening` is the command, None for no documents."""
@@ -46,7 +51,12 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
 
     async def next(self) -> DocumentType:
         """The next document; raises StopAsyncIteration after the last."""
-        return await self.__anext__()
+        document = self._buffered()
+        return await drive(self._next()) if document is None else document
+
+    async def __anext__(self) -> DocumentType:  # async only
+        document = self._buffered()
+        return await drive(self._next()) if document is None else document
 
     async def try_next(self) -> DocumentType | None:
         """The next document, or None if there is none after asking the server once."""

@@ -16,6 +16,7 @@ from ferromongo._calls import find, reads
 from ferromongo._calls.cursor_cores import AsyncCursorCore
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import drive
+from ferromongo.asynchronous._iteration import follow_next
 from ferromongo.typings import CollationIn, DocumentType, Hint, KeyPattern
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         async for order in orders.find({"open": True}).sort("date", -1).limit(10):
             print(order)
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        follow_next(cls, AsyncCursor)
 
     def __init__(
         self,
@@ -232,7 +237,12 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
 
     async def next(self) -> DocumentType:
         """The next document; raises StopAsyncIteration after the last."""
-        return await self.__anext__()
+        document = self._buffered()
+        return await drive(self._next()) if document is None else document
+
+    async def __anext__(self) -> DocumentType:  # async only
+        document = self._buffered()
+        return await drive(self._next()) if document is None else document
 
     async def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.

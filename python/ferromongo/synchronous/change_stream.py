@@ -44,7 +44,8 @@ class ChangeStream(
 
     def next(self) -> DocumentType:
         """The next change, as soon as there is one; raises StopIteration when closed."""
-        return self.__next__()
+        change = self._buffered()
+        return run(self._next()) if change is None else change
 
     def try_next(self) -> DocumentType | None:
         """The next change, or None if there is none after asking the server once."""

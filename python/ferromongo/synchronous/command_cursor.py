@@ -12,6 +12,7 @@ from ferromongo._calls.cursor_cores import SyncCursorCore
 from ferromongo._calls.find import Opening, check_int, get_more_batch_size
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import run
+from ferromongo.synchronous._iteration import follow_next
 from ferromongo.typings import DocumentType
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
     """An iterator over the result of a command; methods such as `aggregate` return one."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        follow_next(cls, CommandCursor)
 
     def __init__(self, opening: Opening | None, session: ClientSession | None) -> None:
         """Made by the methods that return one: `opening` is the command, None for no documents."""
@@ -47,7 +52,8 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
 
     def next(self) -> DocumentType:
         """The next document; raises StopIteration after the last."""
-        return self.__next__()
+        document = self._buffered()
+        return run(self._next()) if document is None else document
 
     def try_next(self) -> DocumentType | None:
         """The next document, or None if there is none after asking the server once."""

@@ -17,6 +17,7 @@ from ferromongo._calls import find, reads
 from ferromongo._calls.cursor_cores import SyncCursorCore
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import run
+from ferromongo.synchronous._iteration import follow_next
 from ferromongo.typings import CollationIn, DocumentType, Hint, KeyPattern
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         for order in orders.find({"open": True}).sort("date", -1).limit(10):
             print(order)
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        follow_next(cls, Cursor)
 
     def __init__(
         self,
@@ -229,7 +234,8 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
 
     def next(self) -> DocumentType:
         """The next document; raises StopIteration after the last."""
-        return self.__next__()
+        document = self._buffered()
+        return run(self._next()) if document is None else document
 
     def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.

@@ -57,13 +57,12 @@ class AsyncGridOutCursor(AsyncCursor[Any]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> AsyncGridOut:
-        files.check_no_transaction(self._session)
-        return self._file(await super().__anext__())
-
     async def next(self) -> AsyncGridOut:
         """The next file; raises StopAsyncIteration after the last."""
-        return await self.__anext__()
+        files.check_no_transaction(self._session)
+        return self._file(await super().next())
+
+    __anext__ = next
 
     async def to_list(self, length: int | None = None) -> list[AsyncGridOut]:
         """The remaining files, at most `length` of them."""

@@ -58,13 +58,12 @@ class GridOutCursor(Cursor[Any]):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> GridOut:
-        files.check_no_transaction(self._session)
-        return self._file(super().__next__())
-
     def next(self) -> GridOut:
         """The next file; raises StopIteration after the last."""
-        return self.__next__()
+        files.check_no_transaction(self._session)
+        return self._file(super().next())
+
+    __next__ = next
 
     def to_list(self, length: int | None = None) -> list[GridOut]:
         """The remaining files, at most `length` of them."""
