@@ -10,12 +10,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 
 use super::loop_driver::Flight;
 use super::{listeners, loggers};
-use crate::event::queue;
+use crate::event::own;
 use crate::net::blocking;
 
 pub trait Task: Send {
@@ -105,8 +105,9 @@ impl PyPending {
 /// Blocks this thread until the task and those that follow it are done. Ctrl-C is answered.
 pub fn run_blocking(py: Python<'_>, task: Box<dyn Task>) -> PyResult<Py<PyAny>> {
     loggers::look(py)?;
+    let _own = own::Collecting::begin();
     let result = run_to_the_end(py, task);
-    listeners::deliver_own(py, true)?;
+    listeners::deliver_own(py, result.as_ref().err())?;
     result
 }
 
@@ -117,8 +118,8 @@ fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>
             let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
             // What has begun is told while it is waited for.
             let tell = || {
-                let told = || Python::attach(|py| listeners::deliver_own(py, false));
-                queue::has_own()
+                let told = || Python::attach(|py| listeners::deliver_own(py, None));
+                !own::is_empty()
                     && told().unwrap_or_else(|error| {
                         raised.replace(Some(error));
                         true
@@ -140,7 +141,7 @@ fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>
             unreachable!("only an exception interrupts");
         }
         // Before the result is taken in: Ctrl-C in a listener must not lose a change of a stream.
-        listeners::deliver_own(py, true)?;
+        listeners::deliver_own(py, None)?;
         match task.finish(py)? {
             Step::Done(value) => return Ok(value),
             Step::Again(next) | Step::Pause(next) => task = next,
@@ -188,11 +189,15 @@ impl PyPending {
         let Some(mut state) = self.0.try_lock() else {
             return Err(PyRuntimeError::new_err("this pending call is already being awaited"));
         };
+        let _own = own::Collecting::begin();
         let result = match &mut *state {
             State::Flying(flight) => {
                 let step = flight.step(py);
-                match listeners::deliver_own(py, false).and(step) {
-                    Ok(Poll::Pending) => return flight.suspended(py),
+                match listeners::deliver_own(py, step.as_ref().err()).and(step) {
+                    Ok(Poll::Pending) => match flight.suspended(py) {
+                        Ok(future) => return Ok(future),
+                        Err(error) => Err(error),
+                    },
                     Ok(Poll::Ready(value)) => Ok(value),
                     Err(error) => Err(error),
                 }
@@ -207,6 +212,7 @@ impl PyPending {
         };
         *state = State::Over;
         drop(state);
+        listeners::deliver_own(py, result.as_ref().err())?; // what was cut short
         Err(result.map_or_else(|error| error, |value| PyStopIteration::new_err((value,))))
     }
 
@@ -223,25 +229,33 @@ impl PyPending {
         value: Option<Bound<'_, PyAny>>,
         _traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        self.close(py)?;
         let exception = match value {
-            Some(value) if value.is_instance_of::<pyo3::exceptions::PyBaseException>() => value,
-            Some(value) => kind.call1((value,))?,
-            None if kind.is_instance_of::<pyo3::types::PyType>() => kind.call0()?,
-            None => kind,
+            Some(value) if value.is_instance_of::<pyo3::exceptions::PyBaseException>() => Ok(value),
+            Some(value) => kind.call1((value,)),
+            None if kind.is_instance_of::<pyo3::types::PyType>() => kind.call0(),
+            None => Ok(kind),
         };
-        Err(PyErr::from_value(exception))
+        let error = exception.map_or_else(|error| error, PyErr::from_value);
+        self.cut_short(py, &error)?;
+        Err(error)
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.cut_short(py, &PyGeneratorExit::new_err(()))
+    }
+}
+
+impl PyPending {
+    fn cut_short(&self, py: Python<'_>, because: &PyErr) -> PyResult<()> {
         let state = match self.0.try_lock() {
             Some(mut state) => std::mem::replace(&mut *state, State::Over),
             None => return Ok(()),
         };
+        let _own = own::Collecting::begin();
         match state {
             State::Flying(flight) => flight.cancel(py)?,
             _ => return Ok(()),
         }
-        listeners::deliver_own(py, false).map(drop)
+        listeners::deliver_own(py, Some(because)).map(drop)
     }
 }
