@@ -23,6 +23,26 @@ struct Detail {
     before_handshake: bool,
 }
 
+/// Errors of the server that the caller takes for an answer: the command did not fail then.
+#[derive(Clone, Debug, Default)]
+pub struct Allowed {
+    pub all: bool,
+    pub codes: Vec<i32>,
+    /// They decide only for servers too old to send a code.
+    pub messages: Vec<String>,
+}
+
+impl Allowed {
+    pub fn covers(&self, error: &Error) -> bool {
+        let Some(reply) = error.reply().filter(|_| !error.is_write_concern()) else { return false };
+        self.all
+            || match reply.get("code") {
+                Ok(Some(_)) => error.code().is_some_and(|code| self.codes.contains(&code)),
+                _ => self.messages.iter().any(|message| message == error.message()),
+            }
+    }
+}
+
 /// What the caller's own code raised, known only to the room that called it.
 pub type Cause = Arc<dyn Any + Send + Sync>;
 

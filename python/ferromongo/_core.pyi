@@ -101,22 +101,26 @@ class EventQueue:
     @property
     def client_id(self) -> ObjectId:
         """Names the client in logs, and its topology."""
-    def is_empty(self) -> bool:
-        """All events are delivered."""
+    def __len__(self) -> int:
+        """How many events of the background wait for the dispatcher."""
     def take(
-        self, upto: int | None = None
+        self, own: OwnEvents | None = None
     ) -> tuple[str, tuple[Any, ...], dict[str, Any] | None] | None:
         """The next event as a method of PyMongo's listeners (or of `Logs` only), its arguments, and
-        if it is to be logged what the log tells besides; then `done` is due.
-        None if there is none, or not among the first `upto`, or while another is being delivered.
-        If it raises, that event is lost and `done` not due."""
+        if it is to be logged what the log tells besides; None if there is none. Without `own` it is
+        one of the background, and then `done` is due. If it raises, that event is lost and `done`
+        not due."""
     def done(self) -> None: ...
+    def wait(self) -> bool:
+        """Block until the background has an event; False if it will have none any more."""
+    def end(self) -> None:
+        """The client is closed or gone: `wait` answers False when all is taken."""
+    def stop(self) -> None:
+        """The interpreter ends: nothing is handed out any more."""
 
-def wait_for_events() -> bool:
-    """Block until there may be something to deliver; False if that shall end."""
+class OwnEvents:
+    """What an operation did, on the way to its listeners."""
 
-def stop_waiting_for_events() -> None: ...
-def wake_dispatcher() -> None: ...
 def note_loggers(wanted: tuple[bool, bool, bool, bool]) -> None:
     """Whether the loggers of commands, connections, selections and topologies want records."""
 
@@ -185,15 +189,19 @@ class Scope:
         session: Session | None,
         read_preference: Any = None,
         then: Callable[[Any], _T] | None = None,
+        allowed: Sequence[str | int] | bool | None = None,
     ) -> Pending[Any]:
         """Any command as it is: no retry, no read or write concern added.
-        `then(reply)` makes the result, here and below; without it the reply itself is."""
+        `then(reply)` makes the result, here and below; without it the reply itself is.
+        With an error whose code (or message, if it has no code) is `allowed` the command did not
+        fail: listeners, retries and transactions see a success. True allows all."""
     def read(
         self,
         command: Mapping[str, Any],
         session: Session | None,
         read_preference: Any = None,
         then: Callable[[Any], _T] | None = None,
+        allowed: Sequence[str | int] | bool | None = None,
     ) -> Pending[Any]:
         """A retryable read: the scope's read preference applies, and its read concern except for
         lists and plans (explain)."""
@@ -205,6 +213,7 @@ class Scope:
         session: Session | None,
         retryable: bool,
         then: Callable[[Any], _T] | None = None,
+        allowed: Sequence[str | int] | bool | None = None,
     ) -> Pending[Any]:
         """A write command (update, delete, drop, ...): the write concern applies; with `retryable`
         it gets a txnNumber where the server can. The reply may carry writeErrors or

@@ -403,7 +403,8 @@ impl Cluster {
         // Where the client was first used: whose pools hold minPoolSize before they are first asked.
         let first_lane = wait::current_lane().as_ref().map(Arc::downgrade);
         let servers = move || Some(cluster.upgrade()?.servers.read().values().cloned().collect());
-        let upkeep = upkeep::run(servers, first_lane, now, UPKEEP_INTERVAL);
+        let events = self.settings.events.clone();
+        let upkeep = upkeep::run(servers, first_lane, now, UPKEEP_INTERVAL, events);
         *self.upkeep.lock() = self.spawn(upkeep);
     }
 }

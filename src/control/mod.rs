@@ -11,6 +11,5 @@ pub mod upkeep;
 /// Makes what a process has once, so that no fork finds another thread in the middle of making it.
 pub fn prepare() {
     crate::net::fork::watch();
-    crate::event::bell::prepare();
     thread::prepare();
 }

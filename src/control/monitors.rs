@@ -7,17 +7,22 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bson::{RawDocument, RawDocumentBuf, doc};
 use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use mongodb::Client;
 use mongodb::ServerInfo;
 use mongodb::error::{Error, ErrorKind};
 use mongodb::event::EventHandler;
-use mongodb::event::sdam::{SdamEvent, ServerHeartbeatFailedEvent, ServerHeartbeatSucceededEvent};
+use mongodb::event::sdam::{
+    SdamEvent, ServerHeartbeatFailedEvent, ServerHeartbeatStartedEvent,
+    ServerHeartbeatSucceededEvent,
+};
 use mongodb::options::{
     ClientOptions, DriverInfo, SelectionCriteria, ServerAddress, ServerApi, ServerApiVersion,
     ServerMonitoringMode, Tls, TlsOptions,
@@ -25,6 +30,7 @@ use mongodb::options::{
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::driver;
 use crate::deadline::{TimeLimit, configured};
 use crate::event::Publisher;
 use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
@@ -113,6 +119,7 @@ impl Monitors {
             stopped: stopped.clone(),
             timeouts,
             round_trips: BTreeMap::new(),
+            held_back: BTreeMap::new(),
         };
         let listener = tokio::spawn(listener.run(events));
         let running = Running { client, listener, unix_sockets };
@@ -255,6 +262,12 @@ fn tls_options(tls: &TlsSettings) -> TlsOptions {
         .build()
 }
 
+macro_rules! connection_of {
+    ($event:expr) => {
+        ($event.driver_connection_id, $event.server_connection_id)
+    };
+}
+
 /// Turns the driver's events into observations, in their order.
 struct Listener {
     client: Client,
@@ -265,30 +278,78 @@ struct Listener {
     timeouts: String,
     /// Of the servers that answer.
     round_trips: BTreeMap<Address, RoundTrips>,
+    /// The checks whose beginning was not told as listeners are far behind, by server. Of one that went
+    /// well the latest reply waits for room.
+    held_back: BTreeMap<Address, Option<Box<ServerHeartbeatSucceededEvent>>>,
 }
 
 impl Listener {
     async fn run(mut self, mut events: mpsc::UnboundedReceiver<SdamEvent>) {
-        while let Some(event) = events.recv().await {
+        let publisher = self.events.clone();
+        loop {
+            let event = if self.held_back.values().any(Option::is_some) {
+                let room = pin!(driver::drive(publisher.room()));
+                match select(pin!(events.recv()), room).await {
+                    Either::Left((event, _)) => event,
+                    Either::Right(((), _)) => {
+                        self.go_on();
+                        continue;
+                    }
+                }
+            } else {
+                events.recv().await
+            };
+            let Some(event) = event else { break };
             if self.stopped.load(Ordering::Acquire) {
                 break;
             }
-            let observation = match event {
-                SdamEvent::ServerHeartbeatStarted(event) => {
-                    let connection = (event.driver_connection_id, event.server_connection_id);
-                    let change = || HeartbeatChange::Started;
-                    self.tell(&event.server_address, event.awaited, connection, change);
-                    None
-                }
-                SdamEvent::ServerHeartbeatSucceeded(event) => self.succeeded(event),
-                SdamEvent::ServerHeartbeatFailed(event) => self.failed(&event),
-                SdamEvent::ServerClosed(event) => {
-                    self.round_trips.remove(&address(&event.address));
-                    None
-                }
-                _ => None,
-            };
-            if let Some(observation) = observation {
+            self.hear(event);
+        }
+    }
+
+    fn hear(&mut self, event: SdamEvent) {
+        let observation = match event {
+            SdamEvent::ServerHeartbeatStarted(event) => {
+                self.started(event);
+                None
+            }
+            SdamEvent::ServerHeartbeatSucceeded(event) => self.succeeded(event),
+            SdamEvent::ServerHeartbeatFailed(event) => self.failed(&event),
+            SdamEvent::ServerClosed(event) => {
+                let gone = address(&event.address);
+                self.round_trips.remove(&gone);
+                self.held_back.remove(&gone);
+                None
+            }
+            _ => None,
+        };
+        if let Some(observation) = observation {
+            (self.sink)(observation);
+        }
+    }
+
+    /// A monitor of PyMongo's waits for its listeners. These here cannot wait, so while the queue is full
+    /// a check counts as not made until there is room, but for the latest of each server.
+    fn started(&mut self, event: ServerHeartbeatStartedEvent) {
+        let server = address(&event.server_address);
+        if self.held_back.contains_key(&server) || self.events.is_full() {
+            self.held_back.entry(server).or_default();
+            return;
+        }
+        self.tell_start(&event.server_address, event.awaited, connection_of!(event));
+    }
+
+    fn tell_start(&self, server: &ServerAddress, awaited: bool, connection: (u32, Option<i64>)) {
+        self.tell(server, awaited, connection, || HeartbeatChange::Started);
+    }
+
+    /// There is room again.
+    fn go_on(&mut self) {
+        let first = self.held_back.iter().find(|(_, reply)| reply.is_some());
+        let Some(server) = first.map(|(server, _)| server.clone()) else { return };
+        if let Some(Some(event)) = self.held_back.remove(&server) {
+            self.tell_start(&event.server_address, event.awaited, connection_of!(event));
+            if let Some(observation) = self.succeeded(*event) {
                 (self.sink)(observation);
             }
         }
@@ -296,6 +357,10 @@ impl Listener {
 
     fn succeeded(&mut self, event: ServerHeartbeatSucceededEvent) -> Option<Observation> {
         let address = address(&event.server_address);
+        if let Some(held_back) = self.held_back.get_mut(&address) {
+            *held_back = Some(Box::new(event));
+            return None;
+        }
         if event.awaited {
             // The time of an awaited reply is the server's idle time; the driver measures elsewhere.
             for (address, average) in measured_round_trips(&self.client) {
@@ -310,8 +375,7 @@ impl Listener {
             Ok(reply) => {
                 let duration = event.duration;
                 let change = || HeartbeatChange::Succeeded { duration, reply: reply.clone() };
-                let connection = (event.driver_connection_id, event.server_connection_id);
-                self.tell(&event.server_address, event.awaited, connection, change);
+                self.tell(&event.server_address, event.awaited, connection_of!(event), change);
                 let mut server = hello::parse(address, &reply, round_trips.average(), now);
                 server.min_round_trip_time = round_trips.minimum();
                 Some(Observation::Hello { server: Box::new(server), reply })
@@ -328,10 +392,13 @@ impl Listener {
     fn failed(&mut self, event: &ServerHeartbeatFailedEvent) -> Option<Observation> {
         let address = address(&event.server_address);
         let (error, timeout) = explain(&address, &event.failure, &self.timeouts)?;
-        let connection = (event.driver_connection_id, event.server_connection_id);
+        if self.held_back.remove(&address).is_some() {
+            // Failures are few, and operations must know of them.
+            self.tell_start(&event.server_address, event.awaited, connection_of!(event));
+        }
         let change =
             || HeartbeatChange::Failed { duration: event.duration, error: error.clone(), timeout };
-        self.tell(&event.server_address, event.awaited, connection, change);
+        self.tell(&event.server_address, event.awaited, connection_of!(event), change);
         if matches!(*event.failure.kind, ErrorKind::InvalidResponse { .. }) {
             return Some(Observation::Unclear { address });
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::driver;
+use crate::event::Publisher;
 use crate::net::event_loop::Lane;
 use crate::pool::server::Server;
 use crate::pool::state::Phase;
@@ -18,11 +19,13 @@ pub async fn run(
     first_lane: Option<Weak<Lane>>,
     now: Arc<Notify>,
     interval: Duration,
+    events: Publisher,
 ) {
     while let Some(servers) = servers() {
         servers.iter().for_each(|server| look_after(server, first_lane.as_ref()));
         drop(servers); // not kept alive by waiting
         let _ = tokio::time::timeout(interval, now.notified()).await;
+        driver::drive(events.room()).await;
     }
 }
 

@@ -8,7 +8,8 @@ use bson::RawDocument;
 use bson::oid::ObjectId;
 
 use super::Publisher;
-use crate::error::Error;
+use crate::error::{Error, Kind};
+use crate::net::fork;
 use crate::topology::address::Address;
 use crate::wire::message::{Message, Sequence};
 use crate::wire::reply::Reply;
@@ -51,6 +52,10 @@ pub enum CommandChange {
         duration: Duration,
         error: Error,
     },
+    /// The operation was cancelled, or something interrupted it.
+    CutShort {
+        duration: Duration,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -62,13 +67,29 @@ pub enum Answer {
     Hidden,
 }
 
-/// A command on its way whose events are wanted. Dropped before its end, it was cancelled.
+impl CommandEvent {
+    pub(super) fn size(&self) -> usize {
+        match &self.what {
+            CommandChange::Started { body, documents } => {
+                let documents: usize = documents.iter().map(|(_, bytes)| bytes.len()).sum();
+                body.as_ref().map_or(0, Vec::len) + documents
+            }
+            CommandChange::Succeeded { reply: Answer::Document(bytes), .. } => bytes.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A command on its way whose events are wanted. Its beginning always gets an end: dropped before one
+/// came, it was cut short.
 pub struct Watch {
     events: Publisher,
     about: Arc<About>,
     /// Its reply is not for others' eyes.
     secret: bool,
     started: Instant,
+    ended: bool,
+    born_in: u64,
 }
 
 impl Watch {
@@ -77,7 +98,8 @@ impl Watch {
         let hidden = about.is_sensitive();
         let secret = hidden || about.authenticates(message);
         let (about, started) = (Arc::new(about), Instant::now());
-        let watch = Watch { events: events.clone(), about, secret, started };
+        let (events, born_in) = (events.clone(), fork::generation());
+        let watch = Watch { events, about, secret, started, ended: false, born_in };
         watch.tell(CommandChange::Started {
             body: (!hidden).then(|| message.body().to_vec()),
             documents: if hidden { Vec::new() } else { message.sequences().to_vec() },
@@ -85,19 +107,19 @@ impl Watch {
         watch
     }
 
-    pub fn succeeded(&self, reply: Option<&Reply>) {
+    pub fn succeeded(mut self, reply: Option<&Reply>) {
         let reply = match reply {
             None => Answer::Unasked,
             Some(_) if self.secret => Answer::Hidden,
             Some(reply) => Answer::Document(reply.body().as_bytes().to_vec()),
         };
-        self.tell(CommandChange::Succeeded { duration: self.started.elapsed(), reply });
+        self.end(CommandChange::Succeeded { duration: self.started.elapsed(), reply });
     }
 
     /// A write concern that did not hold is no failure of the command.
-    pub fn failed(&self, error: &Error) {
+    pub fn failed(mut self, error: &Error) {
         let (duration, error) = (self.started.elapsed(), error.clone());
-        self.tell(match error.reply() {
+        self.end(match error.reply() {
             Some(reply) if error.is_write_concern() => {
                 let reply = Answer::Document(reply.as_bytes().to_vec());
                 CommandChange::Succeeded { duration, reply }
@@ -106,12 +128,35 @@ impl Watch {
         });
     }
 
+    fn end(&mut self, what: CommandChange) {
+        self.ended = true;
+        self.tell(what);
+    }
+
     fn tell(&self, what: CommandChange) {
         self.events.command(CommandEvent { about: self.about.clone(), what });
     }
 }
 
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // In a forked child the command is still the parent's.
+        if !self.ended && self.born_in == fork::generation() {
+            self.tell(CommandChange::CutShort { duration: self.started.elapsed() });
+        }
+    }
+}
+
 impl About {
+    /// Nobody interrupted it: the connection, or its client, came to an end.
+    pub fn unexplained_end(&self) -> Error {
+        let (kind, text) = match self.of_an_operation {
+            true => (Kind::Network, "connection closed"),
+            false => (Kind::NetworkTimeout, "timed out"), // of a handshake, which has a time limit
+        };
+        Error::new(kind, text).at(&self.address)
+    }
+
     /// Commands that carry secrets, as the specification lists them.
     fn is_sensitive(&self) -> bool {
         SENSITIVE.iter().any(|name| self.name.eq_ignore_ascii_case(name))

@@ -23,3 +23,12 @@ pub enum HeartbeatChange {
     Succeeded { duration: Duration, reply: RawDocumentBuf },
     Failed { duration: Duration, error: String, timeout: bool },
 }
+
+impl HeartbeatEvent {
+    pub(super) fn size(&self) -> usize {
+        match &self.what {
+            HeartbeatChange::Succeeded { reply, .. } => reply.as_bytes().len(),
+            HeartbeatChange::Started | HeartbeatChange::Failed { .. } => 0,
+        }
+    }
+}

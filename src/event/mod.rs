@@ -1,9 +1,9 @@
 //! What happened, as plain values, and who wants to hear of it. Without a listener nothing is built.
 
-pub mod bell;
 pub mod command;
 pub mod heartbeat;
 pub mod logs;
+pub mod own;
 pub mod pool;
 pub mod queue;
 pub mod selection;
@@ -17,7 +17,8 @@ use bson::oid::ObjectId;
 use self::command::CommandEvent;
 use self::heartbeat::HeartbeatEvent;
 use self::logs::Logger;
-use self::pool::PoolEvent;
+use self::pool::{PoolChange, PoolEvent};
+use self::queue::Queue;
 use self::selection::{RetryEvent, SelectionEvent};
 use self::topology::{TopologyChange, TopologyEvent};
 
@@ -29,6 +30,28 @@ pub enum Event {
     Command(CommandEvent),
     Selection(SelectionEvent),
     Retry(RetryEvent),
+}
+
+impl Event {
+    /// These have an order among themselves, whoever causes them: they are no operation's.
+    fn is_of_the_deployment(&self) -> bool {
+        use PoolChange::*;
+        match self {
+            Event::Topology(_) | Event::Heartbeat(_) => true,
+            Event::Pool(PoolEvent { what, .. }) => matches!(what, PoolCreated | PoolReady),
+            Event::Command(_) | Event::Selection(_) | Event::Retry(_) => false,
+        }
+    }
+
+    /// Roughly, in bytes.
+    fn size(&self) -> usize {
+        let carried = match self {
+            Event::Heartbeat(event) => event.size(),
+            Event::Command(event) => event.size(),
+            Event::Pool(_) | Event::Topology(_) | Event::Selection(_) | Event::Retry(_) => 0,
+        };
+        carried + size_of::<Event>()
+    }
 }
 
 /// The kinds of events that somebody listens to.
@@ -50,11 +73,42 @@ pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 pub struct Publisher {
     wanted: Wanted,
     sink: Option<Sink>,
+    queue: Option<Arc<Queue>>,
 }
 
 impl Publisher {
+    /// Hands everything to `sink` at once.
     pub fn new(wanted: Wanted, sink: Sink) -> Publisher {
-        Publisher { wanted, sink: Some(sink) }
+        Publisher { wanted, sink: Some(sink), queue: None }
+    }
+
+    /// What an operation does is delivered by its thread (`own`), the rest by a dispatcher.
+    pub fn queued(wanted: Wanted, queue: Arc<Queue>) -> Publisher {
+        let background = queue.clone();
+        let sink = move |event: Event| match event.is_of_the_deployment() {
+            true => background.push(event),
+            false => own::push(&background, event),
+        };
+        Publisher { wanted, sink: Some(Arc::new(sink)), queue: Some(queue) }
+    }
+
+    /// Listeners are far behind with what happens in the background: no more of it for now.
+    pub fn is_full(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.is_full())
+    }
+
+    /// Waits until listeners are less far behind.
+    pub async fn room(&self) {
+        if let Some(queue) = &self.queue {
+            queue.room().await;
+        }
+    }
+
+    /// Waits until the dispatcher has delivered what happened so far.
+    pub async fn drained(&self) {
+        if let Some(queue) = &self.queue {
+            queue.drained().await;
+        }
     }
 
     /// Somebody wants events of some kind.

@@ -1,19 +1,23 @@
-//! One client's events on their way to its listeners: kept in order, handed out one at a time.
+//! What happened to one client outside of its operations, in order, on its way to the client's
+//! dispatcher thread: changes of the deployment, heartbeats, upkeep. Events of operations do not come
+//! here: see `own`.
 //!
-//! Whoever takes an event delivers it, and nobody else gets the next one before `done`. Mostly that
-//! is the thread whose operation made the events; for the others the bell wakes the dispatcher.
+//! The queue is bounded: who makes events in the background asks `room` first and waits. An operation
+//! never waits, so the changes of the deployment that it causes go in beyond the bound. They are few.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::thread::{self, ThreadId};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use event_listener::Event as Signal;
 use parking_lot::{Condvar, Mutex};
 
-use super::{Event, bell};
+use super::Event;
+use super::pool::PoolChange;
 use crate::net::fork::PerProcess;
+use crate::net::wait;
 
 pub struct Queue {
     /// Names the queue; unique in the process.
@@ -25,17 +29,26 @@ pub struct Queue {
 #[derive(Default)]
 struct Books {
     state: Mutex<State>,
-    /// Told when a delivery is done.
+    /// Told when an event came or was delivered, and at the end.
     moved: Condvar,
+    /// Told when an event was delivered.
+    delivered: Signal,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Event>,
+    /// Roughly, of those that wait.
+    bytes: usize,
     /// How many events were ever pushed, and delivered.
     pushed: u64,
     delivered: u64,
     deliverer: Option<ThreadId>,
+    /// The number of the latest event that says that a pool is ready.
+    ready: u64,
+    /// No more events will come, or nobody shall deliver them.
+    ended: bool,
+    stopped: bool,
 }
 
 impl Queue {
@@ -45,27 +58,79 @@ impl Queue {
         Arc::new(Queue { number, books: PerProcess::default() })
     }
 
-    /// From any thread; never waits for a listener.
-    pub fn push(self: &Arc<Self>, event: Event) {
-        {
-            let books = self.books.get();
-            let mut state = books.state.lock();
-            state.waiting.push_back(event);
-            state.pushed += 1;
-        }
-        note_own(self);
-        bell::ring();
-    }
-
-    /// The next event, to be delivered by the caller, who then says `done`. `None` if there is none,
-    /// if `upto` events have been delivered, or while somebody else (or the caller) delivers.
-    pub fn take(&self, upto: Option<u64>) -> Option<Event> {
+    /// From any thread; never waits.
+    pub fn push(&self, event: Event) {
         let books = self.books.get();
         let mut state = books.state.lock();
-        if state.deliverer.is_some() || upto.is_some_and(|upto| state.delivered >= upto) {
+        state.pushed += 1;
+        state.bytes += event.size();
+        if matches!(&event, Event::Pool(event) if event.what == PoolChange::PoolReady) {
+            state.ready = state.pushed;
+        }
+        state.waiting.push_back(event);
+        drop(state);
+        books.moved.notify_all();
+    }
+
+    /// How many events wait.
+    pub fn len(&self) -> usize {
+        self.books.get().state.lock().waiting.len()
+    }
+
+    pub fn is_full(&self) -> bool {
+        let books = self.books.get();
+        let state = books.state.lock();
+        state.waiting.len() >= MOST_EVENTS || state.bytes >= MOST_BYTES
+    }
+
+    /// Waits until the queue is not full.
+    pub async fn room(&self) {
+        loop {
+            let books = self.books.get();
+            let delivered = books.delivered.listen();
+            if !self.is_full() {
+                return;
+            }
+            wait::gate(delivered).await;
+        }
+    }
+
+    /// Waits until all is delivered that was pushed before, unless this is the dispatcher.
+    pub async fn drained(&self) {
+        let books = self.books.get();
+        let upto = books.state.lock().pushed;
+        loop {
+            let delivered = books.delivered.listen();
+            {
+                let state = books.state.lock();
+                let own = state.deliverer == Some(thread::current().id());
+                if state.delivered >= upto || state.stopped || own {
+                    return;
+                }
+            }
+            wait::gate(delivered).await;
+        }
+    }
+
+    /// Blocks the dispatcher until there is an event. False once there will be none.
+    pub fn wait(&self) -> bool {
+        let books = self.books.get();
+        let mut state = books.state.lock();
+        while state.waiting.is_empty() && !state.ended && !state.stopped {
+            books.moved.wait(&mut state);
+        }
+        !state.stopped && !state.waiting.is_empty()
+    }
+
+    /// The next event, to be delivered by the dispatcher, which then says `done`.
+    pub fn take(&self) -> Option<Event> {
+        let books = self.books.get();
+        let mut state = books.state.lock();
+        if state.stopped {
             return None;
         }
         let event = state.waiting.pop_front()?;
+        state.bytes -= event.size();
         state.deliverer = Some(thread::current().id());
         Some(event)
     }
@@ -77,78 +142,69 @@ impl Queue {
             return; // taken by the parent of this fork
         }
         state.delivered += 1;
-        let more = !state.waiting.is_empty();
         drop(state);
         books.moved.notify_all();
-        if more {
-            bell::ring();
-        }
+        books.delivered.notify(usize::MAX);
     }
 
-    /// How many events were pushed: `take` and `wait_for_turn` count up to it.
-    pub fn pushed(&self) -> u64 {
-        self.books.get().state.lock().pushed
+    /// The client is closed: the dispatcher shall deliver what is left, and end.
+    pub fn end(&self) {
+        let books = self.books.get();
+        books.state.lock().ended = true;
+        books.moved.notify_all();
     }
 
-    pub fn is_empty(&self) -> bool {
+    /// Nothing shall be delivered any more: the interpreter ends.
+    pub fn stop(&self) {
+        let books = self.books.get();
+        books.state.lock().stopped = true;
+        books.moved.notify_all();
+        books.delivered.notify(usize::MAX);
+    }
+
+    pub fn is_pool_ready_untold(&self) -> bool {
         let books = self.books.get();
         let state = books.state.lock();
-        state.delivered >= state.pushed
+        state.delivered < state.ready && state.deliverer != Some(thread::current().id())
     }
 
-    /// True when some of the first `upto` events are left for the caller to deliver. False when all
-    /// are delivered, when the caller is a listener itself, or when the limit has passed.
-    pub fn wait_for_turn(&self, upto: u64, limit: Instant) -> bool {
+    /// An operation uses a pool: that the pool is ready comes before. The dispatcher is given a moment
+    /// to say so, once: a listener that does not return holds nobody up.
+    pub fn wait_for_pool_ready(&self) {
         let books = self.books.get();
         let mut state = books.state.lock();
-        while state.delivered < upto {
-            match state.deliverer {
-                None => return true,
-                Some(deliverer) if deliverer == thread::current().id() => return false,
-                Some(_) => {
-                    if books.moved.wait_until(&mut state, limit).timed_out() {
-                        return false;
-                    }
-                }
+        let until = Instant::now() + READY_WITHIN;
+        while state.delivered < state.ready && !state.stopped {
+            if books.moved.wait_until(&mut state, until).timed_out() {
+                state.ready = 0;
             }
         }
-        false
     }
 }
 
-thread_local! {
-    /// The queues that this thread has pushed to since `take_own`.
-    static OWN: RefCell<Vec<Weak<Queue>>> = const { RefCell::new(Vec::new()) };
-}
-
-pub fn has_own() -> bool {
-    OWN.with_borrow(|own| !own.is_empty())
-}
-
-pub fn take_own() -> Vec<Arc<Queue>> {
-    OWN.take().iter().filter_map(Weak::upgrade).collect()
-}
-
-fn note_own(queue: &Arc<Queue>) {
-    let queue = Arc::downgrade(queue);
-    OWN.with_borrow_mut(|own| {
-        if !own.iter().any(|known| known.ptr_eq(&queue)) {
-            own.retain(|known| known.strong_count() > 0); // the control thread takes none
-            own.push(queue);
-        }
-    });
-}
+const MOST_EVENTS: usize = 1000;
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+const READY_WITHIN: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
 
     use super::*;
+    use crate::event::pool::PoolEvent;
     use crate::event::topology::{TopologyChange, TopologyEvent};
+    use crate::topology::address::Address;
 
     fn event(number: u8) -> Event {
         let id = bson::oid::ObjectId::from_bytes([number; 12]);
         Event::Topology(TopologyEvent { id, what: TopologyChange::Opened })
+    }
+
+    fn ready() -> Event {
+        let address = Address::new("a", 1);
+        Event::Pool(PoolEvent { address, what: PoolChange::PoolReady })
     }
 
     fn number(event: Option<Event>) -> Option<u8> {
@@ -158,63 +214,74 @@ mod tests {
         }
     }
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_millis(10)
+    fn is_ready(future: impl Future) -> bool {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[test]
-    fn events_are_handed_out_in_order_and_one_at_a_time() {
+    fn events_are_handed_out_in_order() {
         let queue = Queue::new();
         queue.push(event(1));
         queue.push(event(2));
-        assert_eq!(number(queue.take(None)), Some(1));
-        assert_eq!(number(queue.take(None)), None);
+        assert!(queue.wait());
+        assert_eq!(number(queue.take()), Some(1));
         queue.done();
-        assert_eq!(number(queue.take(Some(1))), None);
-        assert_eq!(number(queue.take(Some(2))), Some(2));
-        assert!(!queue.is_empty());
+        assert_eq!(number(queue.take()), Some(2));
         queue.done();
-        assert!(queue.is_empty());
+        assert_eq!(number(queue.take()), None);
+        queue.end();
+        assert!(!queue.wait());
     }
 
     #[test]
-    fn a_listener_that_makes_events_does_not_wait_for_itself() {
+    fn the_background_waits_for_room() {
         let queue = Queue::new();
+        for _ in 1..MOST_EVENTS {
+            queue.push(event(1));
+        }
+        assert!(is_ready(queue.room()));
         queue.push(event(1));
-        assert!(queue.wait_for_turn(queue.pushed(), soon()));
-        assert_eq!(number(queue.take(None)), Some(1));
-        queue.push(event(2));
-        assert!(!queue.wait_for_turn(queue.pushed(), Instant::now() + Duration::from_secs(60)));
+        assert!(queue.is_full());
+        assert!(!is_ready(queue.room()));
+        let other = queue.clone();
+        let waiting =
+            thread::spawn(move || crate::net::blocking::run(pin!(other.room()), || false));
+        queue.take();
         queue.done();
-        assert!(queue.wait_for_turn(queue.pushed(), soon()));
+        assert!(waiting.join().unwrap().is_some());
     }
 
     #[test]
-    fn another_s_delivery_is_waited_for_but_not_for_long() {
+    fn nobody_waits_long_for_the_news_that_a_pool_is_ready() {
         let queue = Queue::new();
-        queue.push(event(1));
+        queue.push(ready());
+        assert!(queue.is_pool_ready_untold());
+        queue.wait_for_pool_ready();
+        assert!(!queue.is_pool_ready_untold(), "given up");
+        queue.push(ready());
         let other = queue.clone();
-        let taken = thread::spawn(move || number(other.take(None))).join().unwrap();
-        assert_eq!(taken, Some(1));
-        assert!(!queue.wait_for_turn(1, soon()));
-        let other = queue.clone();
-        let waiting = thread::spawn(move || {
-            other.wait_for_turn(1, Instant::now() + Duration::from_secs(60));
-            other.is_empty()
+        let dispatcher = thread::spawn(move || {
+            while other.take().is_some() {
+                assert!(!other.is_pool_ready_untold(), "the dispatcher does not wait for itself");
+                other.done();
+            }
         });
-        queue.done();
-        assert!(waiting.join().unwrap());
+        queue.wait_for_pool_ready();
+        dispatcher.join().unwrap();
+        assert!(!queue.is_pool_ready_untold());
     }
 
     #[test]
-    fn a_thread_knows_the_queues_it_has_pushed_to() {
+    fn a_client_that_closes_waits_for_what_was_pushed() {
         let queue = Queue::new();
-        assert!(!has_own());
+        assert!(is_ready(queue.drained()));
         queue.push(event(1));
-        queue.push(event(2));
-        thread::spawn(|| assert!(!has_own())).join().unwrap();
-        assert!(has_own());
-        assert_eq!(take_own().len(), 1);
-        assert!(!has_own());
+        assert!(!is_ready(queue.drained()));
+        queue.take();
+        assert!(is_ready(queue.drained()), "a listener that closes its client");
+        let other = queue.clone();
+        assert!(!thread::spawn(move || is_ready(other.drained())).join().unwrap());
+        queue.done();
+        assert!(is_ready(queue.drained()));
     }
 }

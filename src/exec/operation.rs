@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bson::RawDocumentBuf;
 
 use crate::deadline::TimeLimit;
-use crate::error::{Error, Result};
+use crate::error::{Allowed, Error, Result};
 use crate::event::Publisher;
 use crate::event::selection::Asker;
 use crate::pool::pinned::Pinned;
@@ -47,6 +47,8 @@ pub struct Terms {
     pub operation_id: Option<i32>,
     /// For all attempts together.
     pub limit: TimeLimit,
+    /// Failures of the command that are none to the caller.
+    pub allowed: Option<Arc<Allowed>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +127,7 @@ impl Terms {
             transaction_number: None,
             limit: TimeLimit::Unset,
             operation_id: None,
+            allowed: None,
         }
     }
 

@@ -228,7 +228,8 @@ async fn exchange(
     let events = &client.settings.events;
     let watch = connection.watch(events, message, &terms.database, terms.operation_id);
     let unanswered = Unanswered(&terms.session);
-    let answer = connection.ask(message, deadline, watch).await;
+    let allowed = terms.allowed.as_deref();
+    let answer = connection.ask(message, deadline, watch, allowed).await;
     std::mem::forget(unanswered);
     let Some((mut reply, mut checked)) = answer? else { return Ok(None) };
     if checked.as_ref().is_err_and(Error::wants_reauthentication) {
@@ -238,7 +239,7 @@ async fn exchange(
         let connection = lent.connection_mut();
         let watch = connection.watch(events, message, &terms.database, terms.operation_id);
         let unanswered = Unanswered(&terms.session);
-        let again = connection.ask(message, deadline, watch).await;
+        let again = connection.ask(message, deadline, watch, allowed).await;
         std::mem::forget(unanswered);
         (reply, checked) = again?.ok_or_else(|| Error::protocol("an answer was expected"))?;
     }

@@ -9,7 +9,7 @@ use bson::RawDocumentBuf;
 use super::generation::Generation;
 use crate::auth::credentials::Mechanism;
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Allowed, Error, Kind, Result};
 use crate::event::Publisher;
 use crate::event::command::{About, Watch};
 use crate::net::stream::Stream;
@@ -156,16 +156,21 @@ impl Connection {
         Ok(reply)
     }
 
-    /// Sends a sealed message and looks whether its command succeeded; a watch is told.
+    /// Sends a sealed message and looks whether its command succeeded, or failed as it may; a watch is
+    /// told.
     pub async fn ask(
         &mut self,
         message: &Message,
         deadline: Deadline,
         watch: Option<Watch>,
+        allowed: Option<&Allowed>,
     ) -> Result<Option<(Reply, Result<()>)>> {
         let mut answer = self.exchange(message, deadline).await.map(|reply| {
             let mut reply = reply?;
-            let checked = reply.check();
+            let checked = match (reply.check(), allowed) {
+                (Err(error), Some(allowed)) if allowed.covers(&error) => Ok(()),
+                (checked, _) => checked,
+            };
             Some((reply, checked))
         });
         if let Some(watch) = watch {
@@ -190,7 +195,7 @@ impl Connection {
             Ok(())
         })?;
         let watch = self.watch(events, message, database, None);
-        let answer = self.ask(message, Deadline::NEVER, watch).await?;
+        let answer = self.ask(message, Deadline::NEVER, watch, None).await?;
         let (reply, checked) = answer.ok_or_else(|| Error::protocol("an answer was expected"))?;
         checked.map(|()| reply)
     }

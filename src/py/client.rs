@@ -1,7 +1,7 @@
 //! `_core.Client`: the settings at the edge, and the shared core behind a check for forks.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
 use parking_lot::Mutex;
@@ -16,13 +16,14 @@ use super::seed_lookup;
 use super::session::PySession;
 use super::transaction_options::LastOptions;
 use super::{errors, gil, options, server_selector, time_limit};
+use crate::deadline::Deadline;
 use crate::error::Result as CoreResult;
 use crate::event::Publisher;
 use crate::event::selection::Asker;
 use crate::exec::client::ClientCore;
 use crate::exec::seed_lookup::Start;
 use crate::exec::select::select;
-use crate::net::fork;
+use crate::net::{fork, wait};
 use crate::ops::end_sessions::end_sessions;
 use crate::session::client::Session;
 use crate::settings::Settings;
@@ -58,7 +59,7 @@ impl PyClient {
         let core = held.1.clone();
         drop(held);
         if forked && self.settings.events.is_heard() {
-            listeners::start_dispatcher();
+            listeners::start_dispatchers();
         }
         core
     }
@@ -118,6 +119,8 @@ impl PyClient {
                 end_sessions(&core, limit).await;
             }
             core.close();
+            let limit = Deadline::after(Instant::now(), Some(LAST_EVENTS_WITHIN));
+            wait::until(limit, core.settings.events.drained()).await;
         };
         Ok(PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None())))))
     }
@@ -276,3 +279,6 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
         events: events.map_or_else(Publisher::default, |queue| queue.get().publisher()),
     })
 }
+
+/// How long `close` waits for the listeners of a deployment, as PyMongo does.
+const LAST_EVENTS_WITHIN: Duration = Duration::from_secs(1);

@@ -92,7 +92,7 @@ imports! {
     MAKE_READ_PREFERENCE = "pymongo.read_preferences" "make_read_preference";
     ANY_SERVER_SELECTOR = "pymongo.server_selectors" "any_server_selector";
     WRITABLE_SERVER_SELECTOR = "pymongo.server_selectors" "writable_server_selector";
-    START_DISPATCHER = "ferromongo._calls.listeners" "start_dispatcher";
+    START_DISPATCHERS = "ferromongo._calls.listeners" "start_dispatchers";
     CURRENT_TIMEOUT = "ferromongo._pymongo_internals" "current_timeout";
     CURRENT_DEADLINE = "ferromongo._pymongo_internals" "current_deadline";
     MONOTONIC = "time" "monotonic";

@@ -1,10 +1,13 @@
 //! `_core.EventQueue`: what happened, as calls of the methods that make PyMongo's events of it and hand
-//! them to the user's listeners, or log it. The calling is Python's part (`_calls/listeners.py`).
+//! them to the user's listeners, or log it. The calling is Python's part (`_calls/listeners.py`); a
+//! thread with an operation gets there through `deliver_own` and nowhere else.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bson::oid::ObjectId;
+use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
@@ -15,10 +18,11 @@ use crate::codec::{self, CodecSettings};
 use crate::error::Error;
 use crate::event::command::{Answer, CommandChange, CommandEvent};
 use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
+use crate::event::own;
 use crate::event::pool::{CheckOutFailure, CloseReason, PoolChange, PoolEvent};
-use crate::event::queue::{self, Queue};
+use crate::event::queue::Queue;
 use crate::event::topology::{TopologyChange, TopologyEvent};
-use crate::event::{Event, Publisher, Wanted, bell, logs};
+use crate::event::{Event, Publisher, Wanted, logs};
 
 #[pyclass(name = "EventQueue", module = "ferromongo._core", frozen)]
 pub struct EventQueue {
@@ -33,8 +37,7 @@ pub struct EventQueue {
 
 impl EventQueue {
     pub fn publisher(&self) -> Publisher {
-        let queue = self.queue.clone();
-        Publisher::new(self.wanted, Arc::new(move |event| queue.push(event)))
+        Publisher::queued(self.wanted, self.queue.clone())
     }
 }
 
@@ -73,19 +76,25 @@ impl EventQueue {
         object_id(py, self.client_id)
     }
 
-    fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+    fn __len__(&self) -> usize {
+        self.queue.len()
     }
 
-    #[pyo3(signature = (upto = None))]
-    fn take<'py>(&self, py: Python<'py>, upto: Option<u64>) -> PyResult<Option<Taken<'py>>> {
-        let Some(event) = self.queue.take(upto) else { return Ok(None) };
-        let taken = self.call(py, &event).and_then(|(name, arguments)| {
+    /// Of an operation's own events, or of the background's; then `done` is due.
+    #[pyo3(signature = (own = None))]
+    fn take<'py>(&self, py: Python<'py>, own: Option<&OwnEvents>) -> PyResult<Option<Taken<'py>>> {
+        let event = match own {
+            Some(own) => own.events.lock().pop_front(),
+            None => self.queue.take(),
+        };
+        let Some(event) = event else { return Ok(None) };
+        let because = own.and_then(|own| own.because.as_ref());
+        let taken = self.call(py, &event, because).and_then(|(name, arguments)| {
             let logged = logs::wants(loggers::of(&event));
             let more = if logged { loggers::more_about(py, &event)? } else { None };
             Ok((name, arguments, more))
         });
-        if taken.is_err() {
+        if taken.is_err() && own.is_none() {
             self.queue.done();
         }
         taken.map(Some)
@@ -94,55 +103,77 @@ impl EventQueue {
     fn done(&self) {
         self.queue.done();
     }
-}
 
-impl Drop for EventQueue {
-    fn drop(&mut self) {
-        bell::ring(); // the dispatcher may have nothing left to wait for
+    fn wait(&self, py: Python<'_>) -> bool {
+        gil::detach(py, || self.queue.wait())
+    }
+
+    fn end(&self) {
+        self.queue.end();
+    }
+
+    fn stop(&self) {
+        self.queue.stop();
     }
 }
 
-/// Delivers what this thread's operations have made known: to be called between their steps and before
-/// their results are handed over. True if Python ran. What it raises is no `Exception`: Ctrl-C, an exit.
-pub fn deliver_own(py: Python<'_>, may_wait: bool) -> PyResult<bool> {
-    if !queue::has_own() {
+/// What an operation did, for its listeners.
+#[pyclass(module = "ferromongo._core", frozen)]
+pub struct OwnEvents {
+    events: Mutex<VecDeque<Event>>,
+    /// What cut the operation short.
+    because: Option<PyErr>,
+}
+
+/// Delivers what this thread's operation has done: to be called while it waits and before its result
+/// is handed over. True if Python ran. `because` is what cut the operation short, if something did. What
+/// it raises is no `Exception`: Ctrl-C, an exit. All events are delivered first.
+pub fn deliver_own(py: Python<'_>, because: Option<&PyErr>) -> PyResult<bool> {
+    if own::is_empty() {
         return Ok(false);
     }
-    for queue in queue::take_own() {
-        let upto = queue.pushed();
-        let limit = Instant::now() + PATIENCE;
-        let deliver = || -> PyResult<bool> {
-            imports::DELIVER.get(py)?.call1((queue.number, upto))?.is_truthy()
-        };
-        if !may_wait {
-            deliver()?;
-            continue;
-        }
-        while gil::detach(py, || queue.wait_for_turn(upto, limit)) && deliver()? {}
+    let mut collected = VecDeque::from(own::take());
+    let mut raised = Ok(true);
+    while let Some((queue, _)) = collected.front() {
+        let queue = queue.clone();
+        let others = collected.iter().position(|(other, _)| !Arc::ptr_eq(other, &queue));
+        let rest = others.map_or_else(VecDeque::new, |others| collected.split_off(others));
+        let events: VecDeque<_> = collected.into_iter().map(|(_, event)| event).collect();
+        collected = rest;
+        let delivered = deliver(py, &queue, events, because);
+        raised = raised.and_then(|_| delivered.map(|()| true));
     }
-    Ok(true)
+    raised
 }
 
-/// Blocks the dispatcher until there may be something to deliver; False when it shall end.
-#[pyfunction]
-pub fn wait_for_events(py: Python<'_>) -> bool {
-    gil::detach(py, bell::wait)
+fn deliver(
+    py: Python<'_>,
+    queue: &Queue,
+    events: VecDeque<Event>,
+    because: Option<&PyErr>,
+) -> PyResult<()> {
+    let uses_pool = events.iter().any(|event| matches!(event, Event::Pool(_)));
+    if uses_pool && queue.is_pool_ready_untold() {
+        gil::detach(py, || queue.wait_for_pool_ready());
+    }
+    let because = because.map(|because| because.clone_ref(py));
+    let own = Bound::new(py, OwnEvents { events: Mutex::new(events), because })?;
+    let deliver = imports::DELIVER.get(py)?;
+    let mut raised = Ok(());
+    loop {
+        let delivered = deliver.call1((queue.number, &own)).map(drop);
+        let interrupted = delivered.is_err() && !own.get().events.lock().is_empty();
+        raised = raised.and(delivered);
+        if !interrupted {
+            return raised;
+        }
+    }
 }
 
-#[pyfunction]
-pub fn stop_waiting_for_events() {
-    bell::stop();
-}
-
-#[pyfunction]
-pub fn wake_dispatcher() {
-    bell::ring();
-}
-
-/// The dispatcher of a process lives in no child of it.
-pub fn start_dispatcher() {
+/// The dispatchers of a process live in no child of it.
+pub fn start_dispatchers() {
     gil::attach(|py| {
-        let started = imports::START_DISPATCHER.get(py).and_then(|start| start.call0());
+        let started = imports::START_DISPATCHERS.get(py).and_then(|start| start.call0());
         if let Err(error) = started {
             error.write_unraisable(py, None);
         }
@@ -168,12 +199,17 @@ fn id_or_none<'py>(py: Python<'py>, id: Option<ObjectId>) -> PyResult<Option<Bou
 }
 
 impl EventQueue {
-    fn call<'py>(&self, py: Python<'py>, event: &Event) -> PyResult<Call<'py>> {
+    fn call<'py>(
+        &self,
+        py: Python<'py>,
+        event: &Event,
+        because: Option<&PyErr>,
+    ) -> PyResult<Call<'py>> {
         match event {
             Event::Pool(event) => self.of_pool(py, event),
             Event::Topology(event) => self.of_topology(py, event),
             Event::Heartbeat(event) => of_heartbeat(py, event),
-            Event::Command(event) => self.of_command(py, event),
+            Event::Command(event) => self.of_command(py, event, because),
             Event::Selection(event) => loggers::of_selection(py, event, self.local_threshold),
             Event::Retry(event) => loggers::of_retry(py, event),
         }
@@ -245,11 +281,33 @@ impl EventQueue {
         }
     }
 
-    fn of_command<'py>(&self, py: Python<'py>, event: &CommandEvent) -> PyResult<Call<'py>> {
+    fn of_command<'py>(
+        &self,
+        py: Python<'py>,
+        event: &CommandEvent,
+        because: Option<&PyErr>,
+    ) -> PyResult<Call<'py>> {
         let about = &*event.about;
         let (request_id, operation_id) = (about.request_id, about.operation_id);
         let (at, connection_id) = (place(&about.address), about.server_connection_id);
         let service_id = id_or_none(py, about.service_id)?;
+        let failed = |duration: Duration, failure| {
+            call(
+                py,
+                "publish_command_failure",
+                (
+                    duration,
+                    failure,
+                    &about.name,
+                    request_id,
+                    at,
+                    connection_id,
+                    operation_id,
+                    &service_id,
+                    &about.database,
+                ),
+            )
+        };
         match &event.what {
             CommandChange::Started { body, documents } => {
                 let command = match body {
@@ -305,21 +363,14 @@ impl EventQueue {
                     ),
                 )
             }
-            CommandChange::Failed { duration, error } => call(
-                py,
-                "publish_command_failure",
-                (
-                    *duration,
-                    failure(py, error)?,
-                    &about.name,
-                    request_id,
-                    at,
-                    connection_id,
-                    operation_id,
-                    service_id,
-                    &about.database,
-                ),
-            ),
+            CommandChange::Failed { duration, error } => failed(*duration, failure(py, error)?),
+            CommandChange::CutShort { duration } => {
+                let failure = match because {
+                    Some(because) => failure_of(py, because)?,
+                    None => failure(py, &about.unexplained_end())?,
+                };
+                failed(*duration, failure)
+            }
         }
     }
 
@@ -360,12 +411,19 @@ fn failure<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
     if let Some(reply) = error.reply() {
         return errors::decode_reply(py, reply);
     }
-    let exception = errors::to_python(py, error).into_value(py).into_bound(py);
-    let document = PyDict::new(py);
-    document.set_item("errmsg", exception.str()?)?;
-    document.set_item("errtype", exception.get_type().name()?)?;
-    Ok(document.into_any())
+    failure_of(py, &errors::to_python(py, error))
 }
 
-/// How long an operation waits for others to deliver its events; a listener may be waiting for it.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// As PyMongo words it.
+fn failure_of<'py>(py: Python<'py>, error: &PyErr) -> PyResult<Bound<'py, PyAny>> {
+    let kind = error.get_type(py).name()?;
+    // Its `__str__` may be the user's.
+    let mut text = error.value(py).str().map(|text| text.to_string()).unwrap_or_default();
+    if text.is_empty() {
+        text = format!("operation interrupted by {kind}");
+    }
+    let document = PyDict::new(py);
+    document.set_item("errmsg", text)?;
+    document.set_item("errtype", kind)?;
+    Ok(document.into_any())
+}

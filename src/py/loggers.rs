@@ -57,8 +57,14 @@ pub fn more_about<'py>(py: Python<'py>, event: &Event) -> PyResult<Option<Bound<
         Event::Command(CommandEvent { about, .. }) if !about.of_an_operation => return Ok(None),
         Event::Command(CommandEvent { about, what }) => {
             more.set_item(name!(py, "driver_connection_id"), about.driver_connection_id)?;
-            if let CommandChange::Failed { error, .. } = what {
-                let by_server = error.reply().is_some() && !error.is_state_change();
+            let by_server = match what {
+                CommandChange::Failed { error, .. } => {
+                    Some(error.reply().is_some() && !error.is_state_change())
+                }
+                CommandChange::CutShort { .. } => Some(false),
+                CommandChange::Started { .. } | CommandChange::Succeeded { .. } => None,
+            };
+            if let Some(by_server) = by_server {
                 more.set_item(name!(py, "is_server_side_error"), by_server)?;
             }
         }

@@ -47,6 +47,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cursor::SyncCursorCore>()?;
     module.add_class::<cursor::AsyncCursorCore>()?;
     module.add_class::<listeners::EventQueue>()?;
+    module.add_class::<listeners::OwnEvents>()?;
     module.add_class::<pending::PyPending>()?;
     module.add_class::<scope::PyScope>()?;
     module.add_class::<seed_lookup::PySeedLookup>()?;
@@ -54,9 +55,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(bson::encode, module)?)?;
     module.add_function(wrap_pyfunction!(bson::decode, module)?)?;
     module.add_function(wrap_pyfunction!(bson::decode_all, module)?)?;
-    module.add_function(wrap_pyfunction!(listeners::wait_for_events, module)?)?;
-    module.add_function(wrap_pyfunction!(listeners::stop_waiting_for_events, module)?)?;
-    module.add_function(wrap_pyfunction!(listeners::wake_dispatcher, module)?)?;
     module.add_function(wrap_pyfunction!(loggers::note_loggers, module)?)?;
     Ok(())
 }

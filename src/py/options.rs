@@ -10,7 +10,7 @@ use super::once::name;
 use super::{errors, imports};
 use crate::auth::credentials::{Credentials, Mechanism};
 use crate::codec::{self, CodecSettings};
-use crate::error::{Error, Kind};
+use crate::error::{Allowed, Error, Kind};
 use crate::metadata::{DriverName, Metadata};
 use crate::net::tls::settings::{TlsOptions, TlsSettings};
 use crate::topology::read_preference::{ReadMode, ReadPreference};
@@ -88,6 +88,26 @@ pub fn metadata(
 pub fn driver_name(given: (String, Option<String>, Option<String>)) -> DriverName {
     let (name, version, platform) = given;
     DriverName { name, version, platform }
+}
+
+/// From PyMongo's `allowable_errors`: codes and messages. True stands for all errors, `None` for none.
+pub fn allowed_errors(given: &Bound<'_, PyAny>) -> PyResult<Option<Arc<Allowed>>> {
+    if given.is_none() {
+        return Ok(None);
+    }
+    if let Ok(all) = given.extract::<bool>() {
+        return Ok(all.then(|| Arc::new(Allowed { all, ..Allowed::default() })));
+    }
+    let mut allowed = Allowed::default();
+    for item in given.try_iter()? {
+        let item = item?;
+        if let Ok(code) = item.extract() {
+            allowed.codes.push(code);
+        } else if let Ok(message) = item.extract() {
+            allowed.messages.push(message);
+        } // nothing else is equal to what a server says
+    }
+    Ok(Some(Arc::new(allowed)))
 }
 
 /// From a mapping with the names of `TlsOptions`, or `None`. The files are read here.

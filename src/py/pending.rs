@@ -11,13 +11,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 
 use super::loop_driver::Flight;
 use super::once::name;
 use super::{gil, listeners, loggers};
-use crate::event::queue;
+use crate::event::own;
 use crate::net::blocking;
 
 pub trait Task: Send {
@@ -131,32 +131,39 @@ impl State {
         }
     }
 
-    /// What the awaiting task shall yield to its loop; at the end an error, StopIteration with the result.
-    fn step(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let value = match self {
+    fn step(&mut self, py: Python<'_>) -> PyResult<Stepped> {
+        match self {
             State::Flying(flight) => {
                 let step = flight.step(py);
-                match listeners::deliver_own(py, false).and(step)? {
-                    Poll::Pending => return flight.suspended(py),
-                    Poll::Ready(value) => value,
+                match listeners::deliver_own(py, step.as_ref().err()).and(step)? {
+                    Poll::Pending => flight.suspended(py).map(Stepped::Yields),
+                    Poll::Ready(value) => Ok(Stepped::Done(value)),
                 }
             }
-            State::Elsewhere(future) => return future.call_method0(py, name!(py, "__next__")),
+            State::Elsewhere(future) => {
+                future.call_method0(py, name!(py, "__next__")).map(Stepped::Yields)
+            }
             State::Known(_) => match std::mem::replace(self, State::Over) {
-                State::Known(result) => result?,
+                State::Known(result) => result.map(Stepped::Done),
                 _ => unreachable!("matched above"),
             },
-            State::Waiting(_) | State::Built(_) | State::Over => return Err(only_once()),
-        };
-        Err(PyStopIteration::new_err((value,)))
+            State::Waiting(_) | State::Built(_) | State::Over => Err(only_once()),
+        }
     }
+}
+
+enum Stepped {
+    /// The awaiting task hands this to its loop.
+    Yields(Py<PyAny>),
+    Done(Py<PyAny>),
 }
 
 /// Blocks this thread until the task and those that follow it are done. Ctrl-C is answered.
 pub fn run_blocking(py: Python<'_>, task: Box<dyn Task>) -> PyResult<Py<PyAny>> {
     loggers::look(py)?;
+    let _own = own::Collecting::begin();
     let result = run_to_the_end(py, task);
-    listeners::deliver_own(py, true)?;
+    listeners::deliver_own(py, result.as_ref().err())?;
     result
 }
 
@@ -167,8 +174,8 @@ fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>
             let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
             // What has begun is told while it is waited for.
             let tell = || {
-                let told = || gil::attach(|py| listeners::deliver_own(py, false));
-                queue::has_own()
+                let told = || gil::attach(|py| listeners::deliver_own(py, None));
+                !own::is_empty()
                     && told().unwrap_or_else(|error| {
                         raised.replace(Some(error));
                         true
@@ -190,7 +197,7 @@ fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>
             unreachable!("only an exception interrupts");
         }
         // Before the result is taken in: Ctrl-C in a listener must not lose a change of a stream.
-        listeners::deliver_own(py, true)?;
+        listeners::deliver_own(py, None)?;
         match task.finish(py)? {
             Step::Done(value) => return Ok(value),
             Step::Again(next) | Step::Pause(next) => task = next,
@@ -230,14 +237,20 @@ impl PyPending {
         let Some(mut state) = self.0.try_lock() else {
             return Err(PyRuntimeError::new_err("this pending call is already being awaited"));
         };
+        let _own = own::Collecting::begin();
         if matches!(*state, State::Waiting(_) | State::Built(_)) {
             *state = std::mem::replace(&mut *state, State::Over).begin(py)?;
         }
-        let yielded = state.step(py);
-        if yielded.is_err() {
-            *state = State::Over;
-        }
-        yielded
+        let result = match state.step(py) {
+            Ok(Stepped::Yields(future)) => return Ok(future),
+            Ok(Stepped::Done(value)) => Ok(value),
+            Err(error) => Err(error),
+        };
+        let ended = std::mem::replace(&mut *state, State::Over);
+        drop(state);
+        drop(ended);
+        listeners::deliver_own(py, result.as_ref().err())?; // what was cut short
+        Err(result.map_or_else(|error| error, |value| PyStopIteration::new_err((value,))))
     }
 
     fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -253,25 +266,33 @@ impl PyPending {
         value: Option<Bound<'_, PyAny>>,
         _traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        self.close(py)?;
         let exception = match value {
-            Some(value) if value.is_instance_of::<pyo3::exceptions::PyBaseException>() => value,
-            Some(value) => kind.call1((value,))?,
-            None if kind.is_instance_of::<pyo3::types::PyType>() => kind.call0()?,
-            None => kind,
+            Some(value) if value.is_instance_of::<pyo3::exceptions::PyBaseException>() => Ok(value),
+            Some(value) => kind.call1((value,)),
+            None if kind.is_instance_of::<pyo3::types::PyType>() => kind.call0(),
+            None => Ok(kind),
         };
-        Err(PyErr::from_value(exception))
+        let error = exception.map_or_else(|error| error, PyErr::from_value);
+        self.cut_short(py, &error)?;
+        Err(error)
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.cut_short(py, &PyGeneratorExit::new_err(()))
+    }
+}
+
+impl PyPending {
+    fn cut_short(&self, py: Python<'_>, because: &PyErr) -> PyResult<()> {
         let state = match self.0.try_lock() {
             Some(mut state) => std::mem::replace(&mut *state, State::Over),
             None => return Ok(()),
         };
+        let _own = own::Collecting::begin();
         match state {
             State::Flying(flight) => flight.cancel(py)?,
             _ => return Ok(()),
         }
-        listeners::deliver_own(py, false).map(drop)
+        listeners::deliver_own(py, Some(because)).map(drop)
     }
 }

@@ -111,6 +111,7 @@ impl PyScope {
     }
 
     /// Sends one command; `then` makes the result of its reply.
+    #[allow(clippy::too_many_arguments)]
     fn send(
         &self,
         py: Python<'_>,
@@ -119,9 +120,11 @@ impl PyScope {
         session: Option<&PySession>,
         read_preference: Option<&Bound<'_, PyAny>>,
         then: Option<Py<PyAny>>,
+        allowed: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyPending> {
         let core = self.core();
         let mut terms = self.terms(py, &core, kind, session, read_preference)?;
+        terms.allowed = allowed.map(options::allowed_errors).transpose()?.flatten();
         if kind == Kind::Output {
             // The caller's own concerns come before the collection's.
             terms.read_concern.take_if(|_| message.has("readConcern"));
@@ -186,29 +189,32 @@ impl PyScope {
         })
     }
 
-    #[pyo3(signature = (command, session, read_preference = None, then = None))]
+    #[pyo3(signature = (command, session, read_preference = None, then = None, allowed = None))]
     fn command(
         &self,
         command: &Bound<'_, PyAny>,
         session: Option<&PySession>,
         read_preference: Option<&Bound<'_, PyAny>>,
         then: Option<Py<PyAny>>,
+        allowed: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
-        self.send(command.py(), message, Kind::Command, session, read_preference, then)
+        let kind = Kind::Command;
+        self.send(command.py(), message, kind, session, read_preference, then, allowed)
     }
 
-    #[pyo3(signature = (command, session, read_preference = None, then = None))]
+    #[pyo3(signature = (command, session, read_preference = None, then = None, allowed = None))]
     fn read(
         &self,
         command: &Bound<'_, PyAny>,
         session: Option<&PySession>,
         read_preference: Option<&Bound<'_, PyAny>>,
         then: Option<Py<PyAny>>,
+        allowed: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
         let kind = Kind::read_of(&message);
-        self.send(command.py(), message, kind, session, read_preference, then)
+        self.send(command.py(), message, kind, session, read_preference, then, allowed)
     }
 
     fn find_one(
@@ -229,17 +235,18 @@ impl PyScope {
         Ok(PyPending::new(task(run_owned(core, Operation { message, terms }), finish)))
     }
 
-    #[pyo3(signature = (command, session, retryable, then = None))]
+    #[pyo3(signature = (command, session, retryable, then = None, allowed = None))]
     fn write(
         &self,
         command: &Bound<'_, PyAny>,
         session: Option<&PySession>,
         retryable: bool,
         then: Option<Py<PyAny>>,
+        allowed: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
         let kind = Kind::Write { retry: retryable };
-        self.send(command.py(), message, kind, session, None, then)
+        self.send(command.py(), message, kind, session, None, then, allowed)
     }
 
     #[pyo3(signature = (command, session, then = None))]
@@ -250,7 +257,7 @@ impl PyScope {
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
-        self.send(command.py(), message, Kind::Output, session, None, then)
+        self.send(command.py(), message, Kind::Output, session, None, then, None)
     }
 
     #[pyo3(signature = (command, documents, session, then, measured = false))]

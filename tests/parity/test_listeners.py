@@ -7,7 +7,7 @@ differs from run to run (ids, times, ports) is replaced: see heard.py.
 import pymongo
 import pytest
 from pymongo import WriteConcern, monitoring
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from tests.drivers import AsyncDriver, Awaitable, SyncDriver, eventually
 from tests.listeners import COMMANDS, Recorder
 from tests.parity.heard import commands
@@ -57,6 +57,48 @@ async def errors(client):
     ):
         with pytest.raises(PyMongoError):
             await refused()
+
+
+@program
+async def errors_that_are_allowed(client):
+    shop = client.shop
+    missing = shop.missing
+    await missing.drop()
+    await shop.drop_collection("missing")
+    await missing.drop_indexes()
+    await missing.drop_index("x_1")
+    assert await missing.count_documents({}) == 0
+    assert await missing.index_information() == {}
+    for how in ({"check": False}, {"allowable_errors": [59]}, {"allowable_errors": ["x", 59]}):
+        assert (await shop.command("noSuchCommand", **how))["code"] == 59
+    assert (await shop.command("create", "a", capped=True, check=False))["ok"] == 0
+    for how in ({"allowable_errors": [1]}, {"allowable_errors": ["no such command"]}):
+        with pytest.raises(OperationFailure):
+            await shop.command("noSuchCommand", **how)
+    await shop.other.insert_one({"_id": 1})
+    with pytest.raises(OperationFailure):  # there is a collection, but no such index
+        await shop.other.drop_index("x_1")
+
+
+@program
+async def an_allowed_error_that_the_server_would_be_left_for(client):
+    """Not primary: neither is the server taken for unknown nor the pool cleared."""
+    for how in ({"check": False}, {"allowable_errors": [10107]}):
+        data = {"failCommands": ["ping"], "errorCode": 10107}
+        mode = {"times": 1}
+        await client.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
+        assert (await client.admin.command("ping", **how))["code"] == 10107
+
+
+@program
+async def an_allowed_error_in_a_transaction(client):
+    await client.shop.create_collection("orders")
+    async with client.start_session() as session:
+        await _begin(session)
+        await client.shop.orders.insert_one({}, session=session)
+        reply = await client.shop.command("noSuchCommand", session=session, check=False)
+        assert reply["ok"] == 0
+        await session.abort_transaction()
 
 
 @program

@@ -78,6 +78,14 @@ async def errors_and_secrets(client):
 
 
 @program
+async def errors_that_are_allowed(client):
+    await client.shop.missing.drop()
+    await client.shop.missing.drop_index("x_1")
+    for how in ({"check": False}, {"allowable_errors": [59]}):
+        assert (await client.shop.command("noSuchCommand", **how))["code"] == 59
+
+
+@program
 async def unacknowledged(client):
     orders = client.shop.get_collection("orders", write_concern=WriteConcern(0))
     await orders.insert_one({"_id": 1})

@@ -10,7 +10,7 @@ from pymongo import WriteConcern, monitoring
 from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
 from pymongo.hello import Hello
 from pymongo.topology_description import TopologyDescription
-from tests.drivers import both_drivers, eventually, ferromongo_only, package, takes
+from tests.drivers import both_drivers, eventually, ferromongo_only, package
 from tests.fault.programs import run
 from tests.listeners import Commands, Recorder
 
@@ -245,60 +245,6 @@ def test_a_listener_may_use_its_client(mongodb_uri, mongodb_database_name):
     assert names.count(("SucceededEvent", "find")) == names.count(("StartedEvent", "find")) == 2
 
 
-@ferromongo_only  # PyMongo calls listeners within listeners, and on several threads at once
-def test_a_client_s_listeners_hear_one_event_at_a_time(mongodb_uri, mongodb_database_name):
-    within, overlaps, count = [], [], 0
-
-    def hear(event):
-        nonlocal count
-        overlaps.extend(within)
-        within.append(event)
-        count += 1
-        if event.command_name == "insert":
-            client[mongodb_database_name].c.find_one()
-        within.remove(event)
-
-    with package.MongoClient(mongodb_uri, event_listeners=[Commands(hear)]) as client:
-        inserts = [
-            threading.Thread(target=client[mongodb_database_name].c.insert_one, args=({},))
-            for _ in range(4)
-        ]
-        for thread in inserts:
-            thread.start()
-        for thread in inserts:
-            thread.join(10)
-    assert not overlaps
-    assert count == 4 * 2 + 8 * 2 + 2  # inserts, a find for each event of theirs, endSessions
-
-
-@ferromongo_only  # PyMongo's operations do not wait for listeners of servers
-def test_a_listener_that_waits_for_the_caller_blocks_nobody(mongodb_uri):
-    """The operation gives up waiting for its events, and the listener is released."""
-    waiting, release = threading.Event(), threading.Event()
-
-    class Waiting(monitoring.ServerHeartbeatListener):
-        def started(self, event):
-            if event.awaited:
-                waiting.set()
-                assert release.wait(10)
-
-        def succeeded(self, event):
-            pass
-
-        failed = succeeded
-
-    heard = []
-    listeners = [Waiting(), Commands(heard.append)]
-    with package.MongoClient(mongodb_uri, event_listeners=listeners) as client:
-        assert waiting.wait(10)
-        with takes(0, 5):
-            client.admin.command("ping")
-        assert heard == []
-        release.set()
-        client.admin.command("ping")
-        assert [event.command_name for event in heard] == ["ping"] * 4
-
-
 @both_drivers
 async def test_global_listeners_are_those_of_the_time_when_a_client_is_made(
     driver, mongodb_uri, monkeypatch
@@ -324,7 +270,7 @@ def test_what_is_no_listener_is_refused(mongodb_uri):
 
 @ferromongo_only  # its threads have other names in PyMongo
 @both_drivers
-async def test_the_dispatcher_lives_as_long_as_a_client_with_listeners(driver, mongodb_uri):
+async def test_a_client_with_listeners_has_a_dispatcher(driver, mongodb_uri):
     def dispatchers():
         return [t for t in threading.enumerate() if t.name == "ferromongo events"]
 
@@ -334,6 +280,8 @@ async def test_the_dispatcher_lives_as_long_as_a_client_with_listeners(driver, m
         async with driver.client(mongodb_uri, event_listeners=[Recorder()]) as listened:
             async with driver.client(mongodb_uri, event_listeners=[Recorder()]) as other:
                 await other.admin.command("ping")
+                assert len(dispatchers()) == 2
+            await eventually(driver, lambda: len(dispatchers()) == 1)
             await listened.admin.command("ping")
             assert len(dispatchers()) == 1
         await eventually(driver, lambda: not dispatchers())

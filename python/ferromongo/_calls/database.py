@@ -9,7 +9,7 @@ from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
 from bson.dbref import DBRef
 from pymongo.collation import validate_collation_or_none
 from pymongo.common import validate_is_mapping
-from pymongo.errors import CollectionInvalid, NotPrimaryError, OperationFailure
+from pymongo.errors import CollectionInvalid
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.bases import (
@@ -27,6 +27,7 @@ from ferromongo._core import Pending
 from ferromongo._pymongo_internals import ServerMode
 
 NAMESPACE_NOT_FOUND: Sequence[str | int] = ("ns not found", 26)
+"""To drop what is not there is a success."""
 
 
 def command(
@@ -37,6 +38,8 @@ def command(
     codec_options: CodecOptions[Any] | None,
     session: Any,
     comment: Any,
+    check: bool,
+    allowable_errors: Sequence[str | int] | None,
     options: dict[str, Any],
 ) -> Pending[Any]:
     if comment is not None:
@@ -54,8 +57,10 @@ def command(
     else:
         check_codec_options(codec_options)
         scope = command_scope_with(database, codec_options)
-    then = checked_write_concern if checked else None
-    return scope.command(command, inside, read_preference, then)
+    then = checked_write_concern if check and checked else None
+    return scope.command(
+        command, inside, read_preference, then, allowable_errors if check else True
+    )
 
 
 def cursor_command(
@@ -96,23 +101,6 @@ def whole_command(
     if not command:
         raise ValueError("command has no element: the first one is to name it")
     return {**command, **options} if options else command
-
-
-def tolerated(
-    error: OperationFailure | NotPrimaryError,
-    check: bool,
-    allowable_errors: Sequence[str | int] | None,
-) -> Any:
-    """The failed reply itself if the caller asked not to raise for it; else raises it."""
-    reply: Any = error.details or {}
-    if not check:
-        return reply
-    if allowable_errors:
-        # The message decides only for servers too old to send a code.
-        key: Any = reply.get("code", reply.get("errmsg"))
-        if key in allowable_errors:
-            return reply
-    raise error
 
 
 def list_collections(
@@ -177,7 +165,8 @@ def drop_collection(
     if comment is not None:
         command["comment"] = comment
     inside = core_session(session, database._client)
-    return command_scope(database).write(command, inside, False, checked_write_concern)
+    scope = command_scope(database)
+    return scope.write(command, inside, False, checked_write_concern, NAMESPACE_NOT_FOUND)
 
 
 def rename(

@@ -13,6 +13,7 @@ from pymongo.operations import IndexModel
 from pymongo.read_preferences import ReadPreference
 
 from ferromongo._calls.bases import CollectionBase
+from ferromongo._calls.database import NAMESPACE_NOT_FOUND
 from ferromongo._calls.find import Opening, get_more_extras
 from ferromongo._calls.scopes import collection_scope_with, reply_scope
 from ferromongo._calls.sessions import collection_session
@@ -64,7 +65,8 @@ def drop_index(
     if comment is not None:
         command["comment"] = comment
     inside = collection_session(session, collection)
-    return reply_scope(collection).write(command, inside, False, partial(_checked, None))
+    scope = reply_scope(collection)
+    return scope.write(command, inside, False, partial(_checked, None), NAMESPACE_NOT_FOUND)
 
 
 def _checked(result: Any, reply: dict[str, Any]) -> Any:

@@ -1,9 +1,8 @@
-"""Events on their way to the user's listeners and logs: in order, one at a time for each client.
+"""Events on their way to the user's listeners and logs.
 
-The engine notes what happens in a queue of the client, from any thread. The thread of an operation
-delivers what came of it, before its result is handed over; what happens in the background is left
-to one dispatcher thread, which lives while there is a client whose events
-somebody wants.
+What an operation does is delivered by its own thread, in its context and before it returns: the
+engine calls `deliver`. What happens in the background waits in a queue of the client, for a
+dispatcher thread of the client. A client has one if somebody wants its events.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 import traceback
 import weakref
 from typing import Any
@@ -18,21 +18,16 @@ from typing import Any
 from pymongo.client_options import ClientOptions
 
 from ferromongo._calls.logs import Logs, note_levels
-from ferromongo._core import (
-    EventQueue,
-    stop_waiting_for_events,
-    wait_for_events,
-    wake_dispatcher,
-)
+from ferromongo._core import EventQueue, OwnEvents
 
 
 class Publisher:
-    """The listeners and logs of one client, and the queue that they are served from."""
+    """The listeners and logs of one client, and the queue of what happens in its background."""
 
     def __init__(self, options: ClientOptions) -> None:
         listeners: Any = options.pool_options._event_listeners
         self._listeners = listeners
-        self.has_listeners = bool(listeners.event_listeners())
+        self._has_listeners = bool(listeners.event_listeners())
         wanted = (
             listeners.enabled_for_commands,
             listeners.enabled_for_cmap,
@@ -47,31 +42,40 @@ class Publisher:
         self.queue = EventQueue(wanted, pool_options, commands, replies, threshold)
         self._logs = Logs(self.queue.client_id)
         self._closed = False
+        self._dispatcher: threading.Thread | None = None
         _publishers[self.queue.number] = self
         look_at_loggers()
 
-    def deliver(self, upto: int | None = None) -> None:
-        """Call the listeners, and log, until all is told, or while others do not do so already."""
-        while True:
+    def deliver(self, own: OwnEvents) -> None:
+        """Call the listeners, and log. After Ctrl-C or an exit, which come through, call again."""
+        while (event := self._taken(own)) is not None:
+            self._tell(*event)
+
+    def deliver_background(self) -> None:
+        while (event := self._taken(None)) is not None:
             try:
-                event = self.queue.take(upto)
-            except Exception:  # a document that the user's own codecs refuse
+                self._tell(*event)
+            except SystemExit:  # a thread that a listener wants to end is not the dispatcher
+                pass
+            except BaseException:
                 traceback.print_exc()
-                continue
-            if event is None:
-                break
-            name, arguments, logged = event
-            try:
-                if logged is not None:
-                    self._log(name, arguments, logged)
-                # An exception of a listener ends here: PyMongo's method prints it.
-                listen = getattr(self._listeners, name, None) if self.has_listeners else None
-                if listen is not None:  # some things are only logged
-                    listen(*arguments)
             finally:
                 self.queue.done()
-        if self._closed:
-            wake_dispatcher()
+
+    def _taken(self, own: OwnEvents | None) -> tuple[Any, ...] | None:
+        while True:
+            try:
+                return self.queue.take(own)
+            except Exception:  # a document that the user's own codecs refuse
+                traceback.print_exc()
+
+    def _tell(self, name: str, arguments: tuple[Any, ...], logged: dict[str, Any] | None) -> None:
+        if logged is not None:
+            self._log(name, arguments, logged)
+        # An exception of a listener ends in PyMongo's method, which prints it.
+        listen = getattr(self._listeners, name, None) if self._has_listeners else None
+        if listen is not None:  # some things are only logged
+            listen(*arguments)
 
     def _log(self, name: str, arguments: tuple[Any, ...], more: dict[str, Any]) -> None:
         try:
@@ -79,30 +83,48 @@ class Publisher:
         except Exception:  # of a handler or filter: it shall not look like one of the operation
             traceback.print_exc()
 
+    def start_dispatcher(self) -> None:
+        """Unless it runs, or nobody wants anything."""
+        with _starting:
+            if self._closed or self._dispatcher or not (_logging or self._has_listeners):
+                return
+            queue = self.queue
+            reference = weakref.ref(self, lambda _: queue.end())
+            self._dispatcher = threading.Thread(
+                target=_dispatch, args=(queue, reference), name="ferromongo events", daemon=True
+            )
+            self._dispatcher.start()
+
+    def forget_dispatcher(self) -> None:
+        self._dispatcher = None
+
     def close(self) -> None:
-        """Nothing more will happen: when all is told the dispatcher is not needed."""
+        """Nothing more will happen: when all is told the dispatcher ends."""
         self._closed = True
-        wake_dispatcher()
+        self.queue.end()
 
-    @property
-    def finished(self) -> bool:
-        return self._closed and self.queue.is_empty()
+    def stop(self) -> threading.Thread | None:
+        self.queue.stop()
+        return self._dispatcher
 
 
-def deliver(number: int, upto: int) -> bool:
-    """Called by an operation's thread for its events; False if nobody is left to hear them."""
+def deliver(number: int, own: OwnEvents) -> None:
+    """Called by an operation's thread for its events, if anybody is left to hear them."""
     known = _publishers.get(number)
     if known is not None:
-        known.deliver(upto)
-    return known is not None
+        known.deliver(own)
 
 
 def look_at_loggers() -> None:
     """Called when a client is made, and by the first operation after a logger's level changed."""
     global _logging
     _logging = note_levels()
-    if _somebody_hears():
-        start_dispatcher()
+    start_dispatchers()
+
+
+def start_dispatchers() -> None:
+    for known in _known():
+        known.start_dispatcher()
 
 
 def _known() -> list[Publisher]:
@@ -111,61 +133,34 @@ def _known() -> list[Publisher]:
     return [one for one in found if one is not None]
 
 
-def _somebody_hears() -> bool:
-    known = _known()
-    return bool(known) and (_logging or any(one.has_listeners for one in known))
-
-
-def start_dispatcher() -> None:
-    """Have a dispatcher, unless one runs."""
-    global _dispatcher
-    with _starting:
-        if _dispatcher is None:
-            _dispatcher = threading.Thread(target=_dispatch, name="ferromongo events", daemon=True)
-            _dispatcher.start()
-
-
-def _dispatch() -> None:
-    global _dispatcher
-    try:
-        while wait_for_events():
-            _deliver_all()
-            with _starting:
-                if not _somebody_hears():
-                    _dispatcher = None
-                    return
-    except BaseException:  # a listener's SystemExit ends this thread, not what comes after it
-        with _starting:
-            _dispatcher = None
-        raise
-
-
-def _deliver_all() -> None:
-    for known in _known():
-        known.deliver()
-        if known.finished:
-            _publishers.pop(known.queue.number, None)
+def _dispatch(queue: EventQueue, reference: weakref.ref[Publisher]) -> None:
+    while queue.wait():
+        publisher = reference()
+        if publisher is None:
+            return
+        publisher.deliver_background()
+        del publisher  # or waiting would keep it alive
 
 
 def _stop() -> None:
-    stop_waiting_for_events()
-    dispatcher = _dispatcher
-    if dispatcher is not None:
-        dispatcher.join(_STOP_WITHIN)
+    until = time.monotonic() + _STOP_WITHIN
+    for dispatcher in [known.stop() for known in _known()]:
+        if dispatcher is not None:
+            dispatcher.join(max(0, until - time.monotonic()))
 
 
 def _forget_the_parent() -> None:
-    global _dispatcher, _starting
-    _dispatcher = None
+    global _starting
     _starting = threading.RLock()
+    for known in _known():
+        known.forget_dispatcher()
 
 
 _publishers: weakref.WeakValueDictionary[int, Publisher] = weakref.WeakValueDictionary()
-_dispatcher: threading.Thread | None = None
 _logging = False
 _starting = threading.RLock()
 _STOP_WITHIN = 1.0
-"""Seconds that the end of the interpreter waits for a listener."""
+"""Seconds that the end of the interpreter waits for listeners."""
 
 atexit.register(_stop)
 os.register_at_fork(after_in_child=_forget_the_parent)

@@ -34,7 +34,8 @@ def count_documents(
     command = {"aggregate": collection._name, "pipeline": pipeline, "cursor": {}, **options}
     _check_collation(command)
     inside = collection_session(session, collection)
-    return reply_scope(collection).read(command, inside, then=_counted)
+    scope = reply_scope(collection)
+    return scope.read(command, inside, then=_counted, allowed=_NAMESPACE_NOT_FOUND)
 
 
 def estimated_document_count(
@@ -81,7 +82,7 @@ def _check_collation(command: dict[str, Any]) -> None:
 
 
 def _counted(reply: Any) -> int:
-    # Proxies may answer without a cursor for a collection that is not there.
+    # Without a cursor the collection is not there.
     batch = reply["cursor"]["firstBatch"] if "cursor" in reply else None
     return batch[0]["n"] if batch else 0
 
@@ -93,3 +94,6 @@ def _n(reply: Any) -> int:
 def _values(reply: Any) -> list[Any]:
     values: list[Any] = reply["values"]
     return values
+
+
+_NAMESPACE_NOT_FOUND = (26,)

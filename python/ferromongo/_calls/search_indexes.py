@@ -15,6 +15,7 @@ from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import aggregation
 from ferromongo._calls.bases import CollectionBase
+from ferromongo._calls.database import NAMESPACE_NOT_FOUND
 from ferromongo._calls.find import Opening
 from ferromongo._calls.scopes import collection_scope_with
 from ferromongo._calls.sessions import collection_session
@@ -57,7 +58,7 @@ def drop_search_index(
     options: dict[str, Any],
 ) -> Pending[Any]:
     command = {"dropSearchIndex": collection._name, "name": name, **options}
-    return _write(collection, command, session, comment, checked_write_concern)
+    return _write(collection, command, session, comment, checked_write_concern, NAMESPACE_NOT_FOUND)
 
 
 def update_search_index(
@@ -74,7 +75,7 @@ def update_search_index(
         "definition": definition,
         **options,
     }
-    return _write(collection, command, session, comment, checked_write_concern)
+    return _write(collection, command, session, comment, checked_write_concern, NAMESPACE_NOT_FOUND)
 
 
 def list_search_indexes(
@@ -93,12 +94,17 @@ def list_search_indexes(
 
 
 def _write(
-    collection: CollectionBase[Any], command: dict[str, Any], session: Any, comment: Any, then: Any
+    collection: CollectionBase[Any],
+    command: dict[str, Any],
+    session: Any,
+    comment: Any,
+    then: Any,
+    allowed: Sequence[str | int] | None = None,
 ) -> Pending[Any]:
     if comment is not None:
         command["comment"] = comment
     inside = collection_session(session, collection)
-    return _scope(collection).write(command, inside, False, then)
+    return _scope(collection).write(command, inside, False, then, allowed)
 
 
 def _scope(collection: CollectionBase[Any]) -> Scope:

@@ -771,11 +771,7 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         No error if the collection does not exist; OperationFailure if the index does not.
         """
-        pending = index_calls.drop_index(self, index_or_name, session, comment, kwargs)
-        try:
-            await drive(pending)
-        except OperationFailure as error:
-            database_calls.tolerated(error, True, database_calls.NAMESPACE_NOT_FOUND)
+        await drive(index_calls.drop_index(self, index_or_name, session, comment, kwargs))
 
     async def drop_indexes(
         self,
@@ -801,7 +797,8 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         try:
             await drive(cursor._start())
         except OperationFailure as error:
-            database_calls.tolerated(error, True, database_calls.NAMESPACE_NOT_FOUND)
+            if error.code != 26:  # NamespaceNotFound
+                raise
             cursor = AsyncCommandCursor(None, session)
         return cursor
 
@@ -877,11 +874,7 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        pending = search_index_calls.drop_search_index(self, name, session, comment, kwargs)
-        try:
-            await drive(pending)
-        except OperationFailure as error:
-            database_calls.tolerated(error, True, database_calls.NAMESPACE_NOT_FOUND)
+        await drive(search_index_calls.drop_search_index(self, name, session, comment, kwargs))
 
     async def update_search_index(
         self,
@@ -895,13 +888,9 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        pending = search_index_calls.update_search_index(
-            self, name, definition, session, comment, kwargs
+        await drive(
+            search_index_calls.update_search_index(self, name, definition, session, comment, kwargs)
         )
-        try:
-            await drive(pending)
-        except OperationFailure as error:
-            database_calls.tolerated(error, True, database_calls.NAMESPACE_NOT_FOUND)
 
     async def options(
         self, session: AsyncClientSession | None = None, comment: Any | None = None

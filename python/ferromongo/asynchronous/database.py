@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from bson.codec_options import CodecOptions
 from bson.dbref import DBRef
 from bson.timestamp import Timestamp
-from pymongo.errors import CollectionInvalid, NotPrimaryError, OperationFailure
+from pymongo.errors import CollectionInvalid
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -196,12 +196,18 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
             await db.command("collStats", "orders")
         """
         pending = calls.command(
-            self, command, value, read_preference, codec_options, session, comment, kwargs
+            self,
+            command,
+            value,
+            read_preference,
+            codec_options,
+            session,
+            comment,
+            check,
+            allowable_errors,
+            kwargs,
         )
-        try:
-            reply: dict[str, Any] | _CodecDocument = await drive(pending)
-        except (OperationFailure, NotPrimaryError) as error:
-            reply = calls.tolerated(error, check, allowable_errors)
+        reply: dict[str, Any] | _CodecDocument = await drive(pending)
         return reply
 
     async def cursor_command(
@@ -396,14 +402,9 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
 
         Returns the server's reply.
         """
-        pending = calls.drop_collection(
-            self, name_or_collection, session, comment, encrypted_fields
+        return await drive(
+            calls.drop_collection(self, name_or_collection, session, comment, encrypted_fields)
         )
-        try:
-            return await drive(pending)
-        except OperationFailure as error:
-            reply: dict[str, Any] = calls.tolerated(error, True, calls.NAMESPACE_NOT_FOUND)
-            return reply
 
     async def validate_collection(
         self,

@@ -760,11 +760,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         No error if the collection does not exist; OperationFailure if the index does not.
         """
-        pending = index_calls.drop_index(self, index_or_name, session, comment, kwargs)
-        try:
-            run(pending)
-        except OperationFailure as error:
-            database_calls.tolerated(error, True, database_calls.NAMESPACE_NOT_FOUND)
+        run(index_calls.drop_index(self, index_or_name, session, comment, kwargs))
 
     def drop_indexes(
         self,
@@ -790,7 +786,8 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         try:
             run(cursor._start())
         except OperationFailure as error:
-            database_calls.tolerated(error, True, database_calls.NAMESPACE_NOT_FOUND)
+            if error.code != 26:  # NamespaceNotFound
+                raise
             cursor = CommandCursor(None, session)
         return cursor
 
@@ -864,11 +861,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        pending = search_index_calls.drop_search_index(self, name, session, comment, kwargs)
-        try:
-            run(pending)
-        except OperationFailure as error:
-            database_calls.tolerated(error, True, database_calls.NAMESPACE_NOT_FOUND)
+        run(search_index_calls.drop_search_index(self, name, session, comment, kwargs))
 
     def update_search_index(
         self,
@@ -882,13 +875,9 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        pending = search_index_calls.update_search_index(
-            self, name, definition, session, comment, kwargs
+        run(
+            search_index_calls.update_search_index(self, name, definition, session, comment, kwargs)
         )
-        try:
-            run(pending)
-        except OperationFailure as error:
-            database_calls.tolerated(error, True, database_calls.NAMESPACE_NOT_FOUND)
 
     def options(
         self, session: ClientSession | None = None, comment: Any | None = None

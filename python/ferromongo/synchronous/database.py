@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from bson.codec_options import CodecOptions
 from bson.dbref import DBRef
 from bson.timestamp import Timestamp
-from pymongo.errors import CollectionInvalid, NotPrimaryError, OperationFailure
+from pymongo.errors import CollectionInvalid
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -197,12 +197,18 @@ class Database(DatabaseBase, Generic[DocumentType]):
             db.command("collStats", "orders")
         """
         pending = calls.command(
-            self, command, value, read_preference, codec_options, session, comment, kwargs
+            self,
+            command,
+            value,
+            read_preference,
+            codec_options,
+            session,
+            comment,
+            check,
+            allowable_errors,
+            kwargs,
         )
-        try:
-            reply: dict[str, Any] | _CodecDocument = run(pending)
-        except (OperationFailure, NotPrimaryError) as error:
-            reply = calls.tolerated(error, check, allowable_errors)
+        reply: dict[str, Any] | _CodecDocument = run(pending)
         return reply
 
     def cursor_command(
@@ -397,14 +403,9 @@ class Database(DatabaseBase, Generic[DocumentType]):
 
         Returns the server's reply.
         """
-        pending = calls.drop_collection(
-            self, name_or_collection, session, comment, encrypted_fields
+        return run(
+            calls.drop_collection(self, name_or_collection, session, comment, encrypted_fields)
         )
-        try:
-            return run(pending)
-        except OperationFailure as error:
-            reply: dict[str, Any] = calls.tolerated(error, True, calls.NAMESPACE_NOT_FOUND)
-            return reply
 
     def validate_collection(
         self,

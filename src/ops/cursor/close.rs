@@ -75,6 +75,7 @@ pub fn kill_later(client: Arc<ClientCore>, mut held: Held) {
     }
     if let Some(cluster) = client.opened().cloned() {
         cluster.spawn(async move {
+            driver::drive(client.settings.events.room()).await;
             let _ = driver::drive(kill(&client, held, TimeLimit::Unset)).await;
         });
     }
