@@ -189,7 +189,7 @@ fn received(
         // What a new cursor may cure, or more time, the next call tries.
         let mends = resume::is_resumable(&error) || error.is_timeout();
         core.0.lock().closed |= !mends && matches!(sent, Sent::GetMore | Sent::Resume);
-        return Err(errors::to_python(py, &error));
+        return Err(cursor.get().exception(py, &error));
     }
     noted.map_err(|error| core.give_up(cursor, &error))?;
     if call.end == End::Opened {

@@ -27,6 +27,7 @@ use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome};
 use crate::net::fork;
 use crate::ops::cursor::close::{self, Held};
+use crate::ops::cursor::get_more;
 
 #[pyclass(module = "ferromongo._core", subclass, frozen, generic)]
 pub struct CursorCore(Mutex<State>);
@@ -75,6 +76,15 @@ impl CursorCore {
     /// Takes in a reply; on an error the cursor is over.
     pub fn install(&self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
         self.0.lock().install(outcome)
+    }
+
+    /// That of a command of this cursor's.
+    pub fn exception(&self, py: Python<'_>, error: &Error) -> PyErr {
+        let codec = self.0.lock().origin.as_ref().map(|origin| origin.scope.get().codec.clone());
+        match codec {
+            Some(codec) => errors::of_command(py, error, &codec),
+            None => errors::to_python(py, error),
+        }
     }
 
     /// Nothing more will be asked of it. What the server still has of it is the caller's to close.
@@ -181,6 +191,7 @@ pub fn next_request(
     state.origin = Some(Origin {
         scope: handle,
         terms: terms.clone(),
+        collection: get_more::collection_of(&message),
         batch_size,
         limit,
         extra: elements,
@@ -202,7 +213,7 @@ fn fetch(
     let limit = operation.terms.limit;
     let finish = move |py: Python<'_>, cursor: Py<CursorCore>, outcome| {
         let installed = cursor.get().install(outcome);
-        installed.map_err(|error| errors::to_python(py, &error))?;
+        installed.map_err(|error| cursor.get().exception(py, &error))?;
         after(py, cursor, limit)
     };
     Ok(Some(send(cursor, run_owned(core, operation), finish)))

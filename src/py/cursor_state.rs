@@ -84,6 +84,8 @@ impl Unread {
 pub struct Origin {
     pub scope: Py<PyScope>,
     pub terms: Terms,
+    /// Where getMores go unless the server says where.
+    pub collection: String,
     pub batch_size: i64,
     pub limit: i64,
     /// Encoded elements that every getMore carries.
@@ -123,8 +125,7 @@ impl State {
         self.dry = origin.tailable && batch.count == 0;
         self.cursor_id = Some(batch.cursor_id);
         let held = (batch.cursor_id != 0).then(|| {
-            let (database, collection) =
-                batch.namespace.split_once('.').unwrap_or((&origin.terms.database, ""));
+            let (database, collection) = batch.place((&origin.terms.database, &origin.collection));
             Held {
                 id: batch.cursor_id,
                 database: database.into(),
@@ -142,7 +143,9 @@ impl State {
         }
         let limit = usize::try_from(origin.limit).ok().filter(|&limit| limit > 0);
         let enough = limit.is_some_and(|limit| self.retrieved >= limit);
-        let (raw, codec) = (origin.raw, origin.scope.get().codec.clone());
+        let (raw, codec) = (origin.raw, &origin.scope.get().codec);
+        // As `command()`: the documents are taken for the server's.
+        let codec = if any_command { codec.without_decoders() } else { codec.clone() };
         self.held = held;
         self.left = items;
         self.batch = Some(Box::new(Unread { batch, codec, at: 0, raw }));

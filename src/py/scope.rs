@@ -13,7 +13,7 @@ use super::once::name;
 use super::pending::{PyPending, Step, task};
 use super::session::PySession;
 use super::{errors, options, time_limit};
-use crate::codec::{self, CodecSettings};
+use crate::codec::{self, CodecSettings, Contents};
 use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome, Terms};
@@ -111,6 +111,7 @@ impl PyScope {
     }
 
     /// Sends one command; `then` makes the result of its reply.
+    #[allow(clippy::too_many_arguments)]
     fn send(
         &self,
         py: Python<'_>,
@@ -119,6 +120,7 @@ impl PyScope {
         session: Option<&PySession>,
         read_preference: Option<&Bound<'_, PyAny>>,
         then: Option<Py<PyAny>>,
+        contents: Contents,
     ) -> PyResult<PyPending> {
         let core = self.core();
         let mut terms = self.terms(py, &core, kind, session, read_preference)?;
@@ -134,9 +136,9 @@ impl PyScope {
         let codec = self.codec.clone();
         let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
             if writes && let Err(error) = &outcome {
-                return Err(errors::of_write(py, error));
+                return Err(errors::of_write(py, error, &codec));
             }
-            let reply = decode_reply(py, outcome, &codec)?;
+            let reply = decode_reply(py, outcome, &codec, &contents)?;
             let result = match then {
                 Some(then) => then.bind(py).call1((reply,))?,
                 None => reply,
@@ -156,9 +158,10 @@ pub fn decode_reply<'py>(
     py: Python<'py>,
     outcome: CoreResult<Outcome>,
     codec: &CodecSettings,
+    contents: &Contents,
 ) -> PyResult<Bound<'py, PyAny>> {
-    match outcome.map_err(|error| errors::to_python(py, &error))?.reply {
-        Some(reply) => codec::decode_document(py, reply.body().as_bytes(), codec),
+    match outcome.map_err(|error| errors::of_command(py, &error, codec))?.reply {
+        Some(reply) => codec::decode_reply(py, reply.body().as_bytes(), codec, contents),
         None => Ok(PyDict::new(py).into_any()),
     }
 }
@@ -195,20 +198,23 @@ impl PyScope {
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
-        self.send(command.py(), message, Kind::Command, session, read_preference, then)
+        let (kind, contents) = (Kind::Command, Contents::Servers);
+        self.send(command.py(), message, kind, session, read_preference, then, contents)
     }
 
-    #[pyo3(signature = (command, session, read_preference = None, then = None))]
+    #[pyo3(signature = (command, session, read_preference = None, then = None, users = None))]
     fn read(
         &self,
         command: &Bound<'_, PyAny>,
         session: Option<&PySession>,
         read_preference: Option<&Bound<'_, PyAny>>,
         then: Option<Py<PyAny>>,
+        users: Option<&str>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
         let kind = Kind::read_of(&message);
-        self.send(command.py(), message, kind, session, read_preference, then)
+        let contents = Contents::with(users);
+        self.send(command.py(), message, kind, session, read_preference, then, contents)
     }
 
     fn find_one(
@@ -222,24 +228,25 @@ impl PyScope {
         let codec = self.codec.clone();
         let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
             let batch = outcome.and_then(|outcome| Batch::of(outcome.into_reply()?));
-            let batch = batch.map_err(|error| errors::to_python(py, &error))?;
+            let batch = batch.map_err(|error| errors::of_command(py, &error, &codec))?;
             let found = codec::decode_next_in_array(py, batch.documents(), &codec, &mut 0)?;
             Ok(Step::Done(found.map_or_else(|| py.None(), Bound::unbind)))
         };
         Ok(PyPending::new(task(run_owned(core, Operation { message, terms }), finish)))
     }
 
-    #[pyo3(signature = (command, session, retryable, then = None))]
+    #[pyo3(signature = (command, session, retryable, then = None, users = None))]
     fn write(
         &self,
         command: &Bound<'_, PyAny>,
         session: Option<&PySession>,
         retryable: bool,
         then: Option<Py<PyAny>>,
+        users: Option<&str>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
         let kind = Kind::Write { retry: retryable };
-        self.send(command.py(), message, kind, session, None, then)
+        self.send(command.py(), message, kind, session, None, then, Contents::with(users))
     }
 
     #[pyo3(signature = (command, session, then = None))]
@@ -250,7 +257,7 @@ impl PyScope {
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
-        self.send(command.py(), message, Kind::Output, session, None, then)
+        self.send(command.py(), message, Kind::Output, session, None, then, Contents::Servers)
     }
 
     #[pyo3(signature = (command, documents, session, then, measured = false))]
