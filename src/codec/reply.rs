@@ -34,8 +34,9 @@ pub fn decode_reply<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     match contents {
         Contents::Servers => decode_document(py, body, settings.for_servers()),
-        Contents::Field(name) => with_field(py, body, settings, name.as_bytes())
-            .map_err(|raised| raised.into_error(py)),
+        Contents::Field(name) => {
+            with_field(py, body, settings, name.as_bytes()).map_err(|raised| raised.into_error(py))
+        }
     }
 }
 

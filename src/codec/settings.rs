@@ -103,6 +103,10 @@ impl CodecSettings {
         })
     }
 
+    pub fn has_decoders(&self) -> bool {
+        self.decoders.is_some()
+    }
+
     /// For what a server says of its own accord.
     pub(super) fn for_servers(&self) -> &CodecSettings {
         self.for_servers.as_deref().unwrap_or(self)

@@ -94,7 +94,7 @@ impl ChangeStreamCore {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = cursor.py();
         let pass = |event: &_, last| (last, self.0.lock().position.pass(event, last));
-        let found = cursor.get().buffered_with(py, pass);
+        let found = cursor.get().event_with(py, pass);
         if found.is_err() {
             self.note_end(cursor); // an event that could not be decoded ends it
         }
@@ -105,7 +105,7 @@ impl ChangeStreamCore {
         if last {
             self.note_end(cursor);
         }
-        Ok(Some(event))
+        event.map(Some)
     }
 
     /// To be called where a cursor that is over was not lost: the server has ended it, as the stream was

@@ -207,8 +207,7 @@ impl ClientBulk {
     ) -> PyResult<Step> {
         let documents = batch.documents();
         let codec = self.codec.without_decoders();
-        let found =
-            codec::decode_array_of_documents(py, documents, &codec, &mut 0, usize::MAX)?;
+        let found = codec::decode_array_of_documents(py, documents, &codec, &mut 0, usize::MAX)?;
         answered.results.bind(py).call_method1(name!(py, "extend"), (found,))?;
         if batch.cursor_id == 0 {
             return self.noted(py, answered, None);

@@ -57,6 +57,22 @@ impl Unread {
         codec::decode_next_in_array(py, self.batch.documents(), &self.codec, &mut self.at)
     }
 
+    /// As with PyMongo: decoders get the fields of an event, each of which is passed whatever they do. Without
+    /// them it is a document like others.
+    pub fn next_event<'py>(
+        &mut self,
+        py: Python<'py>,
+    ) -> PyResult<Option<PyResult<Bound<'py, PyAny>>>> {
+        let documents = self.batch.documents();
+        if !self.codec.has_decoders() || self.at + 1 >= documents.len() {
+            return self.next(py).map(|event| event.map(Ok));
+        }
+        let Some(event) = self.batch.document_at(self.at) else { return Ok(None) };
+        let event = event.as_bytes();
+        self.at = event.as_ptr() as usize - documents.as_ptr() as usize + event.len();
+        Ok(Some(codec::decode_document(py, event, &self.codec)))
+    }
+
     pub fn some<'py>(&mut self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
         if self.raw {
             return PyList::new(py, [self.bytes(py)?]);

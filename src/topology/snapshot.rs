@@ -112,7 +112,8 @@ impl Snapshot {
             TopologyKind::ReplicaSetWithPrimary => TopologyKind::ReplicaSetNoPrimary,
             kind => kind,
         };
-        let unknown = |address: &Address| (address.clone(), ServerDescription::unknown(address.clone()));
+        let unknown =
+            |address: &Address| (address.clone(), ServerDescription::unknown(address.clone()));
         Snapshot {
             kind,
             servers: self.servers.keys().map(unknown).collect(),

@@ -340,7 +340,8 @@ async def change_streams(db: Any, x: Any) -> Any:
     async with await x.watch(batch_size=1) as stream:
         await x.insert_one({"_id": 60, "i": 1, "s": "text", "d": WHEN})
         await x.delete_one({"_id": 60})
-        return await each(lambda: stream.next(), lambda: stream.try_next()), type(stream.alive)
+        events = await each(lambda: stream.next(), lambda: stream.try_next())
+        return events, stream.alive, stream.resume_token
 
 
 @case

@@ -7,15 +7,22 @@ from typing import Any
 from tests.parity.user_codecs import DECODERS, told
 
 # PyMongo reads what stands beside a user's field as raw documents if there are type decoders, so
-# these turn up in explain's reply and in the details of errors. Here they are documents of the
-# user's class, with or without decoders.
-RAW_BESIDE = ("explain", "aggregate", "distinct", "find_that_fails", "find_one_and_fail")
+# these turn up in explain's reply, in the details of errors and as resume tokens. Here they are
+# documents of the user's class, with or without decoders.
+RAW_BESIDE = (
+    *("explain", "aggregate", "distinct", "find_that_fails", "find_one_and_fail"),
+    "change_streams",
+)
 
-# PyMongo has the decoders decode the whole document in which the user's field lies, and takes that
-# field out of it: the cursor's id and namespace, `lastErrorObject`, the batch itself. A decoder that
-# refuses such a type fails there, and one for lists or dicts makes the batch something else. Here
-# they get the user's values only; `test_decoders_that_raise.py` has what that means.
-ASKED_TOO_OFTEN = ("decodes list", "decodes dict", *(name for name in DECODERS if "refuses" in name))
+# PyMongo has the decoders decode the whole document in which the user's field lies, and takes the
+# field out of it: so they get the cursor's id and namespace, `lastErrorObject`, the batch itself. A
+# decoder that refuses such a type fails there, and one for lists or dicts makes the batch something
+# else. Here they get the user's values only: see `tests/server/test_type_decoders.py`.
+ASKED_TOO_OFTEN = (
+    "decodes list",
+    "decodes dict",
+    *(name for name in DECODERS if "refuses" in name),
+)
 OF_USERS_FIELDS = (
     *("find", "a_cursor_knows", "aggregate", "distinct", "find_one_and", "dereference"),
     *("change_streams", "a_stream_goes_on_by_its_token", "transactions", "undecodable_text"),

@@ -19,7 +19,6 @@ from pymongo.write_concern import WriteConcern
 from ferromongo._calls.bases import CollectionBase, DatabaseBase
 from ferromongo._core import Scope
 
-
 LENIENT_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(unicode_decode_error_handler="replace")
 """For commands that make indexes: neither side of them is the user's."""
 
