@@ -10,8 +10,8 @@ from tests.parity.user_codecs import DECODERS, told
 # these turn up in explain's reply, in the details of errors and as resume tokens. Here they are
 # documents of the user's class, with or without decoders.
 RAW_BESIDE = (
-    *("explain", "aggregate", "distinct", "find_that_fails", "find_one_and_fail"),
-    "change_streams",
+    *("explain", "aggregate", "aggregate_into_a_collection", "distinct", "find_that_fails"),
+    *("find_one_and_fail", "transactions", "change_streams"),
 )
 
 # PyMongo has the decoders decode the whole document in which the user's field lies, and takes the
@@ -24,8 +24,9 @@ ASKED_TOO_OFTEN = (
     *(name for name in DECODERS if "refuses" in name),
 )
 OF_USERS_FIELDS = (
-    *("find", "a_cursor_knows", "aggregate", "distinct", "find_one_and", "dereference"),
-    *("change_streams", "a_stream_goes_on_by_its_token", "transactions", "undecodable_text"),
+    *("find", "a_cursor_knows", "aggregate", "aggregate_into_a_collection", "distinct"),
+    *("find_one_and", "dereference", "change_streams", "a_stream_goes_on_by_its_token"),
+    *("transactions", "undecodable_text"),
 )
 
 

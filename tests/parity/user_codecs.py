@@ -74,7 +74,10 @@ def registry(*codecs: Any) -> dict[str, Any]:
 KINDS = (int, Int64, float, str, bool, datetime.datetime, ObjectId, bytes, dict, list)
 
 DECODERS: dict[str, dict[str, Any]] = {
-    **{f"decodes {kind.__name__}": registry(decoder(kind)) for kind in KINDS},
+    **{
+        f"decodes {kind.__name__}": registry(decoder(kind))
+        for kind in (int, float, str, datetime.datetime, dict, list)
+    },
     "decodes all values": registry(*map(decoder, KINDS[:-2])),
     "decodes money": registry(MoneyCodec()),
     "decodes int into SON": {**registry(decoder(int)), "document_class": SON},
@@ -98,6 +101,8 @@ WITHOUT: dict[str, dict[str, Any]] = {
 }
 
 OPTIONS = WITHOUT | DECODERS
+"""Enough for what takes long."""
+SOME = ("default", "SON", "raw", "aware", "decodes all values", "refuses int", "refuses str")
 
 
 async def outcome(call: Callable[[], Any]) -> tuple[Any, ...]:
@@ -117,7 +122,10 @@ def told(value: Any, loose: bool = False) -> str:
     mappings are one."""
     if isinstance(value, collections.abc.Mapping):
         kind = "document" if loose else type(value).__name__
-        fields = [f"{key}: {_of_field(key, value[key], loose)}" for key in value]
+        try:
+            fields = [f"{key}: {_of_field(key, value[key], loose)}" for key in value]
+        except bson.errors.InvalidBSON as error:
+            return f"{kind} that cannot be read: {error}"
         return f"{kind}({', '.join(fields)})"
     if isinstance(value, (list, tuple)):
         return f"{type(value).__name__}({', '.join(told(item, loose) for item in value)})"
@@ -134,7 +142,7 @@ def _of_field(key: Any, value: Any, loose: bool) -> str:
 
 def _stable(text: str) -> str:
     text = re.sub(r"Timestamp\(\d+, \d+\)", "Timestamp", text)
-    return re.sub(r"[0-9a-f]{24,}", "...", text)
+    return re.sub(r"[0-9a-fA-F]{24,}", "...", text)
 
 
 CHANGING = {
