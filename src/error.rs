@@ -107,8 +107,9 @@ impl Error {
         Error::new(Kind::InvalidOperation, message)
     }
 
-    pub fn client_closed() -> Error {
-        Error::invalid_operation("Cannot use MongoClient after close")
+    /// `client`: the name of its class.
+    pub fn client_closed(client: &str) -> Error {
+        Error::invalid_operation(format!("Cannot use {client} after close"))
     }
 
     /// A server's error reply; `labels` come from its `errorLabels`.

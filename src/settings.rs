@@ -19,6 +19,8 @@ use crate::wire::compression::Offer;
 pub struct Settings {
     /// Names the client in log records, and its topology in messages and events.
     pub id: ObjectId,
+    /// The name of its class, for messages.
+    pub client_class: String,
     pub seeds: Vec<Address>,
     pub replica_set: Option<String>,
     pub direct_connection: bool,

@@ -202,9 +202,11 @@ class Scope:
         read_preference: Any = None,
         then: Callable[[Any], _T] | None = None,
         allowed: Sequence[str | int] | bool | None = None,
+        users: str | None = None,
     ) -> Pending[Any]:
         """A retryable read: the scope's read preference applies, and its read concern except for
-        lists and plans (explain)."""
+        lists and plans (explain). Of the reply the field `users` is the user's and decoded with
+        their type decoders; all else never is, here and below."""
     def find_one(self, command: Mapping[str, Any], session: Session | None) -> Pending[Any]:
         """A `find` command with limit 1 and singleBatch: answers the document or None."""
     def write(
@@ -214,6 +216,7 @@ class Scope:
         retryable: bool,
         then: Callable[[Any], _T] | None = None,
         allowed: Sequence[str | int] | bool | None = None,
+        users: str | None = None,
     ) -> Pending[Any]:
         """A write command (update, delete, drop, ...): the write concern applies; with `retryable`
         it gets a txnNumber where the server can. The reply may carry writeErrors or

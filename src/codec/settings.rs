@@ -1,6 +1,7 @@
 //! PyMongo's `CodecOptions`, read once: what decoding makes and how encoding treats the types with a choice.
 
 use std::ffi::{CStr, CString};
+use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -22,6 +23,8 @@ pub struct CodecSettings {
     pub(super) encoders: Option<Py<PyDict>>,
     pub(super) decoders: Option<Py<PyDict>>,
     pub(super) fallback_encoder: Option<Py<PyAny>>,
+    /// The same without the type decoders, if there are any.
+    for_servers: Option<Arc<CodecSettings>>,
 }
 
 pub(super) enum DocumentClass {
@@ -60,6 +63,16 @@ impl CodecSettings {
         let errors: String =
             options.getattr(name!(py, "unicode_decode_error_handler"))?.extract()?;
         let fallback_encoder = registry.getattr(name!(py, "_fallback_encoder"))?;
+        let decoders = codecs(name!(py, "_decoder_map"))?;
+        let for_servers = match &decoders {
+            None => None,
+            Some(_) => {
+                let without = PyDict::new(py);
+                without.set_item(name!(py, "type_registry"), py.None())?;
+                let without = options.call_method(name!(py, "with_options"), (), Some(&without))?;
+                Some(Arc::new(CodecSettings::from_python(&without)?))
+            }
+        };
         Ok(CodecSettings {
             classes,
             options: options.clone().unbind(),
@@ -84,9 +97,24 @@ impl CodecSettings {
             uuid_representation: options.getattr(name!(py, "uuid_representation"))?.extract()?,
             unicode_errors: if errors == "strict" { None } else { Some(CString::new(errors)?) },
             encoders: codecs(name!(py, "_encoder_map"))?,
-            decoders: codecs(name!(py, "_decoder_map"))?,
+            decoders,
             fallback_encoder: (!fallback_encoder.is_none()).then(|| fallback_encoder.unbind()),
+            for_servers,
         })
+    }
+
+    pub fn has_decoders(&self) -> bool {
+        self.decoders.is_some()
+    }
+
+    /// For what a server says of its own accord.
+    pub(super) fn for_servers(&self) -> &CodecSettings {
+        self.for_servers.as_deref().unwrap_or(self)
+    }
+
+    /// The same, to be kept.
+    pub fn without_decoders(self: &Arc<Self>) -> Arc<CodecSettings> {
+        self.for_servers.as_ref().unwrap_or(self).clone()
     }
 
     pub(crate) fn is_for(&self, options: &Bound<'_, PyAny>) -> bool {

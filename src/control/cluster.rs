@@ -212,12 +212,13 @@ impl Cluster {
         if let (Some(thread), Some(monitors)) = (&thread, self.monitors.lock().take()) {
             thread.spawn(monitors.stop());
         }
-        let servers = {
+        let (servers, last) = {
             let _updating = self.updating.lock(); // an update under way makes no new ones afterwards
-            std::mem::take(&mut *self.servers.write())
+            let last = self.snapshot.load_full();
+            self.snapshot.store(Arc::new(last.forgotten()));
+            (std::mem::take(&mut *self.servers.write()), last)
         };
         servers.values().for_each(|server| server.close());
-        let last = self.snapshot.load_full();
         self.settings.events.topology(last.settings.id, || event::topology::closed(&last));
         self.changed.notify(usize::MAX);
     }

@@ -45,7 +45,7 @@ impl ClientCore {
     /// The living topology; whoever asks first starts it. `limit` is for the look-up of the servers.
     pub async fn cluster(&self, limit: Deadline) -> Result<&Arc<Cluster>> {
         if self.is_closed() {
-            return Err(Error::client_closed());
+            return Err(Error::client_closed(&self.settings.client_class));
         }
         if let Some(cluster) = self.cluster.get() {
             return Ok(cluster);
@@ -63,7 +63,7 @@ impl ClientCore {
     fn open(&self, settings: &Arc<Settings>) -> Result<&Arc<Cluster>> {
         let _opening = self.opening.lock();
         if self.is_closed() {
-            return Err(Error::client_closed());
+            return Err(Error::client_closed(&self.settings.client_class));
         }
         if self.cluster.get().is_none() {
             let known = self.cluster_time.clone();

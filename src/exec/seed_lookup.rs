@@ -43,7 +43,8 @@ impl SeedLookup {
         if is_first {
             (self.start)(Answer(Some(self.clone())));
         }
-        wait::gate(told).await.unwrap_or_else(|_| Err(Error::client_closed()))
+        let closed = |_| Err(Error::client_closed(&self.before.client_class));
+        wait::gate(told).await.unwrap_or_else(closed)
     }
 
     /// The client was closed: whoever waits is told so.

@@ -72,7 +72,7 @@ async fn wait_for(
     loop {
         let change = cluster.listen();
         if cluster.is_closed() {
-            return Err(Error::client_closed());
+            return Err(Error::client_closed(&cluster.settings.client_class));
         }
         if let Some(server) = look()? {
             return found(server);

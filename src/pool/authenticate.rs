@@ -71,7 +71,8 @@ impl Authenticator {
 
     async fn keys(&self, recipe: Recipe) -> Result<Keys> {
         let keys = self.keys.keys(recipe, &self.credentials, &self.work_elsewhere);
-        wait::gate(keys).await.map_err(|_| Error::client_closed())?
+        let closed = |_| Error::invalid_operation("the client was closed while it authenticated");
+        wait::gate(keys).await.map_err(closed)?
     }
 }
 

@@ -180,7 +180,7 @@ impl Pool {
 
     fn refusal(&self) -> Error {
         match self.state.lock().phase() {
-            Phase::Closed => Error::client_closed(),
+            Phase::Closed => Error::client_closed(&self.server.settings.client_class),
             Phase::Paused | Phase::Ready => self.server.pool_cleared(),
         }
     }

@@ -225,7 +225,7 @@ impl Server {
             wait::gate(interruption).await;
             interruption = self.interruption();
             if self.phase() == Phase::Closed {
-                return Error::client_closed();
+                return Error::client_closed(&self.settings.client_class);
             }
             if !self.generations.is_current(begun) {
                 return self.pool_cleared();

@@ -12,7 +12,7 @@ use super::object_ids;
 use super::pending::{PyPending, Step, Task, task};
 use super::scope::{decode_reply, run_owned};
 use super::{errors, imports};
-use crate::codec::{self, CodecSettings};
+use crate::codec::{self, CodecSettings, Contents};
 use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome, Terms};
@@ -243,8 +243,13 @@ impl Bulk {
             // A retry did not cure it: what was written is told all the same.
             Err(error) if error.is_write_concern() => {
                 halted = true;
-                let reply = error.reply().map(|reply| errors::decode_reply(py, reply));
-                reply.unwrap_or_else(|| Err(errors::to_python(py, &error)))?
+                match error.reply() {
+                    Some(reply) => {
+                        let reply = reply.as_bytes();
+                        codec::decode_reply(py, reply, &self.codec, &Contents::Servers)?
+                    }
+                    None => return Err(errors::to_python(py, &error)),
+                }
             }
             Err(error) if self.answers != Answers::All => {
                 let error = errors::to_python(py, &error);
@@ -254,7 +259,7 @@ impl Bulk {
             outcome => {
                 let server = outcome.as_ref().ok().map(|outcome| &outcome.server);
                 self.progress.limits = server.map(|server| BatchLimits::of(server));
-                decode_reply(py, outcome, &self.codec)?
+                decode_reply(py, outcome, &self.codec, &Contents::Servers)?
             }
         };
         let (run, totals) = (&self.runs[at], &mut self.progress.totals);

@@ -101,7 +101,7 @@ impl ChangeStreamCore {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = cursor.py();
         let pass = |event: &_, last| (last, self.0.lock().position.pass(event, last));
-        let found = cursor.get().buffered_with(py, pass);
+        let found = cursor.get().event_with(py, pass);
         if found.is_err() {
             self.note_end(cursor); // an event that could not be decoded ends it
         }
@@ -112,7 +112,7 @@ impl ChangeStreamCore {
         if last {
             self.note_end(cursor);
         }
-        Ok(Some(event))
+        event.map(Some)
     }
 
     /// To be called where a cursor that is over was not lost: the server has ended it, as the stream was
@@ -197,7 +197,7 @@ fn received(
         // What a new cursor may cure, or more time, the next call tries.
         let mends = resume::is_resumable(&error) || error.is_timeout();
         core.0.lock().closed |= !mends && matches!(sent, Sent::GetMore | Sent::Resume);
-        return Err(errors::to_python(py, &error));
+        return Err(cursor.get().exception(py, &error));
     }
     noted.map_err(|error| core.give_up(cursor, &error))?;
     if call.end == End::Opened {

@@ -245,6 +245,7 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
                 Address::new(&host, port.unwrap_or(default))
             })
             .collect(),
+        client_class: field("client_class")?.extract()?,
         replica_set: field("replica_set")?.extract()?,
         direct_connection: field("direct_connection")?.extract()?,
         load_balanced: field("load_balanced")?.extract()?,

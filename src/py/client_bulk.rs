@@ -13,7 +13,7 @@ use super::errors;
 use super::once::name;
 use super::pending::{PyPending, Step, Task, task};
 use super::scope::run_owned;
-use crate::codec::{self, CodecSettings};
+use crate::codec::{self, CodecSettings, Contents};
 use crate::error::{Error, Kind as ErrorKind, Result as CoreResult};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome, Terms};
@@ -152,7 +152,7 @@ impl ClientBulk {
             Err(error) if error.is_write_concern() => {
                 // Retries did not cure it: nobody knows what the next batch would meet.
                 self.sent = self.operations.len();
-                let reply = error.reply().map(|reply| errors::decode_reply(py, reply));
+                let reply = error.reply().map(|reply| self.decode(py, reply));
                 let reply = reply.unwrap_or_else(|| Err(errors::to_python(py, &error)))?;
                 let (reply, results) = (reply.unbind(), results.unbind());
                 return self.noted(py, Answered { reply, results, first, count }, None);
@@ -161,7 +161,8 @@ impl ClientBulk {
             Err(error) => {
                 let reply = PyDict::new(py).into_any().unbind();
                 let answered = Answered { reply, results: results.unbind(), first, count };
-                return self.noted(py, answered, Some(errors::to_python(py, &error)));
+                let error = errors::of_command(py, &error, &self.codec);
+                return self.noted(py, answered, Some(error));
             }
             Ok(outcome) => outcome,
         };
@@ -170,7 +171,7 @@ impl ClientBulk {
         }
         let (server, pinned) = (outcome.server.clone(), outcome.pinned.clone());
         let reply = outcome.into_reply().map_err(|error| errors::to_python(py, &error))?;
-        let body = codec::decode_document(py, reply.body().as_bytes(), &self.codec)?;
+        let body = self.decode(py, reply.body())?;
         let has_cursor = body.contains(name!(py, "cursor"))?;
         let (reply_object, results) = (body.unbind(), results.unbind());
         let answered = Answered { reply: reply_object, results, first, count };
@@ -178,7 +179,8 @@ impl ClientBulk {
             return self.noted(py, answered, None);
         }
         let batch = Batch::of(reply).map_err(|error| errors::to_python(py, &error))?;
-        let collection = batch.namespace.split_once('.').map_or("", |(_, name)| name).to_owned();
+        let (_, collection) = batch.place((&self.terms.database, "$cmd.bulkWrite"));
+        let collection = collection.to_owned();
         let held = Held {
             id: batch.cursor_id,
             database: self.terms.database.clone(),
@@ -190,6 +192,11 @@ impl ClientBulk {
         self.read_results(py, answered, batch, held)
     }
 
+    /// Nothing in it is the user's, nor in the documents of its cursor.
+    fn decode<'py>(&self, py: Python<'py>, reply: &RawDocument) -> PyResult<Bound<'py, PyAny>> {
+        codec::decode_reply(py, reply.as_bytes(), &self.codec, &Contents::Servers)
+    }
+
     /// Takes in one batch of results and asks for the next.
     fn read_results(
         self,
@@ -199,8 +206,8 @@ impl ClientBulk {
         held: Held,
     ) -> PyResult<Step> {
         let documents = batch.documents();
-        let found =
-            codec::decode_array_of_documents(py, documents, &self.codec, &mut 0, usize::MAX)?;
+        let codec = self.codec.without_decoders();
+        let found = codec::decode_array_of_documents(py, documents, &codec, &mut 0, usize::MAX)?;
         answered.results.bind(py).call_method1(name!(py, "extend"), (found,))?;
         if batch.cursor_id == 0 {
             return self.noted(py, answered, None);
@@ -239,7 +246,8 @@ impl ClientBulk {
                     if close::leaves_it_open(&error) {
                         close::kill_later(self.core.clone(), held);
                     }
-                    self.noted(py, answered, Some(errors::to_python(py, &error)))
+                    let error = errors::of_command(py, &error, &self.codec);
+                    self.noted(py, answered, Some(error))
                 }
             }
         };

@@ -40,15 +40,16 @@ impl CursorCore {
         found
     }
 
-    /// The same, with what `look` makes of its bytes and of whether it is the last of the batch.
-    pub fn buffered_with<'py, T>(
+    /// The next event of a change stream, with what `look` makes of its bytes and of whether it is the last
+    /// of the batch. If the user's decoders fail, that is the event, which has been read.
+    pub fn event_with<'py, T>(
         &self,
         py: Python<'py>,
         look: impl FnOnce(&RawDocument, bool) -> T,
-    ) -> PyResult<Option<(Bound<'py, PyAny>, T)>> {
+    ) -> PyResult<Option<(PyResult<Bound<'py, PyAny>>, T)>> {
         let Some(mut unread) = self.unread()? else { return Ok(None) };
         let at = unread.at;
-        let found = unread.next(py);
+        let found = unread.next_event(py);
         let looked = match &found {
             Ok(Some(_)) => {
                 let last = unread.at + 1 >= unread.batch.documents().len();
@@ -57,9 +58,9 @@ impl CursorCore {
             _ => None,
         };
         self.give_back(unread, found.is_ok().then_some(1));
-        let Some(document) = found? else { return Ok(None) };
+        let Some(event) = found? else { return Ok(None) };
         let malformed = || errors::to_python(py, &Error::protocol("a document has no end"));
-        Ok(Some((document, looked.ok_or_else(malformed)?)))
+        Ok(Some((event, looked.ok_or_else(malformed)?)))
     }
 
     /// Neither is anything left of it nor will more come.
@@ -71,6 +72,15 @@ impl CursorCore {
     /// Takes in a reply; on an error the cursor is over.
     pub fn install(&self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
         self.0.lock().install(outcome)
+    }
+
+    /// That of a command of this cursor's.
+    pub fn exception(&self, py: Python<'_>, error: &Error) -> PyErr {
+        let codec = self.0.lock().origin.as_ref().map(|origin| origin.scope.get().codec.clone());
+        match codec {
+            Some(codec) => errors::of_command(py, error, &codec),
+            None => errors::to_python(py, error),
+        }
     }
 
     /// Nothing more will be asked of it. What the server still has of it is the caller's to close.

@@ -23,6 +23,7 @@ use crate::error::{Error, Result as CoreResult};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome};
 use crate::net::fork;
+use crate::ops::cursor::get_more;
 
 /// A command that brings the next batch.
 pub struct Request {
@@ -169,6 +170,7 @@ fn first_request(
     state.origin = Some(Origin {
         scope: handle,
         terms: terms.clone(),
+        collection: get_more::collection_of(&message),
         batch_size,
         limit,
         extra: elements,
@@ -191,7 +193,7 @@ impl Request {
         let work = run_owned(self.core, self.operation);
         send(self.claim, work, move |py: Python<'_>, cursor: Py<CursorCore>, outcome| {
             let installed = cursor.get().install(outcome);
-            installed.map_err(|error| errors::to_python(py, &error))?;
+            installed.map_err(|error| cursor.get().exception(py, &error))?;
             after(py, cursor, limit)
         })
     }

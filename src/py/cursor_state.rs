@@ -60,6 +60,22 @@ impl Unread {
         codec::decode_next_in_array(py, self.batch.documents(), &self.codec, &mut self.at)
     }
 
+    /// As with PyMongo: decoders get the fields of an event, each of which is passed whatever they do. Without
+    /// them it is a document like others.
+    pub fn next_event<'py>(
+        &mut self,
+        py: Python<'py>,
+    ) -> PyResult<Option<PyResult<Bound<'py, PyAny>>>> {
+        let documents = self.batch.documents();
+        if !self.codec.has_decoders() || self.at + 1 >= documents.len() {
+            return self.next(py).map(|event| event.map(Ok));
+        }
+        let Some(event) = self.batch.document_at(self.at) else { return Ok(None) };
+        let event = event.as_bytes();
+        self.at = event.as_ptr() as usize - documents.as_ptr() as usize + event.len();
+        Ok(Some(codec::decode_document(py, event, &self.codec)))
+    }
+
     pub fn some<'py>(&mut self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
         if self.raw {
             return PyList::new(py, [self.bytes(py)?]);
@@ -87,6 +103,8 @@ impl Unread {
 pub struct Origin {
     pub scope: Py<PyScope>,
     pub terms: Terms,
+    /// Where getMores go unless the server says where.
+    pub collection: String,
     pub batch_size: i64,
     pub limit: i64,
     /// Encoded elements that every getMore carries.
@@ -126,8 +144,7 @@ impl State {
         self.dry = origin.tailable && batch.count == 0;
         self.cursor_id = Some(batch.cursor_id);
         let held = (batch.cursor_id != 0).then(|| {
-            let (database, collection) =
-                batch.namespace.split_once('.').unwrap_or((&origin.terms.database, ""));
+            let (database, collection) = batch.place((&origin.terms.database, &origin.collection));
             Held {
                 id: batch.cursor_id,
                 database: database.into(),
@@ -145,7 +162,9 @@ impl State {
         }
         let limit = usize::try_from(origin.limit).ok().filter(|&limit| limit > 0);
         let enough = limit.is_some_and(|limit| self.retrieved >= limit);
-        let (raw, codec) = (origin.raw, origin.scope.get().codec.clone());
+        let (raw, codec) = (origin.raw, &origin.scope.get().codec);
+        // As `command()`: the documents are taken for the server's.
+        let codec = if any_command { codec.without_decoders() } else { codec.clone() };
         self.held = held;
         self.left = items;
         self.batch = Some(Box::new(Unread { batch, codec, at: 0, raw }));

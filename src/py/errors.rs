@@ -1,7 +1,7 @@
 //! Core errors become PyMongo's exceptions here and nowhere else: class, code, details, labels.
 
 use bson::RawDocument;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
@@ -11,21 +11,31 @@ use crate::codec::{self, CodecSettings};
 use crate::error::{Error, Kind, MAX_TIME_EXPIRED, TRANSIENT_TRANSACTION};
 
 pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
-    exception(py, error, false).unwrap_or_else(|while_raising| while_raising)
+    exception(py, error, None, false).unwrap_or_else(|while_raising| while_raising)
 }
 
-/// Of a command that writes: if it failed and its write concern, too, PyMongo tells the latter.
-pub fn of_write(py: Python<'_>, error: &Error) -> PyErr {
-    exception(py, error, true).unwrap_or_else(|while_raising| while_raising)
+/// Of a command whose reply would have been decoded with these settings, and so its details are.
+pub fn of_command(py: Python<'_>, error: &Error, codec: &CodecSettings) -> PyErr {
+    exception(py, error, Some(codec), false).unwrap_or_else(|while_raising| while_raising)
 }
 
-fn exception(py: Python<'_>, error: &Error, writes: bool) -> PyResult<PyErr> {
+/// If the command writes: when it failed and its write concern, too, PyMongo tells the latter.
+pub fn of_write(py: Python<'_>, error: &Error, codec: &CodecSettings) -> PyErr {
+    exception(py, error, Some(codec), true).unwrap_or_else(|while_raising| while_raising)
+}
+
+fn exception(
+    py: Python<'_>,
+    error: &Error,
+    codec: Option<&CodecSettings>,
+    writes: bool,
+) -> PyResult<PyErr> {
     if let Some(raised) = error.cause().and_then(|cause| cause.downcast_ref::<PyErr>()) {
         return Ok(raised.clone_ref(py));
     }
     let exception = match error.kind() {
         Kind::InvalidValue => return Ok(PyValueError::new_err(error.message().to_owned())),
-        Kind::Command { code } => of_reply(py, error, code, writes)?,
+        Kind::Command { code } => of_reply(py, error, code, codec, writes)?,
         kind => class_of(kind).get(py)?.call1((error.message(),))?,
     };
     if matches!(error.kind(), Kind::InvalidBson | Kind::DocumentTooLarge) {
@@ -41,7 +51,8 @@ fn exception(py: Python<'_>, error: &Error, writes: bool) -> PyResult<PyErr> {
     }
     let exception = PyErr::from_value(exception);
     if let Some(earlier) = error.reason() {
-        exception.set_cause(py, Some(to_python(py, earlier)));
+        let earlier = self::exception(py, earlier, codec, false);
+        exception.set_cause(py, Some(earlier.unwrap_or_else(|while_raising| while_raising)));
     }
     Ok(exception)
 }
@@ -66,24 +77,30 @@ fn of_reply<'py>(
     py: Python<'py>,
     error: &Error,
     code: i32,
+    codec: Option<&CodecSettings>,
     writes: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let Some(reply) = error.reply() else {
         return imports::OPERATION_FAILURE.get(py)?.call1((error.message(),));
     };
-    let details = decode_reply(py, reply)?;
-    let labels = details.call_method1(name!(py, "get"), (name!(py, "errorLabels"),))?;
-    if !labels.is_none() && labels.extract::<Vec<String>>().is_err() {
+    let plain = decode_reply(py, reply)?;
+    let labels = plain.call_method1(name!(py, "get"), (name!(py, "errorLabels"),))?;
+    let details = if !labels.is_none() && labels.extract::<Vec<String>>().is_err() {
         // Those that are none would make PyMongo's exceptions fail.
-        details.set_item(name!(py, "errorLabels"), error.labels())?;
-    }
+        plain.set_item(name!(py, "errorLabels"), error.labels())?;
+        plain.clone()
+    } else {
+        codec.map_or_else(|| Ok(plain.clone()), |codec| details(py, reply, codec, &plain))?
+    };
     if error.is_state_change() {
         return imports::NOT_PRIMARY_ERROR.get(py)?.call1((error.message(), details));
     }
     let code_or_none = (code != 0).then_some(code);
-    if let Some((class, concern)) = of_write_concern(py, &details, writes)? {
+    if let Some(class) = of_write_concern(&plain, writes)? {
+        let concern = plain.get_item("writeConcernError")?;
         let field = |name: &str| concern.call_method1("get", (name,));
-        return class.call1((field("errmsg")?, field("code")?, &concern));
+        let details = details_of_concern(&plain, &details)?;
+        return class.call1((field("errmsg")?, field("code")?, details));
     }
     let class = match code {
         11000 | 11001 | 12582 => &imports::DUPLICATE_KEY_ERROR,
@@ -93,6 +110,22 @@ fn of_reply<'py>(
         _ => &imports::OPERATION_FAILURE,
     };
     class.get(py)?.call1((error.message(), code_or_none, details))
+}
+
+/// What the user is told of an error reply: the document class and the other options are theirs. What cannot
+/// make it one (a document class that raises) must not hide the error.
+fn details<'py>(
+    py: Python<'py>,
+    reply: &RawDocument,
+    codec: &CodecSettings,
+    plain: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    codec::decode_error_reply(py, reply.as_bytes(), codec).or_else(|error| {
+        match error.is_instance_of::<PyException>(py) {
+            true => Ok(plain.clone()),
+            false => Err(error),
+        }
+    })
 }
 
 /// An error reply, which is told even if its text is not quite UTF-8.
@@ -111,23 +144,17 @@ pub fn malformed_reply(py: Python<'_>, cause: PyErr) -> PyErr {
 }
 
 /// The command worked, or at least should be told so, and its write concern did not hold.
-#[allow(clippy::type_complexity)]
 fn of_write_concern<'py>(
-    py: Python<'py>,
     reply: &Bound<'py, PyAny>,
     although_failed: bool,
-) -> PyResult<Option<(&'py Bound<'py, PyType>, Bound<'py, PyAny>)>> {
+) -> PyResult<Option<&'py Bound<'py, PyType>>> {
     let field = |name: &str| reply.call_method1("get", (name,));
-    let details = field("writeConcernError")?;
-    if details.is_none() || !(although_failed || field("ok")?.is_truthy()?) {
+    let concern = field("writeConcernError")?;
+    if concern.is_none() || !(although_failed || field("ok")?.is_truthy()?) {
         return Ok(None);
     }
-    let labels = field("errorLabels")?;
-    if labels.is_truthy()? {
-        details.set_item("errorLabels", labels)?;
-    }
-    let timed_out = details.call_method1("get", ("code",))?.eq(MAX_TIME_EXPIRED)?
-        || match details.call_method1("get", ("errInfo",))? {
+    let timed_out = concern.call_method1("get", ("code",))?.eq(MAX_TIME_EXPIRED)?
+        || match concern.call_method1("get", ("errInfo",))? {
             info if info.is_none() => false,
             info => info.call_method1("get", ("wtimeout",))?.is_truthy()?,
         };
@@ -135,5 +162,22 @@ fn of_write_concern<'py>(
         true => &imports::WTIMEOUT_ERROR,
         false => &imports::WRITE_CONCERN_ERROR,
     };
-    Ok(Some((class.class(py)?, details)))
+    Ok(Some(class.class(reply.py())?))
+}
+
+/// What the reply says of the write concern, with the labels in it that stand beside it: out of `details` if
+/// that can take them, which a raw document cannot.
+fn details_of_concern<'py>(
+    plain: &Bound<'py, PyAny>,
+    details: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (key, labels_key) = ("writeConcernError", "errorLabels");
+    let labels = plain.call_method1("get", (labels_key,))?;
+    let concern = details.get_item(key)?;
+    if !labels.is_truthy()? || concern.set_item(labels_key, &labels).is_ok() {
+        return Ok(concern);
+    }
+    let concern = plain.get_item(key)?;
+    concern.set_item(labels_key, labels)?;
+    Ok(concern)
 }

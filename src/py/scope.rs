@@ -13,7 +13,7 @@ use super::once::name;
 use super::pending::{PyPending, Step, task};
 use super::session::PySession;
 use super::{errors, options, time_limit};
-use crate::codec::{self, CodecSettings};
+use crate::codec::{self, CodecSettings, Contents};
 use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome, Terms};
@@ -110,8 +110,7 @@ impl PyScope {
         self.acknowledged || terms.session.in_transaction()
     }
 
-    /// Sends one command; `then` makes the result of its reply.
-    #[allow(clippy::too_many_arguments)]
+    /// Sends one command.
     fn send(
         &self,
         py: Python<'_>,
@@ -119,9 +118,10 @@ impl PyScope {
         kind: Kind,
         session: Option<&PySession>,
         read_preference: Option<&Bound<'_, PyAny>>,
-        then: Option<Py<PyAny>>,
-        allowed: Option<&Bound<'_, PyAny>>,
+        taken: Taken<'_, '_>,
     ) -> PyResult<PyPending> {
+        let Taken { then, allowed, users } = taken;
+        let contents = Contents::with(users);
         let core = self.core();
         let mut terms = self.terms(py, &core, kind, session, read_preference)?;
         terms.allowed = allowed.map(options::allowed_errors).transpose()?.flatten();
@@ -137,9 +137,9 @@ impl PyScope {
         let codec = self.codec.clone();
         let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
             if writes && let Err(error) = &outcome {
-                return Err(errors::of_write(py, error));
+                return Err(errors::of_write(py, error, &codec));
             }
-            let reply = decode_reply(py, outcome, &codec)?;
+            let reply = decode_reply(py, outcome, &codec, &contents)?;
             let result = match then {
                 Some(then) => then.bind(py).call1((reply,))?,
                 None => reply,
@@ -148,6 +148,16 @@ impl PyScope {
         };
         Ok(PyPending::new(task(run_owned(core, Operation { message, terms }), finish)))
     }
+}
+
+/// What becomes of a reply.
+struct Taken<'a, 'py> {
+    /// Makes the result of it.
+    then: Option<Py<PyAny>>,
+    /// The errors that count as success.
+    allowed: Option<&'a Bound<'py, PyAny>>,
+    /// The field that is the user's.
+    users: Option<&'a str>,
 }
 
 /// Owns what it works on, so that it can outlive the call that built it.
@@ -159,9 +169,10 @@ pub fn decode_reply<'py>(
     py: Python<'py>,
     outcome: CoreResult<Outcome>,
     codec: &CodecSettings,
+    contents: &Contents,
 ) -> PyResult<Bound<'py, PyAny>> {
-    match outcome.map_err(|error| errors::to_python(py, &error))?.reply {
-        Some(reply) => codec::decode_document(py, reply.body().as_bytes(), codec),
+    match outcome.map_err(|error| errors::of_command(py, &error, codec))?.reply {
+        Some(reply) => codec::decode_reply(py, reply.body().as_bytes(), codec, contents),
         None => Ok(PyDict::new(py).into_any()),
     }
 }
@@ -199,11 +210,12 @@ impl PyScope {
         allowed: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
-        let kind = Kind::Command;
-        self.send(command.py(), message, kind, session, read_preference, then, allowed)
+        let taken = Taken { then, allowed, users: None };
+        self.send(command.py(), message, Kind::Command, session, read_preference, taken)
     }
 
-    #[pyo3(signature = (command, session, read_preference = None, then = None, allowed = None))]
+    #[pyo3(signature = (command, session, read_preference = None, then = None, allowed = None, users = None))]
+    #[allow(clippy::too_many_arguments)]
     fn read(
         &self,
         command: &Bound<'_, PyAny>,
@@ -211,10 +223,12 @@ impl PyScope {
         read_preference: Option<&Bound<'_, PyAny>>,
         then: Option<Py<PyAny>>,
         allowed: Option<&Bound<'_, PyAny>>,
+        users: Option<&str>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
         let kind = Kind::read_of(&message);
-        self.send(command.py(), message, kind, session, read_preference, then, allowed)
+        let taken = Taken { then, allowed, users };
+        self.send(command.py(), message, kind, session, read_preference, taken)
     }
 
     fn find_one(
@@ -228,14 +242,14 @@ impl PyScope {
         let codec = self.codec.clone();
         let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
             let batch = outcome.and_then(|outcome| Batch::of(outcome.into_reply()?));
-            let batch = batch.map_err(|error| errors::to_python(py, &error))?;
+            let batch = batch.map_err(|error| errors::of_command(py, &error, &codec))?;
             let found = codec::decode_next_in_array(py, batch.documents(), &codec, &mut 0)?;
             Ok(Step::Done(found.map_or_else(|| py.None(), Bound::unbind)))
         };
         Ok(PyPending::new(task(run_owned(core, Operation { message, terms }), finish)))
     }
 
-    #[pyo3(signature = (command, session, retryable, then = None, allowed = None))]
+    #[pyo3(signature = (command, session, retryable, then = None, allowed = None, users = None))]
     fn write(
         &self,
         command: &Bound<'_, PyAny>,
@@ -243,10 +257,11 @@ impl PyScope {
         retryable: bool,
         then: Option<Py<PyAny>>,
         allowed: Option<&Bound<'_, PyAny>>,
+        users: Option<&str>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
         let kind = Kind::Write { retry: retryable };
-        self.send(command.py(), message, kind, session, None, then, allowed)
+        self.send(command.py(), message, kind, session, None, Taken { then, allowed, users })
     }
 
     #[pyo3(signature = (command, session, then = None))]
@@ -257,7 +272,8 @@ impl PyScope {
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
-        self.send(command.py(), message, Kind::Output, session, None, then, None)
+        let taken = Taken { then, allowed: None, users: None };
+        self.send(command.py(), message, Kind::Output, session, None, taken)
     }
 
     #[pyo3(signature = (command, documents, session, then, measured = false))]

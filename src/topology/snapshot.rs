@@ -106,6 +106,23 @@ impl Snapshot {
         }
     }
 
+    /// The same servers, none of which is watched any more.
+    pub fn forgotten(&self) -> Snapshot {
+        let kind = match self.kind {
+            TopologyKind::ReplicaSetWithPrimary => TopologyKind::ReplicaSetNoPrimary,
+            kind => kind,
+        };
+        let unknown =
+            |address: &Address| (address.clone(), ServerDescription::unknown(address.clone()));
+        Snapshot {
+            kind,
+            servers: self.servers.keys().map(unknown).collect(),
+            logical_session_timeout_minutes: None,
+            compatibility_error: None,
+            ..self.clone()
+        }
+    }
+
     pub fn server(&self, address: &Address) -> Option<&ServerDescription> {
         self.servers.get(address)
     }

@@ -1,5 +1,7 @@
 """A client closed while operations run: they end with an error of PyMongo's, and none hangs."""
 
+import inspect
+
 import pytest
 from pymongo.errors import ConnectionFailure, InvalidOperation
 from tests.drivers import both_drivers, eventually
@@ -41,6 +43,44 @@ async def test_close_while_waiting_for_a_server(driver, proxy):
     await client.close()
     with pytest.raises((InvalidOperation, ConnectionFailure)):
         await waiting.result(timeout=25)
+
+
+@both_drivers
+async def test_a_closed_client_knows_no_servers(driver, mongodb_uri):
+    client = driver.client(mongodb_uri)
+    await client.admin.command("ping")
+    assert client.nodes
+    assert await value(client.primary) in client.nodes
+    await client.close()
+    assert client.nodes == frozenset()
+    assert await value(client.primary) is None
+    assert await value(client.secondaries) == await value(client.arbiters) == set()
+    described = client.topology_description
+    assert described.topology_type_name == "ReplicaSetNoPrimary"
+    assert described.server_descriptions()
+    assert not described.known_servers
+
+
+async def value(property):
+    """The asynchronous client's are awaited."""
+    return await property if inspect.isawaitable(property) else property
+
+
+@both_drivers
+async def test_an_error_after_close_names_the_client(driver, mongodb_uri):
+    name = {"sync": "MongoClient", "async": "AsyncMongoClient"}[driver.name]
+    client = driver.client(mongodb_uri)
+    collection = client.d.c
+    await collection.find_one()
+    await client.close()
+    for call in (
+        lambda: client.admin.command("ping"),
+        lambda: collection.insert_one({}),
+        lambda: collection.find().to_list(),
+        lambda: collection.watch(),
+    ):
+        with pytest.raises(InvalidOperation, match=f"^Cannot use {name} after close$"):
+            await call()
 
 
 @both_drivers

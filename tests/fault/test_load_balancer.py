@@ -131,6 +131,33 @@ async def test_an_error_clears_the_connections_of_its_service_only(driver):
     assert len(peer.connections) == 2
 
 
+@both_drivers
+@pytest.mark.parametrize("kind", ["find", "aggregate"])
+async def test_a_get_more_that_was_refused_is_sent_again_over_its_connection(driver, kind):
+    """As PyMongo does from 4.20.1 on."""
+    refused = {"ok": 0, "code": 2, "errmsg": "busy", "errorLabels": BUSY}
+    async with balanced(driver) as (peer, client):
+        cursor = client.db.c.find(batch_size=2)
+        if kind == "aggregate":
+            cursor = await client.db.c.aggregate([], batchSize=2)
+        assert await cursor.to_list(2) == [{"_id": 0}, {"_id": 1}]
+        peer.once("getMore", refused, refused)
+        assert await cursor.to_list() == [{"_id": 2}]
+        assert commands(peer) == [[kind, *["getMore"] * 3]]
+
+        cursor = client.db.c.find(batch_size=2)
+        await cursor.to_list(2)
+        peer.once("getMore", refused, refused, refused)
+        with pytest.raises(OperationFailure):
+            await cursor.to_list()
+        await eventually(driver, lambda: peer.seen["killCursors"] == 1)
+        assert peer.seen["getMore"] == 6
+    assert len(peer.connections) == 1
+
+
+BUSY = ["RetryableError", "SystemOverloadedError"]
+
+
 def at_one_service(peer):
     """All connections lead to the same server from now on."""
     service = ObjectId()

@@ -53,7 +53,7 @@ def told(value):
     if hasattr(value, "bulk_api_result"):
         return type(value), value.acknowledged, told(value.bulk_api_result)
     if hasattr(value, "acknowledged"):
-        answer = getattr(value, "raw_result", None) or value.inserted_id
+        answer = getattr(value, "raw_result", None) or getattr(value, "inserted_id", None)
         return type(value), value.acknowledged, answer
     return value
 
@@ -123,6 +123,23 @@ async def a_batch_that_is_cut(client, peer):
         peer.once("insert", lambda request: request.ordinary(), *[cut(0)] * cuts)
         outcomes.append(await outcome(client.d.c.bulk_write, inserts(9)))
     return outcomes
+
+
+@program
+async def unacknowledged_with_a_sort(client, peer):
+    """A server that knows it must be there, for its refusal would not be heard."""
+    x = client.d.get_collection("x", write_concern=WriteConcern(0))
+    change = {"$set": {"a": 1}}
+    found = [
+        await outcome(x.update_one, {}, change, sort={"b": 1}, comment="c", let={"d": 1}),
+        await outcome(x.replace_one, {}, {"a": 1}, sort={"b": 1}, upsert=True),
+        await outcome(x.update_one, {}, change, sort={"b": 1}, bypass_document_validation=True),
+    ]
+    await client.d.x.find_one()  # they have arrived
+    return found
+
+
+PROGRAMS["unacknowledged_with_a_sort_on_an_old_server"] = unacknowledged_with_a_sort
 
 
 def summary(**counts):
@@ -298,7 +315,7 @@ async def client_of_an_old_server(client, peer):
 def test_the_same_is_sent(name, driver_class):
     outcomes = []
     for package in (pymongo, ferromongo):
-        version = 24 if name == "client_of_an_old_server" else 25
+        version = 24 if name.endswith("_old_server") else 25
         with Peer(replica_set, maxWireVersion=version, **LIMITS) as peer:
             driver = driver_class()
             result = driver.run(play(PROGRAMS[name], driver, package, peer))

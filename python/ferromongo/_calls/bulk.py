@@ -45,8 +45,7 @@ def bulk_write(
     if not acknowledged:
         check_unacknowledged(statements.options, bool(bypass))
         if "sort" in statements.options:
-            text = "an unacknowledged write supports sort on MongoDB 8.0 or later"
-            needs_8 = ConfigurationError(text)
+            needs_8 = unacknowledged_sort()
     runs = _consecutive(statements.kinds) if ordered else _by_kind(statements.kinds)
     options: dict[str, Any] = {}
     if acknowledged or ordered:
@@ -162,6 +161,11 @@ class Statements:
             self.options.update(given)
         self.all.append(statement)
         self.kinds.append(kind)
+
+
+def unacknowledged_sort() -> ConfigurationError:
+    """Raised by older servers' clients: such a server's refusal would not be heard."""
+    return ConfigurationError("an unacknowledged write supports sort on MongoDB 8.0 or later")
 
 
 def check_unacknowledged(options: set[str], bypass: bool) -> None:

@@ -68,6 +68,11 @@ def opening(client: ClientBase) -> Pending[None]:
     return client._core.open()
 
 
+def may_open(client: ClientBase) -> bool:
+    """A closed client knows no servers, but may be asked for them."""
+    return not client._core.closed
+
+
 def open_now(client: ClientBase) -> None:
     """The same from a constructor, which may block; a client that was never made needs no close."""
     client._core.open().run()

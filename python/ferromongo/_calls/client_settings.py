@@ -223,6 +223,7 @@ def _engine_settings(
 ) -> dict[str, Any]:
     pool = options.pool_options
     return {
+        "client_class": "MongoClient" if is_sync else "AsyncMongoClient",
         "seeds": list(seeds),
         "replica_set": options.replica_set_name,
         "direct_connection": bool(options.direct_connection),

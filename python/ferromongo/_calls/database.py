@@ -20,7 +20,12 @@ from ferromongo._calls.bases import (
 )
 from ferromongo._calls.find import Opening, check_int_or_none, get_more_extras
 from ferromongo._calls.missing import not_yet
-from ferromongo._calls.scopes import admin_scope, command_scope, command_scope_with, reply_scope
+from ferromongo._calls.scopes import (
+    admin_scope,
+    command_scope,
+    command_scope_with,
+    document_scope,
+)
 from ferromongo._calls.sessions import command_preference, core_session
 from ferromongo._calls.write_errors import checked_write_concern
 from ferromongo._core import Pending
@@ -151,7 +156,7 @@ def create_collection(
     if collation is not None:
         command["collation"] = collation
     inside = core_session(session, collection._database._client)
-    return reply_scope(collection).write(command, inside, False, checked_write_concern)
+    return document_scope(collection).write(command, inside, False, checked_write_concern)
 
 
 def drop_collection(

@@ -96,7 +96,7 @@ def _find_and_modify(
         command["hint"] = hint if isinstance(hint, str) else key_document(hint)
     if collation is not None:
         command["collation"] = collation
-    return document_scope(collection).write(command, inside, acknowledged, _value)
+    return document_scope(collection).write(command, inside, acknowledged, _value, users="value")
 
 
 def _value(reply: Any) -> Any:

@@ -15,7 +15,7 @@ from pymongo.read_preferences import ReadPreference
 from ferromongo._calls.bases import CollectionBase
 from ferromongo._calls.database import NAMESPACE_NOT_FOUND
 from ferromongo._calls.find import Opening, get_more_extras
-from ferromongo._calls.scopes import collection_scope_with, reply_scope
+from ferromongo._calls.scopes import LENIENT_OPTIONS, collection_scope_with, document_scope
 from ferromongo._calls.sessions import collection_session
 from ferromongo._calls.write_errors import checked_write_concern
 from ferromongo._core import Pending
@@ -39,7 +39,8 @@ def create_indexes(
     if comment is not None:
         command["comment"] = comment
     inside = collection_session(session, collection)
-    return reply_scope(collection).write(command, inside, False, partial(_checked, names))
+    scope = collection_scope_with(collection, LENIENT_OPTIONS, ReadPreference.PRIMARY)
+    return scope.write(command, inside, False, partial(_checked, names))
 
 
 def create_index(
@@ -65,7 +66,7 @@ def drop_index(
     if comment is not None:
         command["comment"] = comment
     inside = collection_session(session, collection)
-    scope = reply_scope(collection)
+    scope = document_scope(collection)
     return scope.write(command, inside, False, partial(_checked, None), NAMESPACE_NOT_FOUND)
 
 

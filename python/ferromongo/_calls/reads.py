@@ -72,7 +72,7 @@ def distinct(
         command["hint"] = hint if isinstance(hint, str) else key_document(hint)
     _check_collation(command)
     inside = collection_session(session, collection)
-    return document_scope(collection).read(command, inside, then=_values)
+    return document_scope(collection).read(command, inside, then=_values, users="values")
 
 
 def _check_collation(command: dict[str, Any]) -> None:

@@ -2,6 +2,9 @@
 
 A collection has two: documents are decoded with its own codec options, replies to writes and
 counts as plain dicts with undecodable text replaced, so that an error message always gets through.
+
+Which command goes by whose options is PyMongo's. What is the server's own in a reply the engine
+decodes without the user's type decoders, whatever the options are.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.bases import CollectionBase, DatabaseBase
 from ferromongo._core import Scope
+
+LENIENT_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(unicode_decode_error_handler="replace")
+"""For commands that make indexes: neither side of them is the user's."""
 
 
 def document_scope(collection: CollectionBase[Any]) -> Scope:

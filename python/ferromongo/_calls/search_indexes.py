@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bson.codec_options import DEFAULT_CODEC_OPTIONS
+from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
 from pymongo.operations import SearchIndexModel
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -17,7 +17,7 @@ from ferromongo._calls import aggregation
 from ferromongo._calls.bases import CollectionBase
 from ferromongo._calls.database import NAMESPACE_NOT_FOUND
 from ferromongo._calls.find import Opening
-from ferromongo._calls.scopes import collection_scope_with
+from ferromongo._calls.scopes import LENIENT_OPTIONS, collection_scope_with
 from ferromongo._calls.sessions import collection_session
 from ferromongo._calls.write_errors import checked_write_concern
 from ferromongo._core import Pending, Scope
@@ -104,11 +104,12 @@ def _write(
     if comment is not None:
         command["comment"] = comment
     inside = collection_session(session, collection)
-    return _scope(collection).write(command, inside, False, then, allowed)
+    return _scope(collection, LENIENT_OPTIONS).write(command, inside, False, then, allowed)
 
 
-def _scope(collection: CollectionBase[Any]) -> Scope:
-    options = DEFAULT_CODEC_OPTIONS
+def _scope(
+    collection: CollectionBase[Any], options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS
+) -> Scope:
     return collection_scope_with(collection, options, ReadPreference.PRIMARY, WriteConcern())
 
 

@@ -342,7 +342,8 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
 
     @property
     def nodes(self) -> frozenset[Address]:
-        """The servers known so far, as (host, port); empty before the first answer."""
+        """The servers known so far, as (host, port); empty before the first answer and after
+        `close()`."""
         return calls.known_nodes(self)
 
     @property
@@ -360,7 +361,8 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
     @property
     async def primary(self) -> tuple[str, int] | None:
         """The (host, port) of the replica set's primary as known now, or None."""
-        await drive(calls.opening(self))
+        if calls.may_open(self):
+            await drive(calls.opening(self))
         known = calls.topology(self)
         primary: tuple[str, int] | None = known["primary"]
         return primary if known["type"] == "ReplicaSetWithPrimary" else None
@@ -368,13 +370,15 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
     @property
     async def secondaries(self) -> set[Address]:
         """The (host, port) of the replica set's secondaries as known now."""
-        await drive(calls.opening(self))
+        if calls.may_open(self):
+            await drive(calls.opening(self))
         return calls.members(self, "RSSecondary")
 
     @property
     async def arbiters(self) -> set[Address]:
         """The (host, port) of the replica set's arbiters as known now."""
-        await drive(calls.opening(self))
+        if calls.may_open(self):
+            await drive(calls.opening(self))
         return calls.members(self, "RSArbiter")
 
     @property

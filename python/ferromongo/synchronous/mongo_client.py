@@ -337,7 +337,8 @@ class MongoClient(ClientBase, Generic[DocumentType]):
 
     @property
     def nodes(self) -> frozenset[Address]:
-        """The servers known so far, as (host, port); empty before the first answer."""
+        """The servers known so far, as (host, port); empty before the first answer and after
+        `close()`."""
         return calls.known_nodes(self)
 
     @property
@@ -355,7 +356,8 @@ class MongoClient(ClientBase, Generic[DocumentType]):
     @property
     def primary(self) -> tuple[str, int] | None:
         """The (host, port) of the replica set's primary as known now, or None."""
-        run(calls.opening(self))
+        if calls.may_open(self):
+            run(calls.opening(self))
         known = calls.topology(self)
         primary: tuple[str, int] | None = known["primary"]
         return primary if known["type"] == "ReplicaSetWithPrimary" else None
@@ -363,13 +365,15 @@ class MongoClient(ClientBase, Generic[DocumentType]):
     @property
     def secondaries(self) -> set[Address]:
         """The (host, port) of the replica set's secondaries as known now."""
-        run(calls.opening(self))
+        if calls.may_open(self):
+            run(calls.opening(self))
         return calls.members(self, "RSSecondary")
 
     @property
     def arbiters(self) -> set[Address]:
         """The (host, port) of the replica set's arbiters as known now."""
-        run(calls.opening(self))
+        if calls.may_open(self):
+            run(calls.opening(self))
         return calls.members(self, "RSArbiter")
 
     @property

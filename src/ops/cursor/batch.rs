@@ -15,15 +15,15 @@ pub struct Batch {
     pub count: usize,
     /// 0 once the server has no more.
     pub cursor_id: i64,
-    /// "database.collection", as the server names it.
-    pub namespace: String,
+    /// "database.collection" as the server names it, if it does.
+    pub namespace: Option<String>,
 }
 
 impl Batch {
     pub fn of(reply: Reply) -> Result<Batch> {
         let malformed = |what: &str| Error::protocol(format!("the cursor's reply has {what}"));
         let body = reply.body();
-        let (mut documents, mut cursor_id, mut namespace) = (None, None, String::new());
+        let (mut documents, mut cursor_id, mut namespace) = (None, None, None);
         let cursor = match body.get_document("cursor") {
             Ok(cursor) => Some(cursor),
             Err(_) => {
@@ -41,21 +41,26 @@ impl Batch {
                 }
                 (key, RawBsonRef::Int64(id)) if key.as_str() == "id" => cursor_id = Some(id),
                 (key, id) if key.as_str() == "id" => cursor_id = integer(id).map(i64::from),
-                (key, RawBsonRef::String(name)) if key.as_str() == "ns" => {
-                    namespace = name.to_owned()
+                (key, RawBsonRef::String(name)) if key.as_str() == "ns" && !name.is_empty() => {
+                    namespace = Some(name.to_owned())
                 }
                 _ => {}
             }
         }
         let documents = documents.ok_or_else(|| malformed("no batch"))?;
         let cursor_id = cursor_id.ok_or_else(|| malformed("no cursor id"))?;
-        if cursor_id != 0 && !namespace.contains('.') {
-            return Err(malformed("no namespace to ask for more in"));
+        if cursor_id != 0 && namespace.as_ref().is_some_and(|name: &String| !name.contains('.')) {
+            return Err(malformed("a namespace without a dot"));
         }
         let count = count(documents).ok_or_else(|| malformed("a malformed batch"))?;
         let start = documents.as_ptr() as usize - body.as_bytes().as_ptr() as usize;
         let documents = start..start + documents.len();
         Ok(Batch { documents, count, cursor_id, namespace, reply })
+    }
+
+    /// Database and collection of the getMores: if the server does not name them, those that the command did.
+    pub fn place<'a>(&'a self, command: (&'a str, &'a str)) -> (&'a str, &'a str) {
+        self.namespace.as_ref().and_then(|name| name.split_once('.')).unwrap_or(command)
     }
 
     /// Whether it comes from a change stream.

@@ -1,5 +1,7 @@
 //! `getMore`: the next batch, from the server that holds the cursor.
 
+use bson::{RawBsonRef, RawDocument};
+
 use crate::wire::elements;
 use crate::wire::message::Message;
 
@@ -13,6 +15,23 @@ pub fn message(cursor_id: i64, collection: &str, batch_size: i64, extra: &[u8]) 
         }
         out.extend_from_slice(extra);
     })
+}
+
+/// The collection to go on in after a command that opens a cursor, unless the reply names another.
+pub fn collection_of(command: &Message) -> String {
+    let first = RawDocument::from_bytes(command.body()).ok().and_then(|body| {
+        let (name, value) = body.iter().next()?.ok()?;
+        Some((name.as_str().to_owned(), value))
+    });
+    match first {
+        Some((name, RawBsonRef::String(collection)))
+            if matches!(name.as_str(), "find" | "aggregate" | "listIndexes") =>
+        {
+            collection.to_owned()
+        }
+        Some((name, _)) if name == "aggregate" => "$cmd.aggregate".to_owned(),
+        _ => "$cmd".to_owned(),
+    }
 }
 
 /// How many documents the next batch may hold, given a cursor-wide limit (0 for none).
