@@ -11,10 +11,6 @@
 //! what to do there, and all frames of this library name theirs through one variable. `prepare`
 //! replaces what is in it.
 
-use std::time::Duration;
-
-use crate::net::signals;
-
 /// Called when the module is imported.
 pub fn prepare() {
     // Elsewhere `pthread_exit` unwinds nothing.
@@ -24,20 +20,6 @@ pub fn prepare() {
         any(target_arch = "x86_64", target_arch = "aarch64")
     ))]
     unwinding::watch();
-}
-
-/// Only the thread that ends the interpreter still gets the GIL.
-pub fn has_begun() -> bool {
-    // SAFETY: reads a flag of the process, which is lowered when finalization begins.
-    unsafe { pyo3::ffi::Py_IsInitialized() == 0 }
-}
-
-/// Stops this thread, which must not hold the GIL, for good.
-pub fn park() -> ! {
-    signals::block(); // a signal that came here would not interrupt the main thread
-    loop {
-        std::thread::sleep(Duration::from_secs(3600));
-    }
 }
 
 #[cfg(all(
@@ -51,7 +33,7 @@ mod unwinding {
     use std::sync::atomic::{AtomicPtr, Ordering};
     use std::time::Duration;
 
-    use super::{has_begun, park};
+    use crate::net::signals;
 
     unsafe extern "C" {
         /// Where frames of this library find their personality function. The compiler makes one such
@@ -99,6 +81,20 @@ mod unwinding {
         unsafe {
             let of_rust: Personality = transmute(OF_RUST.load(Ordering::Relaxed));
             of_rust(version, actions, class, exception, context)
+        }
+    }
+
+    /// Only the thread that ends the interpreter still gets the GIL.
+    fn has_begun() -> bool {
+        // SAFETY: reads a flag of the process, which is lowered when finalization begins.
+        unsafe { pyo3::ffi::Py_IsInitialized() == 0 }
+    }
+
+    /// Stops this thread for good.
+    fn park() -> ! {
+        signals::block(); // one that came here would not interrupt the main thread
+        loop {
+            std::thread::sleep(Duration::from_secs(3600));
         }
     }
 

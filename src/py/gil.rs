@@ -1,33 +1,68 @@
 //! Leaving the GIL and coming back: all of the crate does both here.
+//!
+//! A thread that comes back after the interpreter has begun to end stops for good (`exit.rs`), but for the
+//! one that ends it: that one goes on to run Python code, which may use clients, until the end.
 
 use std::cell::Cell;
+use std::ptr::null_mut;
 
+use pyo3::ffi::{self, PyThreadState};
 use pyo3::marker::Ungil;
 use pyo3::prelude::*;
 
-use super::exit;
-
-/// Does `work` without the GIL. If the interpreter ends meanwhile, this does not return.
+/// Does `work` without the GIL.
+#[allow(clippy::disallowed_methods, reason = "its home")]
 pub fn detach<T: Ungil>(py: Python<'_>, work: impl Ungil + FnOnce() -> T) -> T {
-    if exit::has_begun() {
-        ENDS_THE_INTERPRETER.set(true);
-    }
-    #[allow(clippy::disallowed_methods, reason = "its home")]
+    // SAFETY: the GIL is held, so this thread has a current thread state.
+    let _inside = Noted::new(unsafe { ffi::PyThreadState_Get() });
     py.detach(work)
 }
 
-/// Does `work` with the GIL, on one of Python's threads that may have let go of it. If the interpreter
-/// ends meanwhile or has ended, this does not return; so the control thread never calls it.
+/// Does `work` with the GIL, within a `detach` or not. The control thread, which has never had the GIL,
+/// must not call it.
 pub fn attach<T>(work: impl FnOnce(Python<'_>) -> T) -> T {
-    if exit::has_begun() && !ENDS_THE_INTERPRETER.get() {
-        exit::park();
-    }
-    // SAFETY: this thread has a thread state of the interpreter's, and the interpreter does not end
-    // before this thread, unless that is stopped while it waits for the GIL.
+    let left = LEFT.get();
+    let _inside = Noted::new(null_mut());
+    let _borrowed = (!left.is_null()).then(|| Borrowed::new(left));
+    // SAFETY: the GIL is held: it was not left, or has just been taken again.
     unsafe { Python::attach_unchecked(work) }
 }
 
 thread_local! {
-    /// The one thread that still has the GIL then. It may go on using clients, in a `__del__` say.
-    static ENDS_THE_INTERPRETER: Cell<bool> = const { Cell::new(false) };
+    /// What this thread had when it left the GIL; null while it has that.
+    static LEFT: Cell<*mut PyThreadState> = const { Cell::new(null_mut()) };
+}
+
+struct Noted(*mut PyThreadState);
+
+impl Noted {
+    fn new(state: *mut PyThreadState) -> Noted {
+        Noted(LEFT.replace(state))
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        LEFT.set(self.0);
+    }
+}
+
+/// The GIL within a `detach`. By the thread's own state and not by `PyGILState_Ensure`, which finds none
+/// late in finalization and makes one of what is left of the interpreter.
+struct Borrowed;
+
+impl Borrowed {
+    fn new(state: *mut PyThreadState) -> Borrowed {
+        // SAFETY: this thread's own state, which it left in the `detach` around this. If the interpreter has
+        // begun to end, only the thread that ends it gets past here, and the state is not looked at otherwise.
+        unsafe { ffi::PyEval_RestoreThread(state) };
+        Borrowed
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // SAFETY: this thread has the GIL since `new`.
+        unsafe { ffi::PyEval_SaveThread() };
+    }
 }
