@@ -28,6 +28,7 @@ mod scope;
 mod seed_lookup;
 mod server_selector;
 mod session;
+mod thread_driver;
 mod time_limit;
 mod transaction_options;
 
@@ -38,6 +39,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     exit::prepare();
     crate::control::prepare();
     loop_driver::prepare(module.py());
+    thread_driver::prepare(module.py());
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<change_stream::ChangeStreamCore>()?;
     module.add_class::<change_stream::SyncChangeStreamCore>()?;

@@ -15,7 +15,7 @@ use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 
 use super::loop_driver::Flight;
-use super::once::name;
+use super::thread_driver::Errand;
 use super::{gil, listeners, loggers};
 use crate::event::own;
 use crate::net::blocking;
@@ -85,8 +85,8 @@ enum State {
     /// Nothing needs to be sent.
     Known(PyResult<Py<PyAny>>),
     Flying(Flight),
-    /// This event loop cannot watch sockets, so one of its threads blocks: the iterator of its future.
-    Elsewhere(Py<PyAny>),
+    /// In a thread of an event loop that cannot watch sockets.
+    Elsewhere(Errand),
     Over,
 }
 
@@ -123,11 +123,7 @@ impl State {
         loggers::look(py)?;
         match Flight::new(py, task)? {
             Ok(flight) => Ok(State::Flying(flight)),
-            Err((event_loop, task)) => {
-                let run = Bound::new(py, PyPending::new(task))?.getattr(name!(py, "run"))?;
-                let future = event_loop.call_method1("run_in_executor", (py.None(), run))?;
-                Ok(State::Elsewhere(future.call_method0("__await__")?.unbind()))
-            }
+            Err((event_loop, task)) => Errand::new(&event_loop, task).map(State::Elsewhere),
         }
     }
 
@@ -140,9 +136,7 @@ impl State {
                     Poll::Ready(value) => Ok(Stepped::Done(value)),
                 }
             }
-            State::Elsewhere(future) => {
-                future.call_method0(py, name!(py, "__next__")).map(Stepped::Yields)
-            }
+            State::Elsewhere(errand) => errand.step(py),
             State::Known(_) => match std::mem::replace(self, State::Over) {
                 State::Known(result) => result.map(Stepped::Done),
                 _ => unreachable!("matched above"),
@@ -152,7 +146,7 @@ impl State {
     }
 }
 
-enum Stepped {
+pub enum Stepped {
     /// The awaiting task hands this to its loop.
     Yields(Py<PyAny>),
     Done(Py<PyAny>),
@@ -169,40 +163,49 @@ pub fn run_blocking(py: Python<'_>, task: Box<dyn Task>) -> PyResult<Py<PyAny>> 
 
 fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>> {
     loop {
-        let (done, raised) = gil::detach(py, || {
-            let raised = RefCell::new(None);
-            let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
-            // What has begun is told while it is waited for.
-            let tell = || {
-                let told = || gil::attach(|py| listeners::deliver_own(py, None));
-                !own::is_empty()
-                    && told().unwrap_or_else(|error| {
-                        raised.replace(Some(error));
-                        true
-                    })
-            };
-            let interrupted = || {
-                if raised.borrow().is_none() {
-                    raised.replace(gil::attach(|py| py.check_signals()).err());
-                }
-                raised.borrow().is_some()
-            };
-            (blocking::run_beside(work, tell, interrupted), raised.into_inner())
-        });
-        if let Some(raised) = raised {
-            drop(task); // closes the connection that is in mid-flight
-            return Err(raised);
-        }
-        if done.is_none() {
+        // An exception drops the task, which closes the connection that is in mid-flight.
+        if !poll_blocking(py, &mut task, || false)? {
             unreachable!("only an exception interrupts");
         }
-        // Before the result is taken in: Ctrl-C in a listener must not lose a change of a stream.
-        listeners::deliver_own(py, None)?;
         match task.finish(py)? {
             Step::Done(value) => return Ok(value),
             Step::Again(next) | Step::Pause(next) => task = next,
         }
     }
+}
+
+/// Polls a task until it can be finished, and delivers its events. False if it was given up before.
+pub fn poll_blocking(
+    py: Python<'_>,
+    task: &mut Box<dyn Task>,
+    given_up: impl Fn() -> bool + Send + Sync,
+) -> PyResult<bool> {
+    let (done, raised) = gil::detach(py, || {
+        let raised = RefCell::new(None);
+        let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
+        // What has begun is told while it is waited for.
+        let tell = || {
+            let told = || gil::attach(|py| listeners::deliver_own(py, None));
+            !own::is_empty()
+                && told().unwrap_or_else(|error| {
+                    raised.replace(Some(error));
+                    true
+                })
+        };
+        let interrupted = || {
+            if raised.borrow().is_none() {
+                raised.replace(gil::attach(|py| py.check_signals()).err());
+            }
+            raised.borrow().is_some() || given_up()
+        };
+        (blocking::run_beside(work, tell, interrupted), raised.into_inner())
+    });
+    if let Some(raised) = raised {
+        return Err(raised);
+    }
+    // Before the result is taken in: Ctrl-C in a listener must not lose a change of a stream.
+    listeners::deliver_own(py, None)?;
+    Ok(done.is_some())
 }
 
 #[pymethods]
@@ -291,7 +294,7 @@ impl PyPending {
         let _own = own::Collecting::begin();
         match state {
             State::Flying(flight) => flight.cancel(py)?,
-            _ => return Ok(()),
+            _ => return Ok(()), // dropped
         }
         listeners::deliver_own(py, Some(because)).map(drop)
     }

@@ -11,7 +11,7 @@ driver = AsyncDriver()
 
 
 async def test_a_cancelled_get_more_ends_the_cursor(proxy, mongodb_database_name):
-    """Its batch may be lost on the way: to go on would skip documents without a word."""
+    """Its batch may be lost on the way. What a further call then says: test_cut_fetches.py."""
     async with package.AsyncMongoClient(proxy.uri()) as client:
         collection = client[mongodb_database_name].c
         await collection.insert_many([{"_id": n} for n in range(9)])
@@ -21,6 +21,7 @@ async def test_a_cancelled_get_more_ends_the_cursor(proxy, mongodb_database_name
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(cursor.next(), 0.2)
         assert not cursor.alive
+        await cursor.close()
         assert await cursor.to_list() == []
 
 

@@ -56,15 +56,6 @@ DIFFERENT = [
         "says that a copy is of the cursor's class; PyMongo says anything",
     ),
     Difference(
-        "another kind",
-        (
-            "Cursor.__anext__ (async only)",
-            "CommandCursor.__anext__ (async only)",
-            "ChangeStream.__anext__ (async only)",
-        ),
-        "iteration runs in the engine: the method answers an awaitable that is no coroutine",
-    ),
-    Difference(
         "no member",
         ("Cursor.__del__", "CommandCursor.__del__"),
         "the engine notices itself when a cursor is dropped, and has the server close it",

@@ -1,0 +1,111 @@
+//! The driver for event loops that cannot watch sockets: one of the loop's threads blocks on the I/O of a
+//! task. What that brought is taken in by the awaiting task, in a step of its own.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::exceptions::PyStopIteration;
+use pyo3::prelude::*;
+
+use super::once::name;
+use super::listeners;
+use super::pending::{Step, Stepped, Task, poll_blocking};
+use crate::event::own;
+
+/// A task on its way in a thread of an event loop.
+pub struct Errand {
+    event_loop: Py<PyAny>,
+    /// The iterator of the thread's future.
+    future: Py<PyAny>,
+    place: Arc<Mutex<Place>>,
+}
+
+enum Place {
+    /// To be polled by the thread, or polled by it to the end.
+    Here(Box<dyn Task>),
+    InThread,
+    GivenUp,
+}
+
+impl Errand {
+    pub fn new(event_loop: &Bound<'_, PyAny>, task: Box<dyn Task>) -> PyResult<Errand> {
+        let (future, place) = send(event_loop, task)?;
+        Ok(Errand { event_loop: event_loop.clone().unbind(), future, place })
+    }
+
+    pub fn step(&mut self, py: Python<'_>) -> PyResult<Stepped> {
+        loop {
+            match self.future.call_method0(py, name!(py, "__next__")) {
+                Err(done) if done.is_instance_of::<PyStopIteration>(py) => {}
+                waits => return waits.map(Stepped::Yields),
+            }
+            let Some(task) = take(&self.place) else {
+                unreachable!("the thread has ended, and nobody gave it up")
+            };
+            match task.finish(py)? {
+                Step::Done(value) => return Ok(Stepped::Done(value)),
+                Step::Again(next) | Step::Pause(next) => {
+                    (self.future, self.place) = send(self.event_loop.bind(py), next)?;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Errand {
+    /// The thread notices in its next slice of waiting, and closes what is in mid-flight.
+    fn drop(&mut self) {
+        let left = std::mem::replace(&mut *self.place.lock(), Place::GivenUp);
+        drop(left);
+    }
+}
+
+type Sent = (Py<PyAny>, Arc<Mutex<Place>>);
+
+fn send(event_loop: &Bound<'_, PyAny>, task: Box<dyn Task>) -> PyResult<Sent> {
+    let py = event_loop.py();
+    let place = Arc::new(Mutex::new(Place::Here(task)));
+    let work = Bound::new(py, Work(place.clone()))?;
+    let future = event_loop.call_method1(name!(py, "run_in_executor"), (py.None(), work))?;
+    Ok((future.call_method0(name!(py, "__await__"))?.unbind(), place))
+}
+
+fn take(place: &Mutex<Place>) -> Option<Box<dyn Task>> {
+    let mut place = place.lock();
+    match std::mem::replace(&mut *place, Place::InThread) {
+        Place::Here(task) => Some(task),
+        other => {
+            *place = other;
+            None
+        }
+    }
+}
+
+/// What the thread calls.
+#[pyclass(frozen)]
+struct Work(Arc<Mutex<Place>>);
+
+#[pymethods]
+impl Work {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(mut task) = take(&self.0) else { return Ok(()) };
+        let _own = own::Collecting::begin();
+        let given_up = || matches!(*self.0.lock(), Place::GivenUp);
+        let polled = poll_blocking(py, &mut task, given_up);
+        if matches!(polled, Ok(true)) {
+            let mut place = self.0.lock();
+            if !matches!(*place, Place::GivenUp) {
+                *place = Place::Here(task);
+                return Ok(());
+            }
+        }
+        drop(task);
+        listeners::deliver_own(py, polled.as_ref().err())?; // what was cut short
+        polled.map(drop)
+    }
+}
+
+/// As `loop_driver::prepare`.
+pub fn prepare(py: Python<'_>) {
+    py.get_type::<Work>();
+}
