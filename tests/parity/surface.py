@@ -233,7 +233,8 @@ _ASPECTS = {"another kind": _kind, "signature": _parameters, "another value": _v
 _MACHINERY = {
     "__abstractmethods__", "__annotations__", "__class_getitem__", "__dict__", "__doc__",
     "__firstlineno__", "__init_subclass__", "__module__", "__new__", "__orig_bases__",
-    "__parameters__", "__slots__", "__static_attributes__", "__subclasshook__", "__weakref__",
+    "__parameters__", "__slotnames__", "__slots__", "__static_attributes__", "__subclasshook__",
+    "__weakref__",
 }  # fmt: skip
 
 _ABSTRACT = [
