@@ -34,14 +34,15 @@ class Group:
                 self._wait_for(peer.close())
         self._runner.close()
 
-    def at(self, uri):
+    def at(self, uri, *, listened=False):
         """The peers connected to `uri`, the reference first; without those that cannot be."""
-        if uri not in self._open:
-            opened = self._open[uri] = []
+        key = uri, listened
+        if key not in self._open:
+            opened = self._open[key] = []
             for peer in self.peers:
                 with contextlib.suppress(NotImplementedError):
-                    opened.append(self._wait_for(peer.open(uri)))
-        return self._open[uri]
+                    opened.append(self._wait_for(peer.open(uri, listened=listened)))
+        return self._open[key]
 
     def measure(self, workload, peer, items):
         """(sample, answer) of one pass of the workload's body over `items`."""

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import dataclass
 from typing import Any
 
+from pymongo.monitoring import CommandListener
+
 from benches import mongojet_peer
 
 DATABASE = "ferromongo_bench"
@@ -28,7 +30,8 @@ class Peer:
     name: str
     kind: str  # "sync" or "async"
     module: str
-    opener: Callable  # (peer, module, uri) -> OpenPeer, a coroutine function in the async group
+    # (peer, module, uri, **options) -> OpenPeer, a coroutine function in the async group
+    opener: Callable
 
     def absence(self):
         """Why this peer cannot be measured here, or None."""
@@ -38,12 +41,22 @@ class Peer:
             return str(error)
         return None
 
-    def open(self, uri):
-        return self.opener(self.name, importlib.import_module(self.module), uri)
+    def open(self, uri, *, listened=False):
+        options = {"event_listeners": [Nothing()]} if listened else {}
+        return self.opener(self.name, importlib.import_module(self.module), uri, **options)
 
 
-def open_sync(name, module, uri):
-    client = module.MongoClient(uri)
+class Nothing(CommandListener):
+    """A listener of commands that does nothing with them."""
+
+    def started(self, event):
+        pass
+
+    succeeded = failed = started
+
+
+def open_sync(name, module, uri, **options):
+    client = module.MongoClient(uri, **options)
 
     @contextmanager
     def transaction():
@@ -53,8 +66,8 @@ def open_sync(name, module, uri):
     return OpenPeer(name, client[DATABASE], transaction, client.close)
 
 
-async def open_async(name, module, uri):
-    client = module.AsyncMongoClient(uri)
+async def open_async(name, module, uri, **options):
+    client = module.AsyncMongoClient(uri, **options)
 
     @asynccontextmanager
     async def transaction():
@@ -64,8 +77,8 @@ async def open_async(name, module, uri):
     return OpenPeer(name, client[DATABASE], transaction, client.close)
 
 
-async def open_motor(name, module, uri):
-    client = module.AsyncIOMotorClient(uri)
+async def open_motor(name, module, uri, **options):
+    client = module.AsyncIOMotorClient(uri, **options)
 
     @asynccontextmanager
     async def transaction():
@@ -78,7 +91,9 @@ async def open_motor(name, module, uri):
     return OpenPeer(name, client[DATABASE], transaction, close)
 
 
-async def open_mongojet(name, module, uri):
+async def open_mongojet(name, module, uri, **options):
+    if options:
+        raise NotImplementedError("it has no listeners")
     if "compressors=" in uri:
         raise NotImplementedError("it is built without compression")
     client = await module.create_client(uri)

@@ -15,6 +15,7 @@ from benches.workloads import (
     find_one_threads,
     insert_and_find,
     large_doc,
+    listened,
     over_tls,
     run_command,
     small_doc_bulk_insert,
@@ -57,4 +58,8 @@ WORKLOADS = (
     compressed.FIND_ONE_SNAPPY,
     compressed.TWEETS_SNAPPY,
     compressed.TWEETS_ZSTD,
+    listened.FIND_ONE,
+    listened.FIFTY_TASKS,
+    listened.ITERATE,
+    listened.BULK_INSERT,
 )

@@ -26,6 +26,7 @@ class Workload:
     delay: float = 0.0  # seconds added to every reply, by a proxy
     by_name_only: bool = False  # not part of the usual table
     tls: bool = False  # on a server that speaks nothing else
+    listened: bool = False  # by clients with a listener of commands
     peak_memory: bool = False  # big enough that its peak says something
 
     def body(self, kind):

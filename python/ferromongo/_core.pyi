@@ -118,6 +118,7 @@ class EventQueue:
     def stop(self) -> None:
         """The interpreter ends: nothing is handed out any more."""
 
+@final
 class OwnEvents:
     """What an operation did, on the way to its listeners."""
 

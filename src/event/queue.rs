@@ -73,7 +73,7 @@ impl Queue {
     }
 
     /// How many events wait.
-    pub fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.books.get().state.lock().waiting.len()
     }
 

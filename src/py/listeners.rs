@@ -77,7 +77,7 @@ impl EventQueue {
     }
 
     fn __len__(&self) -> usize {
-        self.queue.len()
+        self.queue.waiting()
     }
 
     /// Of an operation's own events, or of the background's; then `done` is due.
