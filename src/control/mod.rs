@@ -5,6 +5,7 @@ mod application_error;
 pub mod cluster;
 pub mod driver;
 pub mod monitors;
+mod signal_pipe;
 pub mod thread;
 pub mod upkeep;
 
@@ -12,5 +13,6 @@ pub mod upkeep;
 pub fn prepare() {
     crate::net::fork::watch();
     crate::event::bell::prepare();
+    signal_pipe::prepare();
     thread::prepare();
 }

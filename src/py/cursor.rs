@@ -124,7 +124,9 @@ pub fn next_request(
     within: Option<TimeLimit>,
 ) -> PyResult<Option<(Arc<ClientCore>, Operation)>> {
     let py = cursor.py();
-    let core = cursor.get().0.lock().origin.as_ref().map(Origin::core);
+    // Not under the lock: a child's core is made when it is first asked for, and Python may run then.
+    let scope = cursor.get().0.lock().origin.as_ref().map(|origin| origin.scope.clone_ref(py));
+    let core = scope.map(|scope| scope.get().core());
     let within = match (within, core) {
         (None, Some(core)) => Some(time_limit::current(py, &core.settings)?),
         (given, _) => given,
@@ -178,7 +180,7 @@ pub fn next_request(
     terms.exhaust = exhaust;
     let mut state = cursor.get().0.lock();
     state.started = true;
-    state.origin = Some(Origin {
+    let former = state.origin.replace(Origin {
         scope: handle,
         terms: terms.clone(),
         batch_size,
@@ -188,6 +190,8 @@ pub fn next_request(
         raw,
         born_in: fork::generation(),
     });
+    drop(state);
+    drop(former);
     Ok(Some((core, Operation { message, terms })))
 }
 

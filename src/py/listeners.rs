@@ -140,16 +140,6 @@ pub fn wake_dispatcher() {
     bell::ring();
 }
 
-/// The dispatcher of a process lives in no child of it.
-pub fn start_dispatcher() {
-    Python::attach(|py| {
-        let started = imports::START_DISPATCHER.get(py).and_then(|start| start.call0());
-        if let Err(error) = started {
-            error.write_unraisable(py, None);
-        }
-    });
-}
-
 /// A method of PyMongo's listeners (or of logs only), and its arguments.
 pub(super) type Call<'py> = (&'static str, Bound<'py, PyTuple>);
 

@@ -17,6 +17,7 @@ mod interpreter;
 mod listeners;
 mod loggers;
 mod loop_driver;
+pub mod names;
 mod object_ids;
 pub mod once;
 mod options;
@@ -32,8 +33,9 @@ mod transaction_options;
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreter::claim(module.py())?;
+    names::make(module.py())?;
     crate::control::prepare();
-    loop_driver::prepare(module.py());
+    loop_driver::prepare(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<change_stream::ChangeStreamCore>()?;
     module.add_class::<change_stream::SyncChangeStreamCore>()?;
