@@ -112,6 +112,12 @@ impl Error {
         Error::invalid_operation(format!("Cannot use {client} after close"))
     }
 
+    /// The operation is the parent's; this process was forked in the middle of it. A network error, as
+    /// nobody here learns what became of it.
+    pub fn forked() -> Error {
+        Error::new(Kind::Network, crate::net::fork::INHERITED)
+    }
+
     /// A server's error reply; `labels` come from its `errorLabels`.
     pub fn command(
         code: i32,

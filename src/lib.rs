@@ -12,6 +12,7 @@ pub mod ops;
 pub mod pool;
 pub mod session;
 pub mod settings;
+pub mod stack;
 pub mod topology;
 pub mod wire;
 

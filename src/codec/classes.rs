@@ -5,12 +5,13 @@
 //! class at start-up; where it is not an ordinary slot, the attribute is set the ordinary way.
 
 use crate::py::once::Once;
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::{PyBytes, PyDateTime, PyInt, PyString, PyType};
 
 use super::errors::{Made, Raised};
-use super::object::owned;
+use super::object::{intern, owned};
 use crate::py::imports::{self, Import};
 
 pub struct Classes {
@@ -29,7 +30,7 @@ pub struct Classes {
     pub code: ValueSubclass,
     pub min_key: Py<PyAny>,
     pub max_key: Py<PyAny>,
-    pub datetime: Py<PyType>,
+    datetime: Py<PyType>,
     pub uuid_unknown_safety: Py<PyAny>,
     pub bson_utc: Py<PyAny>,
     pub standard_utc: Py<PyAny>,
@@ -84,17 +85,38 @@ impl Classes {
                     ],
                 )?,
                 int64: Int64Class::new(py)?,
-                binary: ValueSubclass::new(py, &imports::BINARY, "_Binary__subtype")?,
-                code: ValueSubclass::new(py, &imports::CODE, "_Code__scope")?,
+                binary: ValueSubclass::new(
+                    imports::BINARY.class(py)?,
+                    &py.get_type::<PyBytes>(),
+                    "_Binary__subtype",
+                )?,
+                code: ValueSubclass::new(
+                    imports::CODE.class(py)?,
+                    &py.get_type::<PyString>(),
+                    "_Code__scope",
+                )?,
                 min_key: imports::MIN_KEY.get(py)?.clone().unbind(),
                 max_key: imports::MAX_KEY.get(py)?.clone().unbind(),
-                datetime: py.get_type::<pyo3::types::PyDateTime>().unbind(),
+                datetime: py.get_type::<PyDateTime>().unbind(),
                 uuid_unknown_safety: imports::SAFE_UUID.get(py)?.getattr("unknown")?.unbind(),
                 bson_utc: imports::BSON_UTC.get(py)?.clone().unbind(),
                 standard_utc: pyo3::types::PyTzInfo::utc(py)?.to_owned().into_any().unbind(),
-                key_id: PyString::intern(py, "_id").unbind(),
+                key_id: intern(py, "_id")?.unbind(),
             })
         })
+    }
+}
+
+impl Classes {
+    /// `value` if its type is datetime itself.
+    #[inline]
+    pub fn exact_datetime<'a, 'py>(
+        &self,
+        value: &'a Bound<'py, PyAny>,
+    ) -> Option<&'a Bound<'py, PyDateTime>> {
+        // SAFETY: the class is datetime's own, so an instance of it is a `PyDateTime`.
+        super::object::is_exactly(value, &self.datetime)
+            .then(|| unsafe { value.cast_unchecked::<PyDateTime>() })
     }
 }
 
@@ -113,10 +135,17 @@ struct Slot {
 impl<const N: usize> SlotClass<N> {
     fn new(py: Python<'_>, import: &'static Import, names: [&str; N]) -> PyResult<Self> {
         let class = import.class(py)?;
-        let slots = names.map(|name| Slot {
-            name: PyString::intern(py, name).unbind(),
-            offset: slot_offset(class, name),
-        });
+        if !is_plain(class) {
+            let message =
+                format!("{class} derives from a built-in class, and cannot be made of slots");
+            return Err(PyTypeError::new_err(message));
+        }
+        let mut slots = Vec::with_capacity(N);
+        for name in names {
+            let offset = slot_offset(class, name);
+            slots.push(Slot { name: intern(py, name)?.unbind(), offset });
+        }
+        let Ok(slots) = <[Slot; N]>::try_from(slots) else { unreachable!("one for each name") };
         // SAFETY: a live class; reads its flags.
         let collected =
             unsafe { ffi::PyType_HasFeature(class.as_type_ptr(), ffi::Py_TPFLAGS_HAVE_GC) } != 0;
@@ -180,18 +209,41 @@ impl Slot {
     }
 }
 
-/// Where instances keep the slot `name`, if it is one that may hold any object.
+/// Where instances keep the slot `name`, if it is one that may hold any object. A class is only Python, and its
+/// attributes may have been replaced, by another class's slots too.
 fn slot_offset(class: &Bound<'_, PyType>, name: &str) -> Option<isize> {
     let descriptor = class.getattr("__dict__").ok()?.get_item(name).ok()?;
-    // SAFETY: the exact type is checked before the cast; a member descriptor of a live class points to its
-    // definition, which lives as long as the class (and we keep the class).
+    // SAFETY: the exact type is checked before the cast; a member descriptor points to its definition, which lives
+    // as long as the class that it names. That is this class or a base of it (and we keep the class).
     unsafe {
         if ffi::Py_TYPE(descriptor.as_ptr()) != &raw mut ffi::PyMemberDescr_Type {
             return None;
         }
-        let member = &*(*descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>()).d_member;
-        (member.type_code == ffi::Py_T_OBJECT_EX && member.offset > 0).then_some(member.offset)
+        let descriptor = &*descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>();
+        if ffi::PyType_IsSubtype(class.as_type_ptr(), descriptor.d_common.d_type) == 0 {
+            return None;
+        }
+        let member = &*descriptor.d_member;
+        let end = member.offset + size_of::<*mut ffi::PyObject>() as isize;
+        let within = member.offset >= size_of::<ffi::PyObject>() as isize
+            && end <= (*class.as_type_ptr()).tp_basicsize;
+        (member.type_code == ffi::Py_T_OBJECT_EX && within).then_some(member.offset)
     }
+}
+
+/// Whether `class` and all that it derives from are made in Python, so that a zeroed instance is a valid one.
+fn is_plain(class: &Bound<'_, PyType>) -> bool {
+    // SAFETY: a live class, which keeps its bases; the loop reads flags and follows to `object`, where it ends.
+    unsafe {
+        let mut class = class.as_type_ptr();
+        while class != &raw mut ffi::PyBaseObject_Type {
+            if class.is_null() || ffi::PyType_HasFeature(class, ffi::Py_TPFLAGS_HEAPTYPE) == 0 {
+                return false;
+            }
+            class = (*class).tp_base;
+        }
+    }
+    true
 }
 
 /// `object.__setattr__`, whatever the class made of it (a UUID refuses assignments).
@@ -227,7 +279,7 @@ pub struct Int64Class {
 
 impl Int64Class {
     fn new(py: Python<'_>) -> PyResult<Self> {
-        let class = imports::INT64.class(py)?.clone();
+        let class = derived(imports::INT64.class(py)?, &py.get_type::<PyInt>())?;
         let known = py.version_info() < (3, 15)
             && py
                 .import("sys")?
@@ -278,10 +330,11 @@ pub struct ValueSubclass {
 }
 
 impl ValueSubclass {
-    fn new(py: Python<'_>, import: &'static Import, attribute: &str) -> PyResult<Self> {
+    fn new(class: &Bound<'_, PyType>, base: &Bound<'_, PyType>, attribute: &str) -> PyResult<Self> {
+        let py = class.py();
         Ok(ValueSubclass {
-            class: import.class(py)?.clone().unbind(),
-            attribute: PyString::intern(py, attribute).unbind(),
+            class: derived(class, base)?.unbind(),
+            attribute: intern(py, attribute)?.unbind(),
         })
     }
 
@@ -315,6 +368,18 @@ impl ValueSubclass {
     ) -> Made<'py> {
         set_plainly(&object, self.attribute.bind(object.py()), value)?;
         Ok(object)
+    }
+}
+
+/// A class that the constructor of `base` may make instances of.
+fn derived<'py>(
+    class: &Bound<'py, PyType>,
+    base: &Bound<'py, PyType>,
+) -> PyResult<Bound<'py, PyType>> {
+    // SAFETY: two live classes; unlike `issubclass` this runs no Python code.
+    match unsafe { ffi::PyType_IsSubtype(class.as_type_ptr(), base.as_type_ptr()) } {
+        0 => Err(PyTypeError::new_err(format!("{class} does not derive from {base}"))),
+        _ => Ok(class.clone()),
     }
 }
 
@@ -385,13 +450,14 @@ pub fn make_datetime<'py>(py: Python<'py>, fields: Fields, tz: Option<&Py<PyAny>
 }
 
 pub fn is_datetime(object: &Bound<'_, PyAny>) -> bool {
-    object.is_instance_of::<pyo3::types::PyDateTime>()
+    object.is_instance_of::<PyDateTime>()
 }
 
 /// The fields of a datetime, and its tzinfo as a bare address to compare (null for a naive one).
-pub fn fields_of(datetime: &Bound<'_, PyAny>) -> (Fields, *const ffi::PyObject) {
+pub fn fields_of(datetime: &Bound<'_, PyDateTime>) -> (Fields, *const ffi::PyObject) {
     let pointer = datetime.as_ptr();
-    // SAFETY: `datetime` passed `is_datetime` (or the exact check): the accessors read its fixed layout.
+    // SAFETY: a live datetime (or an instance of a subclass, which begins like one): the accessors read its
+    // fixed layout, and the address is only compared.
     unsafe {
         let fields = Fields {
             year: ffi::PyDateTime_GET_YEAR(pointer),

@@ -113,7 +113,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
             object::dict_set(&dict, &name, &value)?;
         }
         self.depth -= 1;
-        Ok((dict, fields))
+        Ok((dict.into_any(), fields))
     }
 
     fn mapping(

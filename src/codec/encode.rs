@@ -3,7 +3,7 @@
 
 use pyo3::exceptions::{PyException, PyKeyError, PyMemoryError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMemoryView};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyMemoryView, PyString};
 
 use super::buffer;
 use super::classes::{self, Classes};
@@ -68,15 +68,15 @@ impl<'a, 'py> Encoder<'a, 'py> {
     }
 
     pub fn top_level(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
-        if object::is_dict(document) {
-            return self.dict(document, true);
+        match object::as_dict(document) {
+            Some(dict) => self.dict(dict, true),
+            None => self.mapping(document, true),
         }
-        self.mapping(document, true)
     }
 
     // ---- documents and arrays
 
-    fn dict(&mut self, dict: &Bound<'py, PyAny>, top_level: bool) -> Result<(), Raised> {
+    fn dict(&mut self, dict: &Bound<'py, PyDict>, top_level: bool) -> Result<(), Raised> {
         let start = self.begin()?;
         if top_level
             && let Some(id) = object::dict_get(dict, self.classes.key_id.bind(self.py).as_any())?
@@ -85,7 +85,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
         }
         let mut position = 0;
         while let Some((key, value)) = object::dict_next(dict, &mut position) {
-            self.member(dict, &key, &value, top_level)?;
+            self.member(dict.as_any(), &key, &value, top_level)?;
         }
         self.finish(start)
     }
@@ -128,10 +128,9 @@ impl<'a, 'py> Encoder<'a, 'py> {
     pub fn mapping_unchecked(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let outer = std::mem::replace(&mut self.check_keys, false);
         let _nested = self.nest()?;
-        let done = if object::is_dict(document) {
-            self.dict(document, false)
-        } else {
-            self.mapping(document, false)
+        let done = match object::as_dict(document) {
+            Some(dict) => self.dict(dict, false),
+            None => self.mapping(document, false),
         };
         self.check_keys = outer;
         self.depth -= 1;
@@ -162,7 +161,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
     /// A `RawBSONDocument`: bytes go in as they are.
     fn raw(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
         let raw = document.getattr(name!(self.py, "raw")).or_raise(self.py)?;
-        if !object::is_bytes(&raw) && !raw.is_instance_of::<PyMemoryView>() {
+        if object::as_bytes(&raw).is_none() && !raw.is_instance_of::<PyMemoryView>() {
             return Err(type_error(self.py, "raw must be bytes or a memoryview"));
         }
         self.append(as_bytes(&raw).or_raise(self.py)?.as_bytes())
@@ -179,7 +178,9 @@ impl<'a, 'py> Encoder<'a, 'py> {
         if !top_level {
             return self.element(key, value);
         }
-        if object::is_text(key) && matches!(object::characters_of(key), Characters::Ascii(b"_id")) {
+        if let Some(key) = object::as_text(key)
+            && matches!(object::characters_of(key)?, Characters::Ascii(b"_id"))
+        {
             return Ok(()); // already there, first
         }
         self.element(key, value).map_err(|raised| with_document(document, raised))
@@ -191,9 +192,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
         key: &Bound<'py, PyAny>,
         value: &Bound<'py, PyAny>,
     ) -> Result<(), Raised> {
-        if !object::is_text(key) {
-            return Err(not_a_string(key));
-        }
+        let Some(key) = object::as_text(key) else { return Err(not_a_string(key)) };
         let tag_at = self.out.len();
         self.append(&[0])?;
         text::append(key, self.out)?;
@@ -245,25 +244,25 @@ impl<'a, 'py> Encoder<'a, 'py> {
 
     #[inline]
     fn value(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
-        if object::is_exact_text(value) {
+        if let Some(text) = object::as_exact_text(value) {
             self.write(0x02, &[])?;
-            self.string(value)
-        } else if object::is_exact_integer(value) {
-            self.integer(value)
-        } else if object::is_exact_dict(value) {
-            self.embedded_dict(value)
+            self.string(text)
+        } else if let Some(integer) = object::as_exact_integer(value) {
+            self.integer(integer)
+        } else if let Some(dict) = object::as_exact_dict(value) {
+            self.embedded_dict(dict)
         } else if object::is_none(value) {
             self.write(0x0A, &[])
         } else if object::is_boolean(value) {
             self.write(0x08, &[u8::from(object::is_true(value))])
-        } else if object::is_exact_float(value) {
-            self.write(0x01, &object::float_value(value).to_le_bytes())
-        } else if object::is_exact_list(value) {
-            self.array(|index| object::list_item(value, index))
+        } else if let Some(float) = object::as_exact_float(value) {
+            self.write(0x01, &object::float_value(float).to_le_bytes())
+        } else if let Some(list) = object::as_exact_list(value) {
+            self.array(|index| object::list_item(list, index))
         } else if object::is_exactly(value, &self.classes.object_id.class) {
             object_id::encode_exact(self, value)
-        } else if object::is_exactly(value, &self.classes.datetime) {
-            datetime::encode_exact(self, value)
+        } else if let Some(datetime) = self.classes.exact_datetime(value) {
+            datetime::encode_exact(self, datetime)
         } else if object::is_exactly(value, &self.classes.int64.class) {
             self.int64(value)
         } else {
@@ -272,7 +271,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
     }
 
     #[inline]
-    fn embedded_dict(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+    fn embedded_dict(&mut self, value: &Bound<'py, PyDict>) -> Result<(), Raised> {
         let _nested = self.nest()?;
         self.write(0x03, &[])?;
         self.dict(value, false)?;
@@ -281,29 +280,27 @@ impl<'a, 'py> Encoder<'a, 'py> {
     }
 
     #[inline]
-    fn integer(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+    fn integer(&mut self, value: &Bound<'py, PyInt>) -> Result<(), Raised> {
         match object::integer_value(value) {
             Some(wide) => match i32::try_from(wide) {
                 Ok(narrow) => self.write(0x10, &narrow.to_le_bytes()),
                 Err(_) => self.write(0x12, &wide.to_le_bytes()),
             },
-            None => self.custom(value, Tried::Nothing),
+            None => self.custom(value.as_any(), Tried::Nothing),
         }
     }
 
     fn int64(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
-        let wide = object::is_integer(value).then(|| object::integer_value(value)).flatten();
+        let wide = object::as_integer(value).and_then(object::integer_value);
         self.write(0x12, &wide.ok_or_else(|| integer_too_big(self.py))?.to_le_bytes())
     }
 
     /// The rarer types, subclasses, and what merely carries a type marker.
     #[inline(never)]
     fn other(&mut self, value: &Bound<'py, PyAny>, tried: Tried) -> Result<(), Raised> {
-        let marker = if object::is_exact_bytes(value) || object::is_exact_tuple(value) {
-            None
-        } else {
-            type_marker(value)?
-        };
+        let plain =
+            object::as_exact_bytes(value).is_some() || object::as_exact_tuple(value).is_some();
+        let marker = if plain { None } else { type_marker(value)? };
         match marker {
             Some(5) => binary::encode(self, value),
             Some(7) => object_id::encode(self, value),
@@ -326,26 +323,29 @@ impl<'a, 'py> Encoder<'a, 'py> {
 
     fn by_base_class(&mut self, value: &Bound<'py, PyAny>, tried: Tried) -> Result<(), Raised> {
         let py = self.py;
-        if object::is_boolean(value) || object::is_none(value) || object::is_exact_text(value) {
+        if object::is_boolean(value)
+            || object::is_none(value)
+            || object::as_exact_text(value).is_some()
+        {
             self.value(value) // from a type codec
-        } else if object::is_integer(value) {
-            match object::integer_value(value) {
-                Some(_) => self.integer(value),
+        } else if let Some(integer) = object::as_integer(value) {
+            match object::integer_value(integer) {
+                Some(_) => self.integer(integer),
                 None => self.custom(value, tried),
             }
-        } else if object::is_float(value) {
-            self.write(0x01, &object::float_value(value).to_le_bytes())
-        } else if object::is_dict(value) {
-            self.embedded_dict(value)
-        } else if object::is_list(value) {
-            self.array(|index| object::list_item(value, index))
-        } else if object::is_tuple(value) {
-            self.array(|index| object::tuple_item(value, index))
-        } else if object::is_bytes(value) {
-            binary::encode_bytes(self, value)
-        } else if object::is_text(value) {
+        } else if let Some(float) = object::as_float(value) {
+            self.write(0x01, &object::float_value(float).to_le_bytes())
+        } else if let Some(dict) = object::as_dict(value) {
+            self.embedded_dict(dict)
+        } else if let Some(list) = object::as_list(value) {
+            self.array(|index| object::list_item(list, index))
+        } else if let Some(tuple) = object::as_tuple(value) {
+            self.array(|index| object::tuple_item(tuple, index))
+        } else if let Some(bytes) = object::as_bytes(value) {
+            binary::encode_bytes(self, bytes)
+        } else if let Some(text) = object::as_text(value) {
             self.write(0x02, &[])?;
-            self.string(value)
+            self.string(text)
         } else if classes::is_datetime(value) {
             datetime::encode(self, value)
         } else if value.get_type().is(imports::PATTERN.get(py).or_raise(py)?) {
@@ -403,7 +403,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
 
     /// Length, bytes, NUL.
     #[inline]
-    pub fn string(&mut self, value: &Bound<'py, PyAny>) -> Result<(), Raised> {
+    pub fn string(&mut self, value: &Bound<'py, PyString>) -> Result<(), Raised> {
         let start = self.begin()?;
         text::append(value, self.out)?;
         self.append(&[0])?;
@@ -492,7 +492,7 @@ pub fn type_marker(value: &Bound<'_, PyAny>) -> Result<Option<i64>, Raised> {
         }
         marker => marker.or_raise(py)?,
     };
-    Ok(marker.filter(object::is_exact_integer).and_then(|marker| object::integer_value(&marker)))
+    Ok(marker.as_ref().and_then(object::as_exact_integer).and_then(object::integer_value))
 }
 
 /// A mapping that names a key it has no value for: a KeyError, whatever its own error was (but not for Ctrl-C).
@@ -527,7 +527,7 @@ fn not_a_string(key: &Bound<'_, PyAny>) -> Raised {
 
 #[cold]
 fn cannot_encode(value: &Bound<'_, PyAny>) -> Raised {
-    if object::is_integer(value) {
+    if object::as_integer(value).is_some() {
         return integer_too_big(value.py());
     }
     let told =

@@ -1,6 +1,7 @@
 //! How the codec fails. Inside the room an error is [`Raised`]: the exception already sits in the interpreter,
 //! and a `Result` stays one machine word wide. `PyErr` appears only at the room's door.
 
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyo3::exceptions::{
@@ -10,6 +11,7 @@ use pyo3::prelude::*;
 
 use super::object;
 use crate::py::imports::{self, Import};
+use crate::stack;
 
 /// A Python exception is set in the interpreter.
 #[derive(Debug)]
@@ -125,7 +127,7 @@ pub fn as_invalid_bson(py: Python<'_>, raised: Raised) -> Raised {
         Ok(message) => Ok(message.into_any()),
         // At the recursion limit even str() has no room left.
         Err(deep) if deep.is_instance_of::<PyRecursionError>(py) => {
-            object::ascii(py, b"the document is nested too deeply")
+            object::decode_utf8(py, b"the document is nested too deeply", None)
         }
         Err(error) => Err(restored(py, error)),
     };
@@ -171,7 +173,10 @@ pub fn restored(py: Python<'_>, error: PyErr) -> Raised {
 
 /// Guards one level of nesting: Python's own recursion limit counts, and a cap keeps the native stack safe
 /// where that limit was raised.
-pub struct Nested;
+pub struct Nested {
+    /// Made by `enter` only, dropped on the same thread.
+    _entered: PhantomData<*const ()>,
+}
 
 impl Nested {
     pub fn enter(
@@ -179,20 +184,23 @@ impl Nested {
         depth: u32,
         what: &'static std::ffi::CStr,
     ) -> Result<Nested, Raised> {
-        if depth > DEEPEST {
+        if depth > DEEPEST || stack::left() < LEAST_STACK {
             let class = py.get_type::<PyRecursionError>();
             return Err(raise_text(class.as_any(), "document nested too deeply"));
         }
         object::enter_recursive_call(py, what)?;
-        Ok(Nested)
+        Ok(Nested { _entered: PhantomData })
     }
 }
 
 impl Drop for Nested {
     fn drop(&mut self) {
-        object::leave_recursive_call();
+        // SAFETY: made by a successful `enter`, on this thread; the codec holds the GIL throughout.
+        unsafe { object::leave_recursive_call() };
     }
 }
 
 /// MongoDB itself takes 100 levels. A level costs about 450 bytes of stack here, and threads may have half a megabyte.
 const DEEPEST: u32 = 1000;
+/// For one more level and what it may call. Threads may have less than half a megabyte, too.
+const LEAST_STACK: usize = 16 * 1024;

@@ -27,7 +27,7 @@ pub fn ensure_id(
         Ok(id)
     };
     let key = settings.classes.key_id.bind(py);
-    let id = if object::is_exact_dict(document) {
+    let id = if let Some(document) = object::as_exact_dict(document) {
         match object::dict_get(document, key.as_any())
             .map_err(|raised: Raised| raised.into_error(py))?
         {

@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::errors::{Made, Raised, as_invalid_bson, invalid_bson};
-use super::object;
+use super::object::{self, Ascii};
 use super::settings::CodecSettings;
 
 /// Where a field name lies: `data[start..end]`, with its NUL at `end`.
@@ -97,7 +97,7 @@ impl Key {
     pub fn name<'py>(&self, py: Python<'py>, data: &[u8], nth: usize) -> Made<'py> {
         let bytes = self.bytes(data);
         if nth > MOST || bytes.len() > LONGEST {
-            return object::ascii(py, bytes);
+            return self.fresh(py, bytes);
         }
         // SAFETY: the GIL is held from the look at the entry to the new reference; entries hold an ASCII str or
         // are empty.
@@ -119,7 +119,7 @@ impl Key {
     /// Makes the string and keeps it in the place of another one.
     #[inline(never)]
     fn new_name<'py>(&self, py: Python<'py>, bytes: &[u8]) -> Made<'py> {
-        let text = object::ascii(py, bytes)?;
+        let text = self.fresh(py, bytes)?;
         // SAFETY: the GIL is held throughout, and no Python code can run (dropping the old string runs none).
         unsafe {
             ffi::PyObject_Hash(text.as_ptr()); // kept in the string from here on
@@ -130,6 +130,13 @@ impl Key {
             ffi::Py_XDECREF(old.text);
         }
         Ok(text)
+    }
+
+    fn fresh<'py>(&self, py: Python<'py>, bytes: &[u8]) -> Made<'py> {
+        match Ascii::of(bytes) {
+            Some(bytes) => object::ascii(py, bytes),
+            None => Err(invalid_bson(py, "a field name is not what it was")),
+        }
     }
 
     #[inline(always)]

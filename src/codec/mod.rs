@@ -21,6 +21,7 @@ pub use batch::{decode_array_of_documents, decode_next_in_array};
 pub use decode::decode_document;
 pub use encode::{encode_document, encode_to_bytes};
 pub use insert::ensure_id;
+pub use object::{import, intern};
 pub use raw::encoded_already;
 pub use reply::{Contents, decode_error_reply, decode_reply};
 pub use sequence::{decode_one, decode_sequence};

@@ -1,20 +1,25 @@
 //! The C API calls of the hot paths, each in a small safe wrapper: `unsafe` of this room lives here, in
 //! `classes.rs` (object layouts) and in `keys.rs` (the shared table).
 //!
-//! Two facts hold throughout: whoever has a `Python<'py>` or a `Bound<'py, _>` holds the GIL, and a `Bound`
-//! is a live, non-null reference.
+//! Two facts hold throughout: whoever has a `Python<'py>` or a `Bound<'py, _>` holds the GIL, and a `Bound<'py, T>`
+//! is a live, non-null reference to a `T`. What a call asks of its arguments beyond that is checked by the types
+//! they have (`as_dict` and its like make them); where a type cannot say it, the function is unsafe.
 
 use std::ffi::CStr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use super::errors::{Made, Raised};
 
 /// Take over a new reference from the C API; null means that an exception is set.
+///
+/// # Safety
+/// `pointer` is null or a reference that belongs to the caller.
 #[inline]
-pub fn owned(py: Python<'_>, pointer: *mut ffi::PyObject) -> Made<'_> {
-    // SAFETY: callers pass what a C API function returned as a new reference, or null.
+pub unsafe fn owned(py: Python<'_>, pointer: *mut ffi::PyObject) -> Made<'_> {
+    // SAFETY: the caller's promise.
     unsafe { Bound::from_owned_ptr_or_opt(py, pointer) }.ok_or(Raised)
 }
 
@@ -39,44 +44,50 @@ pub fn boolean(py: Python<'_>, value: bool) -> Bound<'_, PyAny> {
 
 #[inline]
 pub fn float(py: Python<'_>, value: f64) -> Made<'_> {
-    // SAFETY: the GIL is held.
-    owned(py, unsafe { ffi::PyFloat_FromDouble(value) })
+    // SAFETY: the GIL is held; a new reference or null.
+    unsafe { owned(py, ffi::PyFloat_FromDouble(value)) }
 }
 
 #[inline]
 pub fn integer(py: Python<'_>, value: i64) -> Made<'_> {
-    // SAFETY: the GIL is held.
-    owned(py, unsafe { ffi::PyLong_FromLongLong(value) })
+    // SAFETY: the GIL is held; a new reference or null.
+    unsafe { owned(py, ffi::PyLong_FromLongLong(value)) }
 }
 
 #[inline]
 pub fn unsigned(py: Python<'_>, value: u64) -> Made<'_> {
-    // SAFETY: the GIL is held.
-    owned(py, unsafe { ffi::PyLong_FromUnsignedLongLong(value) })
+    // SAFETY: the GIL is held; a new reference or null.
+    unsafe { owned(py, ffi::PyLong_FromUnsignedLongLong(value)) }
 }
 
 #[inline]
 pub fn bytes<'py>(py: Python<'py>, value: &[u8]) -> Made<'py> {
     // SAFETY: pointer and length come from one slice; the bytes are copied. A slice is never over isize::MAX.
-    owned(py, unsafe {
-        ffi::PyBytes_FromStringAndSize(value.as_ptr().cast(), value.len() as isize)
-    })
+    unsafe {
+        owned(py, ffi::PyBytes_FromStringAndSize(value.as_ptr().cast(), value.len() as isize))
+    }
 }
 
-/// A string from bytes that are known to be ASCII.
+/// Bytes that were seen to be ASCII.
+#[derive(Clone, Copy)]
+pub struct Ascii<'a>(&'a [u8]);
+
+impl<'a> Ascii<'a> {
+    #[inline]
+    pub fn of(bytes: &'a [u8]) -> Option<Ascii<'a>> {
+        bytes.is_ascii().then_some(Ascii(bytes))
+    }
+}
+
 #[inline]
-pub fn ascii<'py>(py: Python<'py>, value: &[u8]) -> Made<'py> {
-    debug_assert!(value.is_ascii());
+pub fn ascii<'py>(py: Python<'py>, Ascii(value): Ascii<'_>) -> Made<'py> {
     if value.len() < 2 {
         // The interpreter shares empty and one-letter strings: those must not be written into.
         // SAFETY: pointer and length come from one slice.
-        return owned(py, unsafe {
-            ffi::PyUnicode_DecodeLatin1(
-                value.as_ptr().cast(),
-                value.len() as isize,
-                std::ptr::null(),
-            )
-        });
+        return unsafe {
+            let data = value.as_ptr().cast();
+            owned(py, ffi::PyUnicode_DecodeLatin1(data, value.len() as isize, std::ptr::null()))
+        };
     }
     // SAFETY: a new string of `len` one-byte characters that nobody else has seen: its data may be written,
     // and has room for exactly `len` bytes.
@@ -91,11 +102,14 @@ pub fn ascii<'py>(py: Python<'py>, value: &[u8]) -> Made<'py> {
     }
 }
 
-/// A string from characters whose number and greatest are known.
-pub fn characters<'py>(py: Python<'py>, value: &str, count: usize, greatest: char) -> Made<'py> {
-    debug_assert!(
-        count > 1 && count == value.chars().count() && value.chars().max() == Some(greatest)
-    );
+/// A string of any characters. (Python's own decoder guesses the width and starts again when it was wrong;
+/// counting first is cheaper.)
+pub fn characters<'py>(py: Python<'py>, value: &str) -> Made<'py> {
+    let (count, greatest) =
+        value.chars().fold((0, '\0'), |(count, greatest), c| (count + 1, greatest.max(c)));
+    if count < 2 {
+        return decode_utf8(py, value.as_bytes(), None); // the interpreter shares it
+    }
     // SAFETY: a new string of `count` characters (two at least, so not a shared one) in the width that fits
     // `greatest`; exactly `count` characters are written, none greater than that.
     unsafe {
@@ -118,25 +132,45 @@ pub fn characters<'py>(py: Python<'py>, value: &str, count: usize, greatest: cha
     }
 }
 
+/// A string that the interpreter shares. (pyo3's own way panics when there is no memory for it.)
+pub fn intern<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyString>> {
+    let made = decode_utf8(py, text.as_bytes(), None).map_err(|raised| raised.into_error(py))?;
+    let mut pointer = made.into_ptr();
+    // SAFETY: a new string, whose reference the callee may replace with one to another string.
+    unsafe {
+        ffi::PyUnicode_InternInPlace(&mut pointer);
+        Ok(Bound::from_owned_ptr(py, pointer).cast_into_unchecked())
+    }
+}
+
+/// The module of that name. (pyo3's own way panics, too.)
+pub fn import<'py>(py: Python<'py>, module: &str) -> PyResult<Bound<'py, PyAny>> {
+    let name = intern(py, module)?;
+    // SAFETY: a live string; a new reference or null.
+    unsafe { owned(py, ffi::PyImport_Import(name.as_ptr())) }
+        .map_err(|raised| raised.into_error(py))
+}
+
 /// Python's own UTF-8 decoder, with an error handler's name or None for "strict".
 pub fn decode_utf8<'py>(py: Python<'py>, value: &[u8], errors: Option<&CStr>) -> Made<'py> {
     let errors = errors.map_or(std::ptr::null(), CStr::as_ptr);
     // SAFETY: pointer and length come from one slice; `errors` is null or a C string.
-    owned(py, unsafe {
-        ffi::PyUnicode_DecodeUTF8(value.as_ptr().cast(), value.len() as isize, errors)
-    })
+    unsafe {
+        let (data, length) = (value.as_ptr().cast(), value.len() as isize);
+        owned(py, ffi::PyUnicode_DecodeUTF8(data, length, errors))
+    }
 }
 
 /// `text.encode()` by Python itself.
-pub fn encode_utf8<'py>(text: &Bound<'py, PyAny>) -> Made<'py> {
-    // SAFETY: a live reference; the callee checks that it is a string.
-    owned(text.py(), unsafe { ffi::PyUnicode_AsUTF8String(text.as_ptr()) })
+pub fn encode_utf8<'py>(text: &Bound<'py, PyString>) -> Made<'py> {
+    // SAFETY: a live string; a new reference or null.
+    unsafe { owned(text.py(), ffi::PyUnicode_AsUTF8String(text.as_ptr())) }
 }
 
 #[inline]
-pub fn dict(py: Python<'_>) -> Made<'_> {
-    // SAFETY: the GIL is held.
-    owned(py, unsafe { ffi::PyDict_New() })
+pub fn dict(py: Python<'_>) -> Result<Bound<'_, PyDict>, Raised> {
+    // SAFETY: the GIL is held; a new dict or null.
+    unsafe { owned(py, ffi::PyDict_New()).map(|dict| dict.cast_into_unchecked()) }
 }
 
 /// `values.push(value)`, but a MemoryError where that would end the process.
@@ -155,10 +189,11 @@ pub fn push<'py>(
 
 /// A list of `values[from..]`, which leave the vector.
 pub fn list<'py>(py: Python<'py>, values: &mut Vec<Bound<'py, PyAny>>, from: usize) -> Made<'py> {
+    let drained = values.drain(from..);
     // SAFETY: the new list has as many empty places as values are drained; each takes over one reference.
     unsafe {
-        let list = owned(py, ffi::PyList_New((values.len() - from) as isize))?;
-        for (index, value) in values.drain(from..).enumerate() {
+        let list = owned(py, ffi::PyList_New(drained.len() as isize))?;
+        for (index, value) in drained.enumerate() {
             ffi::PyList_SET_ITEM(list.as_ptr(), index as isize, value.into_ptr());
         }
         Ok(list)
@@ -179,7 +214,7 @@ pub fn wide_unsigned(py: Python<'_>, value: u128) -> Made<'_> {
     }
     let bytes = value.to_le_bytes();
     // SAFETY: pointer and count are those of the array.
-    owned(py, unsafe { _PyLong_FromByteArray(bytes.as_ptr(), bytes.len(), 1, 0) })
+    unsafe { owned(py, _PyLong_FromByteArray(bytes.as_ptr(), bytes.len(), 1, 0)) }
 }
 
 // ---- messages and exceptions
@@ -187,17 +222,19 @@ pub fn wide_unsigned(py: Python<'_>, value: u128) -> Made<'_> {
 /// `before`, then `repr(object)`, which may raise.
 pub fn text_and_repr<'py>(before: &CStr, object: &Bound<'py, PyAny>) -> Made<'py> {
     // SAFETY: the format takes one C string and one object, and both live through the call.
-    owned(object.py(), unsafe {
-        ffi::PyUnicode_FromFormat(c"%s%R".as_ptr(), before.as_ptr(), object.as_ptr())
-    })
+    unsafe {
+        let text = ffi::PyUnicode_FromFormat(c"%s%R".as_ptr(), before.as_ptr(), object.as_ptr());
+        owned(object.py(), text)
+    }
 }
 
 /// `before`, then `str(object)`, which may raise.
 pub fn text_and_str<'py>(before: &CStr, object: &Bound<'py, PyAny>) -> Made<'py> {
     // SAFETY: as above.
-    owned(object.py(), unsafe {
-        ffi::PyUnicode_FromFormat(c"%s%S".as_ptr(), before.as_ptr(), object.as_ptr())
-    })
+    unsafe {
+        let text = ffi::PyUnicode_FromFormat(c"%s%S".as_ptr(), before.as_ptr(), object.as_ptr());
+        owned(object.py(), text)
+    }
 }
 
 /// Two texts, each followed by what `repr` says of an object.
@@ -208,15 +245,16 @@ pub fn two_reprs<'py>(
     second: &Bound<'py, PyAny>,
 ) -> Made<'py> {
     // SAFETY: the format takes two C strings and two objects, in turn, and all live through the call.
-    owned(first.py(), unsafe {
-        ffi::PyUnicode_FromFormat(
+    unsafe {
+        let text = ffi::PyUnicode_FromFormat(
             c"%s%R%s%R".as_ptr(),
             before.as_ptr(),
             first.as_ptr(),
             between.as_ptr(),
             second.as_ptr(),
-        )
-    })
+        );
+        owned(first.py(), text)
+    }
 }
 
 /// Raise `class(message)`.
@@ -235,14 +273,14 @@ pub fn no_memory(_py: Python<'_>) -> Raised {
 
 // ---- using objects
 
-/// `dict[key] = value` for an exact dict (or to skip a subclass's `__setitem__`).
+/// `dict[key] = value`, past a subclass's `__setitem__`.
 #[inline]
 pub fn dict_set(
-    dict: &Bound<'_, PyAny>,
+    dict: &Bound<'_, PyDict>,
     key: &Bound<'_, PyAny>,
     value: &Bound<'_, PyAny>,
 ) -> Result<(), Raised> {
-    // SAFETY: live references; the callee adds its own and checks that `dict` is one.
+    // SAFETY: live references; the callee adds its own.
     done(unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) })
 }
 
@@ -259,10 +297,10 @@ pub fn set_item(
 /// `dict.get(key)` without `__missing__` or an overridden `__getitem__`.
 #[inline]
 pub fn dict_get<'py>(
-    dict: &Bound<'py, PyAny>,
+    dict: &Bound<'py, PyDict>,
     key: &Bound<'py, PyAny>,
 ) -> Result<Option<Bound<'py, PyAny>>, Raised> {
-    // SAFETY: `dict` passed PyDict_Check at the callers; the borrowed result gets a reference at once.
+    // SAFETY: a live dict and key; the borrowed result gets a reference at once.
     unsafe {
         let found = ffi::PyDict_GetItemWithError(dict.as_ptr(), key.as_ptr());
         if found.is_null() && !ffi::PyErr_Occurred().is_null() {
@@ -275,12 +313,12 @@ pub fn dict_get<'py>(
 /// The next entry of a dict, both sides held: Python code may change the dict before they are used.
 #[inline]
 pub fn dict_next<'py>(
-    dict: &Bound<'py, PyAny>,
+    dict: &Bound<'py, PyDict>,
     position: &mut isize,
 ) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: `dict` passed PyDict_Check; a position from an earlier call stays valid even if the dict changed
-    // (entries may then be missed or met twice); the borrowed pair gets references at once.
+    // SAFETY: a live dict; the callee takes any position, also one from before the dict changed (entries may
+    // then be missed or met twice), and answers 0 past the end; the borrowed pair gets references at once.
     unsafe {
         if ffi::PyDict_Next(dict.as_ptr(), position, &mut key, &mut value) == 0 {
             return None;
@@ -291,8 +329,8 @@ pub fn dict_next<'py>(
 
 /// The item of a list, or None past its present end.
 #[inline]
-pub fn list_item<'py>(list: &Bound<'py, PyAny>, index: usize) -> Option<Bound<'py, PyAny>> {
-    // SAFETY: `list` passed PyList_Check; the length is read anew each time, so the item exists.
+pub fn list_item<'py>(list: &Bound<'py, PyList>, index: usize) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: a live list; its length is read each time, so the item exists, and it gets a reference at once.
     unsafe {
         (index < ffi::PyList_GET_SIZE(list.as_ptr()) as usize).then(|| {
             Bound::from_borrowed_ptr(list.py(), ffi::PyList_GET_ITEM(list.as_ptr(), index as isize))
@@ -302,8 +340,8 @@ pub fn list_item<'py>(list: &Bound<'py, PyAny>, index: usize) -> Option<Bound<'p
 
 /// The item of a tuple, or None past its end.
 #[inline]
-pub fn tuple_item<'py>(tuple: &Bound<'py, PyAny>, index: usize) -> Option<Bound<'py, PyAny>> {
-    // SAFETY: `tuple` passed PyTuple_Check; tuples keep their length.
+pub fn tuple_item<'py>(tuple: &Bound<'py, PyTuple>, index: usize) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: a live tuple; the index is within its length.
     unsafe {
         (index < ffi::PyTuple_GET_SIZE(tuple.as_ptr()) as usize).then(|| {
             Bound::from_borrowed_ptr(
@@ -315,24 +353,24 @@ pub fn tuple_item<'py>(tuple: &Bound<'py, PyAny>, index: usize) -> Option<Bound<
 }
 
 #[inline]
-pub fn float_value(float: &Bound<'_, PyAny>) -> f64 {
-    // SAFETY: `float` passed PyFloat_Check.
+pub fn float_value(float: &Bound<'_, PyFloat>) -> f64 {
+    // SAFETY: a live float (or an instance of a subclass, which begins like one).
     unsafe { ffi::PyFloat_AS_DOUBLE(float.as_ptr()) }
 }
 
 /// The value of an int, None when it needs more than 64 bits.
 #[inline]
-pub fn integer_value(integer: &Bound<'_, PyAny>) -> Option<i64> {
+pub fn integer_value(integer: &Bound<'_, PyInt>) -> Option<i64> {
     let mut overflow = 0;
-    // SAFETY: `integer` passed PyLong_Check, so the only failure is overflow, which sets no exception.
+    // SAFETY: a live int, so the only failure is overflow, which sets no exception.
     let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(integer.as_ptr(), &mut overflow) };
     (overflow == 0).then_some(value)
 }
 
 /// The contents of a bytes object (or of a subclass).
 #[inline]
-pub fn bytes_value<'a>(bytes: &'a Bound<'_, PyAny>) -> &'a [u8] {
-    // SAFETY: `bytes` passed PyBytes_Check; its contents never change and live as long as the reference.
+pub fn bytes_value<'a>(bytes: &'a Bound<'_, PyBytes>) -> &'a [u8] {
+    // SAFETY: a live bytes object; its contents never change and live as long as the reference.
     unsafe {
         let data = ffi::PyBytes_AS_STRING(bytes.as_ptr());
         std::slice::from_raw_parts(data.cast(), ffi::Py_SIZE(bytes.as_ptr()) as usize)
@@ -348,15 +386,15 @@ pub enum Characters<'a> {
 }
 
 #[inline]
-pub fn characters_of<'a>(text: &'a Bound<'_, PyAny>) -> Characters<'a> {
+pub fn characters_of<'a>(text: &'a Bound<'_, PyString>) -> Result<Characters<'a>, Raised> {
     let pointer = text.as_ptr();
-    // SAFETY: `text` passed PyUnicode_Check; data, length and kind belong together, never change, and live as
-    // long as the reference. Strings of the legacy, not yet ready form are made ready first (before 3.12).
+    // SAFETY: a live string; data, length and kind belong together, never change, and live as long as the
+    // reference. Strings of the legacy, not yet ready form are made ready first (before 3.12).
     unsafe {
-        ffi::PyUnicode_READY(pointer);
+        done(ffi::PyUnicode_READY(pointer))?;
         let length = ffi::PyUnicode_GET_LENGTH(pointer) as usize;
         let data = ffi::PyUnicode_DATA(pointer);
-        match ffi::PyUnicode_KIND(pointer) {
+        Ok(match ffi::PyUnicode_KIND(pointer) {
             ffi::PyUnicode_1BYTE_KIND => {
                 let data = std::slice::from_raw_parts(data.cast(), length);
                 if ffi::PyUnicode_IS_ASCII(pointer) != 0 {
@@ -369,37 +407,42 @@ pub fn characters_of<'a>(text: &'a Bound<'_, PyAny>) -> Characters<'a> {
                 Characters::Wide(std::slice::from_raw_parts(data.cast(), length))
             }
             _ => Characters::Full(std::slice::from_raw_parts(data.cast(), length)),
-        }
+        })
     }
 }
 
 // ---- asking what an object is
 
 macro_rules! kind_of {
-    ($($(#[$doc:meta])* $name:ident => $check:ident;)*) => {
-        $($(#[$doc])* #[inline] pub fn $name(object: &Bound<'_, PyAny>) -> bool {
-            // SAFETY: a live reference; the macro-like check only reads its type.
-            unsafe { ffi::$check(object.as_ptr()) != 0 }
+    ($($name:ident => $check:ident, $class:ty;)*) => {
+        $(#[inline] pub fn $name<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, $class>> {
+            // SAFETY: a live reference; the macro-like check reads its type, which is what the cast asks for.
+            unsafe { (ffi::$check(object.as_ptr()) != 0).then(|| object.cast_unchecked()) }
         })*
     };
 }
 
 kind_of! {
-    is_exact_dict => PyDict_CheckExact;
-    is_dict => PyDict_Check;
-    is_exact_list => PyList_CheckExact;
-    is_list => PyList_Check;
-    is_exact_tuple => PyTuple_CheckExact;
-    is_tuple => PyTuple_Check;
-    is_exact_text => PyUnicode_CheckExact;
-    is_text => PyUnicode_Check;
-    is_exact_bytes => PyBytes_CheckExact;
-    is_bytes => PyBytes_Check;
-    is_exact_integer => PyLong_CheckExact;
-    is_integer => PyLong_Check;
-    is_exact_float => PyFloat_CheckExact;
-    is_float => PyFloat_Check;
-    is_boolean => PyBool_Check;
+    as_exact_dict => PyDict_CheckExact, PyDict;
+    as_dict => PyDict_Check, PyDict;
+    as_exact_list => PyList_CheckExact, PyList;
+    as_list => PyList_Check, PyList;
+    as_exact_tuple => PyTuple_CheckExact, PyTuple;
+    as_tuple => PyTuple_Check, PyTuple;
+    as_exact_text => PyUnicode_CheckExact, PyString;
+    as_text => PyUnicode_Check, PyString;
+    as_exact_bytes => PyBytes_CheckExact, PyBytes;
+    as_bytes => PyBytes_Check, PyBytes;
+    as_exact_integer => PyLong_CheckExact, PyInt;
+    as_integer => PyLong_Check, PyInt;
+    as_exact_float => PyFloat_CheckExact, PyFloat;
+    as_float => PyFloat_Check, PyFloat;
+}
+
+#[inline]
+pub fn is_boolean(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: a live reference; the macro-like check only reads its type.
+    unsafe { ffi::PyBool_Check(object.as_ptr()) != 0 }
 }
 
 #[inline]
@@ -429,8 +472,10 @@ pub fn enter_recursive_call(_py: Python<'_>, what: &'static CStr) -> Result<(), 
     if refused { Err(Raised) } else { Ok(()) }
 }
 
-pub fn leave_recursive_call() {
-    // SAFETY: called once for each successful `enter_recursive_call`, on the same thread, by `Nested`.
+/// # Safety
+/// Once for each successful `enter_recursive_call`, on the same thread and with the GIL held.
+pub unsafe fn leave_recursive_call() {
+    // SAFETY: the caller's promise.
     unsafe { ffi::Py_LeaveRecursiveCall() }
 }
 

@@ -19,7 +19,7 @@ pub fn is_raw(document: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 /// The bytes object of a raw document, a copy if it keeps another kind of buffer; None for any other document.
 pub fn encoded_already<'py>(document: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    if object::is_dict(document) || !is_raw(document)? {
+    if object::as_dict(document).is_some() || !is_raw(document)? {
         return Ok(None);
     }
     as_bytes(&document.getattr(name!(document.py(), "raw"))?).map(Some)

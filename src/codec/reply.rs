@@ -66,7 +66,7 @@ fn with_field<'py>(
         object::dict_set(&reply, &name, &value)?;
         count += 1;
     }
-    Ok(reply)
+    Ok(reply.into_any())
 }
 
 /// A reply that tells of an error, which must get through: text in it that cannot be decoded is replaced.

@@ -26,7 +26,7 @@ pub fn of_part<'py>(data: &Bound<'py, PyBytes>, place: Range<usize>) -> Made<'py
     let (start, end) = (place.start as isize, place.end as isize);
     // SAFETY: a live object; positions past its end would be cut. (pyo3's `PySlice` loses the references to its
     // three numbers.)
-    owned(data.py(), unsafe { ffi::PySequence_GetSlice(view.as_ptr(), start, end) })
+    unsafe { owned(data.py(), ffi::PySequence_GetSlice(view.as_ptr(), start, end)) }
 }
 
 /// What the buffer of `data` holds: single bytes in a row. pyo3's own `PyBuffer<u8>` would refuse signed bytes and

@@ -55,6 +55,8 @@ pub struct Cluster {
     /// Rung when upkeep has work before its next round.
     upkeep_now: Arc<Notify>,
     closed: AtomicBool,
+    /// Once `is_lost` has said so.
+    lost: AtomicBool,
 }
 
 #[derive(Clone, Copy)]
@@ -115,6 +117,7 @@ impl Cluster {
                 upkeep: Mutex::default(),
                 upkeep_now: Arc::default(),
                 closed: AtomicBool::new(false),
+                lost: AtomicBool::new(false),
                 settings,
             }
         });
@@ -196,6 +199,19 @@ impl Cluster {
         Ok(())
     }
 
+    /// The control thread is lost with all descriptors of the process. No server is ever found again.
+    pub fn is_lost(&self) -> bool {
+        if self.thread.lock().as_ref().is_some_and(|thread| thread.is_lost()) {
+            self.lost.store(true, Ordering::SeqCst);
+        }
+        self.was_lost()
+    }
+
+    /// What an operation has found out about that.
+    pub fn was_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
@@ -210,7 +226,10 @@ impl Cluster {
         }
         let thread = self.thread.lock().take();
         if let (Some(thread), Some(monitors)) = (&thread, self.monitors.lock().take()) {
-            thread.spawn(monitors.stop());
+            match thread.is_lost() {
+                true => std::mem::forget(monitors),
+                false => drop(thread.spawn(monitors.stop())),
+            }
         }
         let (servers, last) = {
             let _updating = self.updating.lock(); // an update under way makes no new ones afterwards
@@ -225,7 +244,7 @@ impl Cluster {
 
     /// Runs a future in the background; dropped when the client closes last.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
-        self.thread.lock().as_ref().map(|thread| thread.spawn(future))
+        self.thread.lock().as_ref().and_then(|thread| thread.spawn(future))
     }
 
     /// A handshake by an operation: everything in it counts but its time, which the caller's own
@@ -379,7 +398,8 @@ impl Cluster {
         let cluster = Arc::downgrade(self);
         self.spawn(async move {
             let deadline = Deadline::after(now, server.settings.connect_timeout);
-            let probed = server.dialer.probe(&server.address, deadline);
+            // On the heap: a spawned future is copied on the caller's stack, which may be a small one.
+            let probed = Box::pin(server.dialer.probe(&server.address, deadline));
             let failure = driver::drive(probed).await.err();
             let Some(cluster) = cluster.upgrade() else { return };
             if let Some(probe) = cluster.probed.lock().get_mut(&server.address) {

@@ -7,11 +7,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustix::fs::fstat;
+use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use crate::net::fork::{self, PerProcess};
+use super::signal_pipe;
+use crate::net::fork::{self, Descriptor, PerProcess};
 use crate::net::signals;
 
 pub struct ControlThread {
@@ -19,6 +22,9 @@ pub struct ControlThread {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     born_in: u64,
+    /// See `is_lost`. Taken only by `drop`.
+    sentinel: Option<(Descriptor, u64)>,
+    repairs: Option<u64>,
 }
 
 impl ControlThread {
@@ -26,7 +32,7 @@ impl ControlThread {
     pub fn shared() -> std::io::Result<Arc<ControlThread>> {
         let running = RUNNING.get();
         let mut running = running.lock();
-        if let Some(thread) = running.upgrade() {
+        if let Some(thread) = running.upgrade().filter(|thread| !thread.is_lost()) {
             return Ok(thread);
         }
         let thread = Arc::new(ControlThread::start()?);
@@ -34,13 +40,25 @@ impl ControlThread {
         Ok(thread)
     }
 
-    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.runtime.spawn(future).abort_handle()
+    /// `None`, and nothing happens, if the thread is lost.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
+        (!self.is_lost()).then(|| self.runtime.spawn(future).abort_handle())
+    }
+
+    /// The process has closed all its descriptors, those of the runtime too: it can do nothing any more,
+    /// and is left as it is.
+    pub fn is_lost(&self) -> bool {
+        let Some((sentinel, inode)) = &self.sentinel else { return true };
+        self.repairs.is_none()
+            || self.repairs != signal_pipe::repairs()
+            || !fstat(sentinel).is_ok_and(|found| found.st_ino == *inode)
     }
 
     /// Runs what keeps a processor busy, beside the control thread itself.
     pub fn work(&self, work: Box<dyn FnOnce() + Send>) {
-        self.runtime.spawn_blocking(work);
+        if !self.is_lost() {
+            self.runtime.spawn_blocking(work);
+        }
     }
 
     /// Runs `work` with the runtime as tokio's current one.
@@ -57,7 +75,7 @@ impl ControlThread {
     ) -> impl Future<Output = std::io::Result<Vec<SocketAddr>>> + Send + use<> {
         let host = host.to_owned();
         let (answer, found) = futures_channel::oneshot::channel();
-        self.runtime.spawn(async move {
+        self.spawn(async move {
             let addresses = tokio::net::lookup_host((host, port)).await;
             let _ = answer.send(addresses.map(Iterator::collect));
         });
@@ -68,6 +86,7 @@ impl ControlThread {
     }
 
     fn start() -> std::io::Result<ControlThread> {
+        signal_pipe::repair()?;
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(4)
@@ -83,15 +102,26 @@ impl ControlThread {
                 runtime.shutdown_timeout(STOP_WITHIN);
             })?;
         let born_in = fork::generation();
-        Ok(ControlThread { runtime: handle, stop: Some(stop), thread: Some(thread), born_in })
+        let (end, _) = pipe_with(PipeFlags::CLOEXEC)?;
+        let inode = fstat(&end)?.st_ino;
+        Ok(ControlThread {
+            runtime: handle,
+            stop: Some(stop),
+            thread: Some(thread),
+            born_in,
+            sentinel: Some((Descriptor::new(end), inode)),
+            repairs: signal_pipe::repairs(),
+        })
     }
 }
 
 impl Drop for ControlThread {
     fn drop(&mut self) {
-        if self.born_in != fork::generation() {
-            // The parent's thread and epoll: dropping our handles could disturb its sockets.
+        if self.born_in != fork::generation() || self.is_lost() {
+            // The parent's thread and epoll: dropping our handles could disturb its sockets. Or the
+            // thread waits for ever at what was closed.
             std::mem::forget((self.stop.take(), self.thread.take(), self.runtime.clone()));
+            std::mem::forget(self.sentinel.take());
             return;
         }
         drop(self.stop.take());

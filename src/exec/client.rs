@@ -10,17 +10,19 @@ use super::seed_lookup::{SeedLookup, Start};
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::net::fork::OfProcess;
 use crate::net::wait;
 use crate::session::cluster_time::ClusterTime;
 use crate::session::server::ServerSessions;
 use crate::settings::Settings;
+use crate::stack;
 
 pub struct ClientCore {
     /// Of a client that looks up its servers, these are the settings before; see the cluster's.
     pub settings: Arc<Settings>,
-    seed_lookup: Option<Arc<SeedLookup>>,
+    seed_lookup: OfProcess<Option<Arc<SeedLookup>>>,
     pub sessions: Arc<ServerSessions>,
-    cluster: OnceLock<Arc<Cluster>>,
+    cluster: OfProcess<OnceLock<Arc<Cluster>>>,
     /// Held while the cluster is being opened or closed.
     opening: Mutex<()>,
     /// Heard from every reply to an operation, and from the handshakes of its connections.
@@ -32,10 +34,12 @@ impl ClientCore {
     /// `look_up`: how the servers are found if the settings do not name them.
     pub fn new(settings: Arc<Settings>, look_up: Option<Start>) -> Arc<ClientCore> {
         Arc::new(ClientCore {
-            seed_lookup: look_up.map(|start| SeedLookup::new(settings.clone(), start)),
+            seed_lookup: OfProcess::new(
+                look_up.map(|start| SeedLookup::new(settings.clone(), start)),
+            ),
             settings,
             sessions: Arc::default(),
-            cluster: OnceLock::new(),
+            cluster: OfProcess::new(OnceLock::new()),
             opening: Mutex::default(),
             cluster_time: Arc::default(),
             closed: AtomicBool::new(false),
@@ -44,13 +48,16 @@ impl ClientCore {
 
     /// The living topology; whoever asks first starts it. `limit` is for the look-up of the servers.
     pub async fn cluster(&self, limit: Deadline) -> Result<&Arc<Cluster>> {
+        if self.cluster.is_inherited() {
+            return Err(Error::forked()); // asked for before the fork, or in the middle of an operation
+        }
         if self.is_closed() {
             return Err(Error::client_closed(&self.settings.client_class));
         }
         if let Some(cluster) = self.cluster.get() {
             return Ok(cluster);
         }
-        match &self.seed_lookup {
+        match &*self.seed_lookup {
             None => self.open(&self.settings),
             Some(lookup) => {
                 let found = wait::until(limit, Box::pin(lookup.settings())).await;
@@ -66,6 +73,10 @@ impl ClientCore {
             return Err(Error::client_closed(&self.settings.client_class));
         }
         if self.cluster.get().is_none() {
+            if stack::left() < LEAST_STACK {
+                let text = "connecting needs a thread with a stack of at least 64 KiB";
+                return Err(Error::new(Kind::Configuration, text));
+            }
             let known = self.cluster_time.clone();
             let gossip = move |heard: &RawDocument| ClusterTime::advance(&mut known.lock(), heard);
             let _ = self.cluster.set(Cluster::open(settings.clone(), Box::new(gossip))?);
@@ -75,7 +86,7 @@ impl ClientCore {
 
     /// The cluster if an operation has opened it.
     pub fn opened(&self) -> Option<&Arc<Cluster>> {
-        self.cluster.get()
+        self.cluster.get().filter(|_| !self.cluster.is_inherited())
     }
 
     pub fn is_closed(&self) -> bool {
@@ -84,12 +95,15 @@ impl ClientCore {
 
     /// Refuses new operations; connections in use are closed as they come back.
     pub fn close(&self) {
+        if self.cluster.is_inherited() {
+            return;
+        }
         let _opening = self.opening.lock();
         self.closed.store(true, Ordering::SeqCst);
         if let Some(cluster) = self.cluster.get() {
             cluster.close();
         }
-        if let Some(lookup) = &self.seed_lookup {
+        if let Some(lookup) = &*self.seed_lookup {
             lookup.abandon();
         }
     }
@@ -110,3 +124,6 @@ impl ClientCore {
         self.cluster_time.lock().as_ref().map(|time| time.document().to_owned())
     }
 }
+
+/// Monitors and a first probe are started on the caller's stack.
+const LEAST_STACK: usize = 44 * 1024;

@@ -74,6 +74,12 @@ async fn wait_for(
         if cluster.is_closed() {
             return Err(Error::client_closed(&cluster.settings.client_class));
         }
+        if cluster.is_lost() {
+            return Err(Error::new(
+                Kind::Network,
+                "the process has closed the driver's descriptors",
+            ));
+        }
         if let Some(server) = look()? {
             return found(server);
         }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
-use super::fork;
+use super::fork::Descriptor;
 use super::wait::{self, Interest, WaitSet};
 
 /// Runs `future` to its end. `interrupted` is asked a few times a second and after each signal;
@@ -29,8 +29,8 @@ pub fn run_beside<F: Future + ?Sized>(
     mut work: impl FnMut() -> bool,
     mut interrupted: impl FnMut() -> bool,
 ) -> Option<F::Output> {
-    let parker = Parker::of_this_thread();
-    let waker = Waker::from(parker.clone());
+    let mut parker = Parker::of_this_thread();
+    let mut waker = Waker::from(parker.clone());
     let mut set = WaitSet::default();
     loop {
         if let Poll::Ready(value) = wait::poll(&mut set, &waker, future.as_mut()) {
@@ -41,19 +41,34 @@ pub fn run_beside<F: Future + ?Sized>(
         }
         // After a slice the future is polled too: a signal handler may itself have waited on this
         // thread, and have taken a wake-up that was meant for us.
-        if !sleep(&set, &parker) && interrupted() {
-            return None;
+        match sleep(&set, &parker) {
+            Woken::Maybe => {}
+            Woken::Slice if interrupted() => return None,
+            Woken::Slice => {}
+            Woken::BellLost => {
+                parker.forget();
+                parker = Parker::of_this_thread();
+                waker = Waker::from(parker.clone());
+            }
         }
     }
 }
 
-/// True when the future is worth polling again, false after a slice or a signal.
-fn sleep(set: &WaitSet, parker: &Parker) -> bool {
+enum Woken {
+    /// The future may be able to go on.
+    Maybe,
+    /// After a slice or a signal.
+    Slice,
+    /// The program has closed the bell, by its number.
+    BellLost,
+}
+
+fn sleep(set: &WaitSet, parker: &Parker) -> Woken {
     let mut pause = SLICE;
     if let Some(at) = set.deadline {
         let left = at.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return true;
+            return Woken::Maybe;
         }
         pause = pause.min(left);
     }
@@ -70,34 +85,37 @@ fn sleep(set: &WaitSet, parker: &Parker) -> bool {
     }
     let timeout = Timespec::try_from(pause).expect("a slice is short");
     match rustix::event::poll(&mut polled, Some(&timeout)) {
-        Ok(0) => set.deadline.is_some_and(|at| at <= Instant::now()),
-        Err(Errno::INTR) => false,
+        Ok(0) if set.deadline.is_some_and(|at| at <= Instant::now()) => Woken::Maybe,
+        Ok(0) | Err(Errno::INTR) => Woken::Slice,
+        _ if set.gate && polled.last().is_some_and(|bell| bell.revents() == PollFlags::NVAL) => {
+            Woken::BellLost
+        }
         _ => {
             if set.gate {
                 let _ = rustix::io::read(&parker.bell, &mut [0; 8]);
             }
-            true
+            Woken::Maybe
         }
     }
 }
 
 /// How other threads end this thread's sleep; made once per thread, and again after a fork.
 struct Parker {
-    bell: OwnedFd,
-    born_in: u64,
+    bell: Descriptor,
+}
+
+thread_local! {
+    static PARKER: RefCell<Option<Arc<Parker>>> = const { RefCell::new(None) };
 }
 
 impl Parker {
     fn of_this_thread() -> Arc<Parker> {
-        thread_local! {
-            static PARKER: RefCell<Option<Arc<Parker>>> = const { RefCell::new(None) };
-        }
         PARKER.with_borrow_mut(|slot| match slot {
-            Some(parker) if parker.born_in == fork::generation() => parker.clone(),
+            Some(parker) if !parker.bell.is_inherited() => parker.clone(),
             _ => {
                 let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
                     .expect("the process is out of file descriptors");
-                let parker = Arc::new(Parker { bell, born_in: fork::generation() });
+                let parker = Arc::new(Parker { bell: Descriptor::new(bell) });
                 *slot = Some(parker.clone());
                 parker
             }
@@ -105,9 +123,19 @@ impl Parker {
     }
 }
 
+impl Parker {
+    /// Never dropped: the number may be another file's by now.
+    fn forget(self: Arc<Self>) {
+        PARKER.take();
+        std::mem::forget(self);
+    }
+}
+
 impl Wake for Parker {
     fn wake(self: Arc<Self>) {
-        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+        if !self.bell.is_inherited() {
+            let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! touch: waking an operation, and handing over sockets to be closed only after the loop has
 //! forgotten them (closing a registered socket would leave a dead entry in the loop's selector).
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Wake, Waker};
@@ -12,14 +12,14 @@ use std::task::{Wake, Waker};
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::fork;
+use super::fork::Descriptor;
 
 pub struct Lane {
     pub id: u64,
     /// Readable when `take_woken` or `take_buried` has something.
-    bell: OwnedFd,
+    bell: Descriptor,
     woken: Mutex<Vec<u64>>,
-    buried: Mutex<Vec<(OwnedFd, u64)>>,
+    buried: Mutex<Vec<Descriptor>>,
     retired: AtomicBool,
 }
 
@@ -28,7 +28,7 @@ impl Lane {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Ok(Arc::new(Lane {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            bell: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
+            bell: Descriptor::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?),
             woken: Mutex::default(),
             buried: Mutex::default(),
             retired: AtomicBool::new(false),
@@ -39,30 +39,39 @@ impl Lane {
         self.bell.as_fd()
     }
 
+    /// The parent's, in a child: nothing in it is touched, its locks may have been held at the fork.
+    pub fn is_inherited(&self) -> bool {
+        self.bell.is_inherited()
+    }
+
     /// Silences the bell and answers the operations that were woken.
     pub fn take_woken(&self) -> Vec<u64> {
+        if self.is_inherited() {
+            return Vec::new();
+        }
         let _ = rustix::io::read(&self.bell, &mut [0; 8]);
         std::mem::take(&mut self.woken.lock())
     }
 
-    pub fn take_buried(&self) -> Vec<(OwnedFd, u64)> {
+    pub fn take_buried(&self) -> Vec<Descriptor> {
         std::mem::take(&mut self.buried.lock())
     }
 
     pub fn has_buried(&self) -> bool {
-        !self.buried.lock().is_empty()
+        !self.is_inherited() && !self.buried.lock().is_empty()
     }
 
     /// The loop is closed or gone: nobody will answer the bell again.
     pub fn retire(&self) {
-        let buried = {
+        if self.is_inherited() {
+            return;
+        }
+        let closed = {
             let mut buried = self.buried.lock();
             self.retired.store(true, Ordering::SeqCst);
             std::mem::take(&mut *buried)
         };
-        for (socket, born_in) in buried {
-            fork::close(socket, born_in);
-        }
+        drop(closed);
     }
 
     pub fn is_retired(&self) -> bool {
@@ -70,9 +79,9 @@ impl Lane {
     }
 
     /// Takes a socket that the loop may have registered; the loop's thread closes it.
-    pub fn bury(&self, socket: OwnedFd, born_in: u64) {
-        if born_in != fork::generation() {
-            return fork::close(socket, born_in);
+    pub fn bury(&self, socket: Descriptor) {
+        if self.is_inherited() || socket.is_inherited() {
+            return;
         }
         // The peer learns of it now, whenever the loop comes round.
         let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
@@ -80,9 +89,9 @@ impl Lane {
         // Asked under the lock: nothing may be put where `retire` has already looked.
         if self.is_retired() {
             drop(buried);
-            return fork::close(socket, born_in);
+            return drop(socket);
         }
-        buried.push((socket, born_in));
+        buried.push(socket);
         drop(buried);
         self.ring();
     }
@@ -100,8 +109,10 @@ pub fn waker(lane: &Arc<Lane>, operation: u64) -> Waker {
     }
     impl Wake for Ring {
         fn wake(self: Arc<Self>) {
-            self.lane.woken.lock().push(self.operation);
-            self.lane.ring();
+            if !self.lane.is_inherited() {
+                self.lane.woken.lock().push(self.operation);
+                self.lane.ring();
+            }
         }
     }
     Waker::from(Arc::new(Ring { lane: lane.clone(), operation }))

@@ -1,11 +1,16 @@
 //! Knowing that this process is a fork.
 //!
 //! A generation counts forks; what was made in an older generation belongs to the parent and is
-//! left alone. The child closes the parent's lane sockets itself (a plain close sends nothing, the
+//! left alone. The child closes the parent's descriptors itself (a plain close sends nothing, the
 //! parent still holds them), from a bitmap, so that no lock held at the fork is ever asked for.
+//!
+//! A fork may happen wherever Python runs, also in the middle of an operation (in a signal handler, a
+//! listener, a callback). There the child comes back into the parent's operation: its task ends itself
+//! (`OfProcess::is_inherited`), and nothing of it is dropped.
 
-use std::ops::Deref;
-use std::os::fd::{OwnedFd, RawFd};
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 
@@ -13,8 +18,8 @@ use arc_swap::ArcSwap;
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
-/// One bit for each open lane socket below 65,536; a socket above that stays open in children.
-static SOCKETS: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
+/// One bit for each open `Descriptor` below 65,536; one above that stays open in children.
+static DESCRIPTORS: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
 
 pub fn generation() -> u64 {
     GENERATION.load(Relaxed)
@@ -29,26 +34,86 @@ pub fn watch() {
     });
 }
 
-pub fn opened(socket: RawFd) {
-    if let Some((word, bit)) = place(socket) {
-        word.fetch_or(bit, Relaxed);
+/// A value that only the process which made it drops. A child leaves its parent's as they are: what
+/// they are locked with may be held by threads that it does not have, and what they would close or
+/// deregister may be the parent's, or be another file's by then.
+pub struct OfProcess<T> {
+    value: ManuallyDrop<T>,
+    born_in: u64,
+}
+
+impl<T> OfProcess<T> {
+    pub fn new(value: T) -> OfProcess<T> {
+        OfProcess { value: ManuallyDrop::new(value), born_in: generation() }
+    }
+
+    /// Whether it was made before a fork, by the parent.
+    pub fn is_inherited(&self) -> bool {
+        self.born_in != generation()
     }
 }
 
-/// To be called before the socket is closed: afterwards its number may be somebody else's.
-pub fn closing(socket: RawFd) {
-    if let Some((word, bit)) = place(socket) {
-        word.fetch_and(!bit, Relaxed);
+impl<T> Deref for OfProcess<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
     }
 }
 
-/// Closes a socket of this process, and forgets one that a fork inherited.
-pub fn close(socket: OwnedFd, born_in: u64) {
-    use std::os::fd::AsRawFd;
-    if born_in == generation() {
-        closing(socket.as_raw_fd());
-    } else {
-        std::mem::forget(socket); // already closed by `after_fork`
+impl<T> DerefMut for OfProcess<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T> Drop for OfProcess<T> {
+    fn drop(&mut self) {
+        if !self.is_inherited() {
+            // SAFETY: dropped once, here, and nobody can look at it afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.value) };
+        }
+    }
+}
+
+/// An open descriptor that no child keeps: `after_fork` has closed it before the child runs, and what
+/// the child opens since may have its number.
+pub struct Descriptor(OfProcess<OwnedFd>);
+
+impl Descriptor {
+    pub fn new(opened: OwnedFd) -> Descriptor {
+        if let Some((word, bit)) = place(opened.as_raw_fd()) {
+            word.fetch_or(bit, Relaxed);
+        }
+        Descriptor(OfProcess::new(opened))
+    }
+
+    /// To be asked before each use of the number: what was inherited is closed.
+    pub fn is_inherited(&self) -> bool {
+        self.0.is_inherited()
+    }
+}
+
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        // Before it is closed: afterwards its number may be somebody else's.
+        if !self.is_inherited()
+            && let Some((word, bit)) = place(self.as_raw_fd())
+        {
+            word.fetch_and(!bit, Relaxed);
+        }
     }
 }
 
@@ -93,20 +158,24 @@ impl<T> Deref for Own<T> {
     }
 }
 
-fn place(socket: RawFd) -> Option<(&'static AtomicU64, u64)> {
-    let number = usize::try_from(socket).ok()?;
-    Some((SOCKETS.get(number / 64)?, 1 << (number % 64)))
+/// Why an operation of the parent's ends in a child that comes back into it.
+pub const INHERITED: &str =
+    "the process was forked during this operation, which goes on in the parent";
+
+fn place(descriptor: RawFd) -> Option<(&'static AtomicU64, u64)> {
+    let number = usize::try_from(descriptor).ok()?;
+    Some((DESCRIPTORS.get(number / 64)?, 1 << (number % 64)))
 }
 
 extern "C" fn after_fork() {
     GENERATION.fetch_add(1, Relaxed);
-    for (index, word) in SOCKETS.iter().enumerate() {
+    for (index, word) in DESCRIPTORS.iter().enumerate() {
         let mut bits = word.swap(0, Relaxed);
         while bits != 0 {
             let bit = bits.trailing_zeros() as usize;
             bits &= bits - 1;
-            // SAFETY: the bitmap holds only sockets of lanes, whose owners in the child see the
-            // new generation and never close or use that number again.
+            // SAFETY: the bitmap holds only what `Descriptor`s own. In the child these never close the
+            // number again, and whoever uses one asks first whether it is inherited.
             unsafe { libc::close((index * 64 + bit) as RawFd) };
         }
     }

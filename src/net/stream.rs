@@ -8,7 +8,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -27,7 +27,7 @@ use rustls::pki_types::ServerName;
 
 use super::buffers::{Buffer, Buffers};
 use super::event_loop::Lane;
-use super::fork;
+use super::fork::{self, Descriptor};
 use super::tls::session::{Received, Session};
 use super::wait::{self, Interest};
 
@@ -36,7 +36,7 @@ pub type FrameLength = fn(&[u8]) -> io::Result<Option<usize>>;
 
 pub struct Stream {
     /// Taken only by `drop`.
-    socket: Option<OwnedFd>,
+    socket: Option<Descriptor>,
     inbox: Mutex<Inbox>,
     /// Locked after `inbox` by whoever needs both.
     tls: OnceLock<Box<Mutex<Session>>>,
@@ -44,8 +44,6 @@ pub struct Stream {
     buffers: Arc<Buffers>,
     /// The event loop that has registered the socket and so must close it.
     home: OnceLock<Arc<Lane>>,
-    /// The fork generation that opened the socket.
-    born_in: u64,
     /// Frames come without being asked for: what arrives early is in turn.
     more_to_come: AtomicBool,
 }
@@ -88,15 +86,13 @@ impl Stream {
         };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-        fork::opened(socket.as_raw_fd());
         let stream = Arc::new(Stream {
-            socket: Some(socket),
+            socket: Some(Descriptor::new(socket)),
             inbox: Mutex::default(),
             tls: OnceLock::new(),
             frame_length,
             buffers,
             home: OnceLock::new(),
-            born_in: fork::generation(),
             more_to_come: AtomicBool::new(false),
         });
         let started = match endpoint {
@@ -112,7 +108,7 @@ impl Stream {
         match started {
             Ok(()) => {}
             Err(Errno::INPROGRESS | Errno::INTR) => {
-                stream.writable().await;
+                stream.writable().await?;
                 sockopt::socket_error(stream.socket())??;
             }
             Err(error) => return Err(error.into()),
@@ -132,6 +128,7 @@ impl Stream {
             return Err(io::Error::other("the stream is secure already"));
         }
         poll_fn(|_| {
+            self.own()?;
             let mut inbox = self.inbox.lock();
             let waits_for = match self.tls.get() {
                 Some(tls) => self.shake_hands(&mut tls.lock(), &mut inbox)?,
@@ -155,6 +152,7 @@ impl Stream {
         }
         let mut sent = 0;
         poll_fn(|_| {
+            self.own()?;
             while sent < first.len() + second.len() {
                 let head = io::IoSlice::new(&first[sent.min(first.len())..]);
                 let tail = io::IoSlice::new(&second[sent.saturating_sub(first.len())..]);
@@ -185,6 +183,7 @@ impl Stream {
         // Right after a request the answer can't be there yet: not trying saves a system call.
         let mut try_first = self.more_to_come.load(Ordering::Relaxed);
         poll_fn(|_| {
+            self.own()?;
             let mut inbox = self.inbox.lock();
             let state = if try_first { self.fill_inbox(&mut inbox) } else { inbox.state() };
             try_first = true;
@@ -202,6 +201,9 @@ impl Stream {
 
     /// Reads what has arrived on a socket that is readable, without waiting.
     pub fn fill(&self) -> Filled {
+        if self.is_inherited() {
+            return Filled::Ended;
+        }
         let mut inbox = self.inbox.lock();
         if self.more_to_come.load(Ordering::Relaxed) && self.whole_frame(&mut inbox) {
             return Filled::Full;
@@ -231,6 +233,9 @@ impl Stream {
     /// Between operations nothing may arrive: a readable socket has ended (or talks out of turn). Only
     /// TLS may have something to say for itself, such as a ticket for the next session.
     pub fn is_idle_and_open(&self) -> bool {
+        if self.is_inherited() {
+            return false;
+        }
         let mut inbox = self.inbox.lock();
         if inbox.ended.is_some() || inbox.buffer.is_some() {
             return false;
@@ -266,13 +271,25 @@ impl Stream {
 
     /// Ends both directions now, whoever still holds the stream.
     pub fn shutdown(&self) {
-        if self.born_in == fork::generation() {
+        if !self.is_inherited() {
             let _ = rustix::net::shutdown(self.socket(), rustix::net::Shutdown::Both);
         }
     }
 
-    fn socket(&self) -> &OwnedFd {
+    fn socket(&self) -> &Descriptor {
         self.socket.as_ref().expect("only drop takes the socket")
+    }
+
+    /// The parent's, in a child: it is closed here, and its number may be another file's.
+    pub fn is_inherited(&self) -> bool {
+        self.socket().is_inherited()
+    }
+
+    fn own(&self) -> io::Result<()> {
+        match self.is_inherited() {
+            true => Err(io::Error::new(io::ErrorKind::NotConnected, fork::INHERITED)),
+            false => Ok(()),
+        }
     }
 
     async fn send_encrypted(
@@ -281,6 +298,7 @@ impl Stream {
         mut parts: [&[u8]; 2],
     ) -> io::Result<()> {
         poll_fn(|_| {
+            self.own()?;
             let mut session = tls.lock();
             loop {
                 if !session.flush(self.socket())? {
@@ -365,12 +383,13 @@ impl Stream {
         self.measure(inbox).is_ok() && inbox.state() == Filled::Frame
     }
 
-    async fn writable(self: &Arc<Self>) {
+    async fn writable(self: &Arc<Self>) -> io::Result<()> {
         let mut waited = false;
         poll_fn(|_| {
+            self.own()?;
             let mut polled = [PollFd::new(self.socket(), PollFlags::OUT)];
             if waited && rustix::event::poll(&mut polled, Some(&Timespec::default())) != Ok(0) {
-                return Poll::Ready(());
+                return Poll::Ready(Ok(()));
             }
             waited = true;
             wait::on_socket(self.clone(), Interest::Write);
@@ -498,13 +517,13 @@ impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(socket) = self.socket.take() {
             if let Some(tls) = self.tls.get_mut()
-                && self.born_in == fork::generation()
+                && !socket.is_inherited()
             {
                 tls.get_mut().say_goodbye(&socket);
             }
             match self.home.get() {
-                Some(lane) => lane.bury(socket, self.born_in),
-                None => fork::close(socket, self.born_in),
+                Some(lane) => lane.bury(socket),
+                None => drop(socket),
             }
         }
     }

@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 use super::checkout::Checkout;
 use crate::error::{Error, Result};
 use crate::net::event_loop::Lane;
+use crate::net::fork::OfProcess;
 use crate::net::wait;
 
 pub struct Pinned {
-    place: Mutex<Place>,
+    place: OfProcess<Mutex<Place>>,
     holder: Holder,
     /// The event loop it belongs to, as its connection does.
     lane: Option<Arc<Lane>>,
@@ -45,7 +46,7 @@ impl Pinned {
     pub fn keep(mut checkout: Checkout, holder: Holder) -> Arc<Pinned> {
         checkout.count_as(holder);
         Arc::new(Pinned {
-            place: Mutex::new(Place::Home(checkout)),
+            place: OfProcess::new(Mutex::new(Place::Home(checkout))),
             holder,
             lane: wait::current_lane(),
         })
@@ -54,23 +55,27 @@ impl Pinned {
     /// The place for a connection that is about to be checked out: the loan is to be filled.
     pub fn reserve(holder: Holder) -> (Arc<Pinned>, Loan) {
         let lane = wait::current_lane();
-        let pinned = Arc::new(Pinned { place: Mutex::new(Place::Away), holder, lane });
+        let place = OfProcess::new(Mutex::new(Place::Away));
+        let pinned = Arc::new(Pinned { place, holder, lane });
         (pinned.clone(), Loan { checkout: None, home: Some(pinned) })
     }
 
     /// `None` once the connection is closed.
     pub fn take(self: &Arc<Self>) -> Result<Option<Loan>> {
         let id = |lane: &Option<Arc<Lane>>| lane.as_ref().map(|lane| lane.id);
+        if self.place.is_inherited() {
+            return Ok(None); // another thread may have locked it at the fork
+        }
         let mut place = self.place.lock();
         if matches!(*place, Place::Home(_)) && id(&self.lane) != id(&wait::current_lane()) {
             return Err(self.refuse("belongs to another event loop or thread"));
         }
         match std::mem::replace(&mut *place, Place::Away) {
-            Place::Home(checkout) if !checkout.is_inherited() => {
+            Place::Home(checkout) => {
                 Ok(Some(Loan { checkout: Some(checkout), home: Some(self.clone()) }))
             }
             Place::Away => Err(self.refuse("is in use by another operation")),
-            Place::Home(_) | Place::Closed => {
+            Place::Closed => {
                 *place = Place::Closed;
                 Ok(None)
             }
@@ -92,7 +97,8 @@ impl Pinned {
     }
 
     fn at_home(&self, test: impl Fn(&Checkout) -> bool) -> bool {
-        matches!(&*self.place.lock(), Place::Home(checkout) if !checkout.is_inherited() && test(checkout))
+        !self.place.is_inherited()
+            && matches!(&*self.place.lock(), Place::Home(checkout) if test(checkout))
     }
 
     fn refuse(&self, why: &str) -> Error {
@@ -151,14 +157,12 @@ impl DerefMut for Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        let Some(home) = self.home.take() else { return };
+        let Some(home) = self.home.take().filter(|home| !home.place.is_inherited()) else { return };
         let fit = |checkout: &Checkout| {
             let connection = checkout.connection();
             connection.is_reusable() || connection.goes_on()
         };
         let place = match self.checkout.take() {
-            // Another thread may have locked the place at the fork.
-            Some(checkout) if checkout.is_inherited() => return,
             Some(checkout) if fit(&checkout) => Place::Home(checkout),
             _broken => Place::Closed,
         };

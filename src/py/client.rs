@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::descriptions::{self, place};
-use super::listeners::{self, EventQueue};
+use super::listeners::EventQueue;
 use super::pending::{PyPending, Step, task};
 use super::seed_lookup;
 use super::session::PySession;
@@ -23,7 +23,8 @@ use crate::event::selection::Asker;
 use crate::exec::client::ClientCore;
 use crate::exec::seed_lookup::Start;
 use crate::exec::select::select;
-use crate::net::{fork, wait};
+use crate::net::fork::OfProcess;
+use crate::net::wait;
 use crate::ops::end_sessions::end_sessions;
 use crate::session::client::Session;
 use crate::settings::Settings;
@@ -37,31 +38,27 @@ use crate::wire::compression::{Compressor, Offer};
 pub struct PyClient {
     settings: Arc<Settings>,
     look_up: Option<Start>,
-    /// With the fork generation it belongs to. Locked only with the GIL held, so that no fork (which
-    /// needs the GIL too) ever finds it locked by another thread.
-    core: Mutex<(u64, Arc<ClientCore>)>,
+    /// Locked only with the GIL held, so that no fork (which needs the GIL too) ever finds it locked by
+    /// another thread.
+    core: Mutex<OfProcess<Arc<ClientCore>>>,
     pub transaction_options: LastOptions,
 }
 
 impl PyClient {
-    /// The core of this process: a forked child gets a fresh one, and the parent's is left as it is.
+    /// The core of this process: a forked child gets a fresh one, and the parent's is left as it is. So
+    /// does a process that has closed all its descriptors. No
+    /// Python runs: this is asked for under locks, and while an exception is on its way.
     pub fn core(&self) -> Arc<ClientCore> {
         let mut held = self.core.lock();
-        let forked = held.0 != fork::generation();
-        if forked {
-            let closed = held.1.is_closed();
+        if held.is_inherited() || held.opened().is_some_and(|cluster| cluster.was_lost()) {
+            let closed = held.is_closed();
             let fresh = ClientCore::new(self.settings.clone(), self.look_up.clone());
             if closed {
                 fresh.close();
             }
-            std::mem::forget(std::mem::replace(&mut *held, (fork::generation(), fresh)));
+            std::mem::forget(std::mem::replace(&mut *held, OfProcess::new(fresh)));
         }
-        let core = held.1.clone();
-        drop(held);
-        if forked && self.settings.events.is_heard() {
-            listeners::start_dispatchers();
-        }
-        core
+        Arc::clone(&held)
     }
 }
 
@@ -73,7 +70,7 @@ impl PyClient {
         let settings = Arc::new(read_settings(settings)?);
         let look_up = look_up.map(seed_lookup::start);
         let core = ClientCore::new(settings.clone(), look_up.clone());
-        let core = Mutex::new((fork::generation(), core));
+        let core = Mutex::new(OfProcess::new(core));
         Ok(PyClient { settings, look_up, core, transaction_options: LastOptions::default() })
     }
 

@@ -109,7 +109,9 @@ pub fn next_request(
     within: Option<TimeLimit>,
 ) -> PyResult<Option<Request>> {
     let py = cursor.py();
-    let core = cursor.get().0.lock().origin.as_ref().map(Origin::core);
+    // Not under the lock: a child's core is made when it is first asked for.
+    let scope = cursor.get().0.lock().origin.as_ref().map(|origin| origin.scope.clone_ref(py));
+    let core = scope.map(|scope| scope.get().core());
     let within = match (within, core) {
         (None, Some(core)) => Some(time_limit::current(py, &core.settings)?),
         (given, _) => given,
@@ -167,7 +169,7 @@ fn first_request(
     terms.exhaust = exhaust;
     let mut state = cursor.get().0.lock();
     state.started = true;
-    state.origin = Some(Origin {
+    let former = state.origin.replace(Origin {
         scope: handle,
         terms: terms.clone(),
         collection: get_more::collection_of(&message),
@@ -179,6 +181,7 @@ fn first_request(
         born_in: fork::generation(),
     });
     drop(state);
+    drop(former);
     Ok(Some(Request { core, operation: Operation { message, terms }, claim }))
 }
 

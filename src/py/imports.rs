@@ -2,6 +2,7 @@
 //! A name is imported at its first use and kept for the life of the process.
 
 use super::once::Once;
+use crate::codec;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -19,7 +20,10 @@ impl Import {
 
     pub fn get<'py>(&'static self, py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
         self.object
-            .get_or_try_init(py, || py.import(self.module)?.getattr(self.name).map(Bound::unbind))
+            .get_or_try_init(py, || {
+                let module = codec::import(py, self.module)?;
+                module.getattr(codec::intern(py, self.name)?).map(Bound::unbind)
+            })
             .map(|object| object.bind(py))
     }
 
@@ -92,7 +96,6 @@ imports! {
     MAKE_READ_PREFERENCE = "pymongo.read_preferences" "make_read_preference";
     ANY_SERVER_SELECTOR = "pymongo.server_selectors" "any_server_selector";
     WRITABLE_SERVER_SELECTOR = "pymongo.server_selectors" "writable_server_selector";
-    START_DISPATCHERS = "ferromongo._calls.listeners" "start_dispatchers";
     CURRENT_TIMEOUT = "ferromongo._pymongo_internals" "current_timeout";
     CURRENT_DEADLINE = "ferromongo._pymongo_internals" "current_deadline";
     MONOTONIC = "time" "monotonic";
@@ -100,6 +103,7 @@ imports! {
     CONTEXT = "contextvars" "Context";
 
     GET_RUNNING_LOOP = "asyncio" "get_running_loop";
+    REGISTER_AT_FORK = "os" "register_at_fork";
     RUNNING_LOOP_OR_NONE = "asyncio" "_get_running_loop";
 
     SIMPLE_NAMESPACE = "types" "SimpleNamespace";

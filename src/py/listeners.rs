@@ -170,16 +170,6 @@ fn deliver(
     }
 }
 
-/// The dispatchers of a process live in no child of it.
-pub fn start_dispatchers() {
-    gil::attach(|py| {
-        let started = imports::START_DISPATCHERS.get(py).and_then(|start| start.call0());
-        if let Err(error) = started {
-            error.write_unraisable(py, None);
-        }
-    });
-}
-
 /// A method of PyMongo's listeners (or of logs only), and its arguments.
 pub(super) type Call<'py> = (&'static str, Bound<'py, PyTuple>);
 

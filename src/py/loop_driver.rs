@@ -16,15 +16,13 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
 use pyo3::prelude::*;
-use pyo3::types::PyWeakrefReference;
+use pyo3::types::{PyDict, PyWeakrefReference};
 
-use super::gil;
-use super::imports;
-use super::listeners;
 use super::once::{Once, name};
 use super::pending::{Step, Task};
+use super::{errors, gil, imports, listeners};
+use crate::error::Error;
 use crate::net::event_loop::{self, Lane};
-use crate::net::fork;
 use crate::net::stream::{Filled, Stream};
 use crate::net::wait::{self, Interest, WaitSet};
 
@@ -78,6 +76,9 @@ impl Flight {
         if std::mem::take(&mut self.pause) {
             return Ok(py.None());
         }
+        if self.lane.get().lane.is_inherited() {
+            return Err(errors::to_python(py, &Error::forked())); // in what was called meanwhile
+        }
         let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
         let future = event_loop.call_method0(name!(py, "create_future"))?;
         future.setattr(name!(py, "_asyncio_future_blocking"), true)?;
@@ -86,7 +87,8 @@ impl Flight {
             lane.watch(&event_loop, stream, *interest, &future)?;
         }
         if self.set.gate {
-            lane.gates.lock().insert(self.number, future.clone().unbind());
+            let former = lane.gates.lock().insert(self.number, future.clone().unbind());
+            drop(former);
         }
         if let Some(at) = self.set.deadline {
             let delay = at.saturating_duration_since(Instant::now()).as_secs_f64();
@@ -151,7 +153,6 @@ pub struct LoopLane {
     event_loop: Py<PyWeakrefReference>,
     /// False on loops without `add_reader`.
     watches: bool,
-    born_in: u64,
     registered: Mutex<HashMap<RawFd, Arc<Registration>>>,
     /// Operations that wait for their waker.
     gates: Mutex<HashMap<u64, Py<PyAny>>>,
@@ -170,7 +171,6 @@ impl LoopLane {
             lane: Lane::new()?,
             event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
             watches,
-            born_in: fork::generation(),
             registered: Mutex::default(),
             gates: Mutex::default(),
         })
@@ -185,7 +185,7 @@ impl LoopLane {
         let latest =
             LATEST.with_borrow(|latest| latest.as_ref()?.bind(py).upgrade_as::<LoopLane>().ok()?);
         if let Some(lane) = latest
-            && lane.get().born_in == fork::generation()
+            && !lane.get().lane.is_inherited()
             && lane.get().is_of(event_loop)
         {
             return Ok(lane);
@@ -203,7 +203,7 @@ impl LoopLane {
         let py = event_loop.py();
         let lanes = lanes(py)?;
         if let Ok(known) = lanes.call_method1("get", (event_loop,))?.cast_into::<LoopLane>()
-            && known.get().born_in == fork::generation()
+            && !known.get().lane.is_inherited()
         {
             return Ok(known);
         }
@@ -238,7 +238,8 @@ impl LoopLane {
                 if let Some(known) = registered.get(&stream.fd()) {
                     let known = known.clone();
                     drop(registered);
-                    *known.reader.lock() = Some(future.clone().unbind());
+                    let former = known.reader.lock().replace(future.clone().unbind());
+                    drop(former); // not under the lock, and so everywhere here
                     if known.held_up.swap(false, Ordering::Relaxed) {
                         let callback = Bound::new(py, Readable(known))?;
                         in_empty_context(event_loop, "add_reader", stream.fd(), callback)?;
@@ -250,13 +251,18 @@ impl LoopLane {
                     reader: Mutex::new(Some(future.clone().unbind())),
                     held_up: AtomicBool::new(false),
                 });
-                registered.insert(stream.fd(), registration.clone());
+                let former = registered.insert(stream.fd(), registration.clone());
                 drop(registered);
+                drop(former);
                 let callback = Bound::new(py, Readable(registration))?;
                 in_empty_context(event_loop, "add_reader", stream.fd(), callback)?;
             }
             Interest::Write => {
-                let writable = Writable { socket: stream.fd(), future: future.clone().unbind() };
+                let writable = Writable {
+                    stream: Arc::downgrade(stream),
+                    socket: stream.fd(),
+                    future: future.clone().unbind(),
+                };
                 let callback = Bound::new(py, writable)?;
                 in_empty_context(event_loop, "add_writer", stream.fd(), callback)?;
             }
@@ -274,13 +280,14 @@ impl LoopLane {
         if !self.is_of(&event_loop) {
             return Ok(());
         }
-        for (socket, born_in) in self.lane.take_buried() {
+        for socket in self.lane.take_buried() {
             let number = socket.as_raw_fd();
-            self.registered.lock().remove(&number);
+            let known = self.registered.lock().remove(&number);
+            drop(known); // not under the lock: it holds a Python object
             let forgotten = event_loop
                 .call_method1(name!(py, "remove_reader"), (number,))
                 .and_then(|_| event_loop.call_method1(name!(py, "remove_writer"), (number,)));
-            fork::close(socket, born_in);
+            drop(socket);
             forgotten?;
         }
         Ok(())
@@ -295,12 +302,31 @@ impl Drop for LoopLane {
 
 /// Makes the classes that the module does not export: pyo3 makes a class at its first use, in a
 /// cell with the weakness that `once` tells of.
-pub fn prepare(py: Python<'_>) {
+pub fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
     py.get_type::<LoopLane>();
     py.get_type::<Wake>();
     py.get_type::<Readable>();
     py.get_type::<Writable>();
     py.get_type::<Bell>();
+    let hooks = PyDict::new(py);
+    hooks.set_item("after_in_child", wrap_pyfunction!(wake_inherited, module)?)?;
+    imports::REGISTER_AT_FORK.get(py)?.call((), Some(&hooks)).map(drop)
+}
+
+/// In a child: the tasks that were in flight would wait for ever for sockets that it does not have. If it
+/// comes back into the parent's event loop, their operations end (`pending::Work`).
+#[pyfunction]
+fn wake_inherited(py: Python<'_>) -> PyResult<()> {
+    for lane in lanes(py)?.call_method0("values")?.try_iter()?.collect::<PyResult<Vec<_>>>()? {
+        let lane = lane.cast::<LoopLane>()?.get();
+        let mut waiting: Vec<_> = lane.gates.lock().drain().map(|(_, future)| future).collect();
+        let registered: Vec<_> = lane.registered.lock().values().cloned().collect();
+        waiting.extend(registered.iter().filter_map(|it| it.reader.lock().take()));
+        // A loop that was closed takes no wake-ups.
+        let _ = waiting.iter().try_for_each(|future| wake(future.bind(py)));
+    }
+    Ok(())
 }
 
 /// The lane of each event loop, by weak reference.
@@ -378,7 +404,8 @@ impl Readable {
         if filled == Filled::Full {
             self.0.held_up.store(true, Ordering::Relaxed);
         }
-        if filled == Filled::Full || stream.has_ended() {
+        // In a child the number is not the stream's any more.
+        if (filled == Filled::Full || stream.has_ended()) && !stream.is_inherited() {
             let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
             event_loop.call_method1(name!(py, "remove_reader"), (stream.fd(),))?;
         }
@@ -395,6 +422,7 @@ impl Readable {
 /// A socket can be written to; asked for anew each time, as it is seldom needed.
 #[pyclass(frozen)]
 struct Writable {
+    stream: Weak<Stream>,
     socket: RawFd,
     future: Py<PyAny>,
 }
@@ -402,8 +430,10 @@ struct Writable {
 #[pymethods]
 impl Writable {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
-        event_loop.call_method1(name!(py, "remove_writer"), (self.socket,))?;
+        if !self.stream.upgrade().is_some_and(|stream| stream.is_inherited()) {
+            let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
+            event_loop.call_method1(name!(py, "remove_writer"), (self.socket,))?;
+        }
         wake(self.future.bind(py))
     }
 }

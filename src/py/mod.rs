@@ -20,6 +20,7 @@ mod interpreter;
 mod listeners;
 mod loggers;
 mod loop_driver;
+pub mod names;
 mod object_ids;
 pub mod once;
 mod options;
@@ -37,8 +38,9 @@ mod transaction_options;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreter::claim(module.py())?;
     exit::prepare();
+    names::make(module.py())?;
     crate::control::prepare();
-    loop_driver::prepare(module.py());
+    loop_driver::prepare(module)?;
     thread_driver::prepare(module.py());
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<change_stream::ChangeStreamCore>()?;

@@ -29,18 +29,4 @@ impl<T> Once<T> {
     }
 }
 
-/// A Python string made once: attribute names and keys that the hot paths ask for.
-macro_rules! name {
-    ($py:expr, $text:literal) => {{
-        static NAME: $crate::py::once::Once<::pyo3::Py<::pyo3::types::PyString>> =
-            $crate::py::once::Once::new();
-        let py: ::pyo3::Python<'_> = $py;
-        let made =
-            NAME.get_or_try_init(py, || Ok(::pyo3::types::PyString::intern(py, $text).unbind()));
-        match made {
-            Ok(name) => name.bind(py),
-            Err(_) => unreachable!("interning does not fail"),
-        }
-    }};
-}
-pub(crate) use name;
+pub(crate) use super::names::name;

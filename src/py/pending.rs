@@ -16,9 +16,11 @@ use pyo3::prelude::*;
 
 use super::loop_driver::Flight;
 use super::thread_driver::Errand;
-use super::{gil, listeners, loggers};
+use super::{errors, gil, listeners, loggers};
+use crate::error::Error;
 use crate::event::own;
 use crate::net::blocking;
+use crate::net::fork::OfProcess;
 
 pub trait Task: Send {
     /// Polls the I/O; the result stays inside until `finish`.
@@ -40,12 +42,13 @@ where
     F::Output: Send,
     G: FnOnce(Python<'_>, F::Output) -> PyResult<Step> + Send + 'static,
 {
-    Box::new(Work { future: Some(Box::pin(future)), output: None, finish })
+    Box::new(Work { future: Some(OfProcess::new(Box::pin(future))), output: None, finish })
 }
 
 struct Work<F: Future, G> {
-    /// Dropped at its end: gives its connection back, and makes that known, before `finish`.
-    future: Option<Pin<Box<F>>>,
+    /// Dropped at its end: gives its connection back, and makes that known, before `finish`. A child
+    /// that was forked before that (in a signal handler, in a callback) has no part in it.
+    future: Option<OfProcess<Pin<Box<F>>>>,
     output: Option<F::Output>,
     finish: G,
 }
@@ -57,19 +60,25 @@ where
     G: FnOnce(Python<'_>, F::Output) -> PyResult<Step> + Send,
 {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(future) = &mut self.future {
-            match future.as_mut().poll(context) {
+        let Some(future) = &mut self.future else { return Poll::Ready(()) };
+        if !future.is_inherited() {
+            let polled = future.as_mut().poll(context);
+            match polled {
+                _ if future.is_inherited() => std::mem::forget(polled),
                 Poll::Ready(output) => self.output = Some(output),
                 Poll::Pending => return Poll::Pending,
             }
-            self.future = None;
         }
+        self.future = None;
         Poll::Ready(())
     }
 
     fn finish(self: Box<Self>, py: Python<'_>) -> PyResult<Step> {
         let Work { output, finish, .. } = *self;
-        finish(py, output.expect("polled to its end"))
+        match output {
+            Some(output) => finish(py, output),
+            None => Err(errors::to_python(py, &Error::forked())),
+        }
     }
 }
 

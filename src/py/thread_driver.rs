@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 
-use super::once::name;
 use super::listeners;
+use super::once::name;
 use super::pending::{Step, Stepped, Task, poll_blocking};
 use crate::event::own;
 

@@ -21,12 +21,13 @@ import bson
 import pytest
 from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
 from bson.son import SON
-from tests.parity.beside_bson import DEFAULT, decode, encode
+from tests.parity.beside_bson import DEFAULT, decode, encode, outcome
 from tests.parity.codec_faults import PLACES, Asked
 from tests.parity.sample_bytes import element
 from tests.parity.sample_values import AUTO, READABLE, AnyMapping
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+PLACED = [dict, list, tuple, str, bytes, int, float, datetime.datetime]
 
 
 def falling_back(answer: Callable[[Any], Any]) -> CodecOptions[Any]:
@@ -440,3 +441,25 @@ def test_a_second_interpreter_is_refused() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False
     )
     assert (run.returncode, "refused" in run.stdout) == (0, True), run.stdout + run.stderr
+
+
+# ---- objects that are not what they say
+
+
+@pytest.mark.parametrize("of", [*PLACED, bson.ObjectId, bson.Int64, bson.DBRef], ids=str)
+def test_what_an_object_says_of_its_class_is_not_believed(of: type) -> None:
+    class Lies:
+        @property
+        def __class__(self) -> Any:
+            return of
+
+    for document in ({"a": Lies()}, Lies()):
+        assert outcome(encode, document) == outcome(bson.encode, document)
+
+
+@pytest.mark.parametrize("marker", [5, 7, 9, 11, 13, 17, 18, 19, 100, 101, 127, 255])
+@pytest.mark.parametrize("base", PLACED, ids=str)
+def test_a_type_marker_alone_makes_no_value(base: type, marker: int) -> None:
+    marked = type("Marked", (base,), {"_type_marker": marker})
+    made = marked(2020, 1, 1) if base is datetime.datetime else marked()
+    assert outcome(encode, {"a": made}) == outcome(bson.encode, {"a": made})

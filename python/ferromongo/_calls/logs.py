@@ -8,6 +8,7 @@ each change. So a mark is left in that memory: as long as it is there, what was 
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from pymongo.logger import LogMessage
@@ -35,11 +36,19 @@ def note_levels() -> bool:
     return any(wanted)
 
 
+def _look_again() -> None:
+    # A child has no dispatcher: its first operation finds no mark and so has one started.
+    KNOWN_LEVELS.pop(LEVELS_SEEN, None)
+
+
 def _wants(logger: logging.Logger) -> bool:
     # Not isEnabledFor: a logger may be disabled and enabled without a word, so that is left to the
     # logger itself, when it gets the record.
     threshold = max(logger.manager.disable + 1, logger.getEffectiveLevel())
     return threshold <= logging.DEBUG
+
+
+os.register_at_fork(after_in_child=_look_again)
 
 
 class Logs:

@@ -1,6 +1,7 @@
 //! Binary data of every subtype, and UUIDs, which are binary data with a choice of byte orders.
 
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
@@ -79,17 +80,17 @@ pub fn encode<'py>(
         .attribute(value)
         .map_or_else(|| value.getattr(name!(py, "subtype")), Ok);
     let subtype: i64 = subtype.and_then(|subtype| subtype.extract()).or_raise(py)?;
-    if !object::is_bytes(value) {
+    let Some(contents) = object::as_bytes(value) else {
         return Err(type_error(py, "binary data must be bytes"));
-    }
+    };
     let subtype = u8::try_from(subtype).map_err(PyErr::from).or_raise(py)?;
-    write(encoder, subtype, object::bytes_value(value))
+    write(encoder, subtype, object::bytes_value(contents))
 }
 
 /// Plain bytes are the generic subtype.
 pub fn encode_bytes<'py>(
     encoder: &mut Encoder<'_, 'py>,
-    value: &Bound<'py, PyAny>,
+    value: &Bound<'py, PyBytes>,
 ) -> Result<(), Raised> {
     write(encoder, 0, object::bytes_value(value))
 }

@@ -47,16 +47,16 @@ pub fn encode<'py>(
         .attribute(value)
         .map_or_else(|| value.getattr(name!(py, "scope")), Ok)
         .or_raise(py)?;
-    if !object::is_text(value) {
+    let Some(text) = object::as_text(value) else {
         return Err(type_error(py, "code must be a string"));
-    }
+    };
     if scope.is_none() {
         encoder.write(0x0D, &[])?;
-        return encoder.string(value);
+        return encoder.string(text);
     }
     encoder.write(0x0F, &[])?;
     let start = encoder.begin()?;
-    encoder.string(value)?;
+    encoder.string(text)?;
     encoder.mapping_unchecked(&scope)?;
     encoder.finish_at(start)
 }

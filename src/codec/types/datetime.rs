@@ -1,6 +1,7 @@
 //! Dates: milliseconds since 1970, UTC, to and from Python's proleptic Gregorian calendar.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDateTime;
 
 use crate::codec::classes::{self, Fields};
 use crate::codec::decode::Decoder;
@@ -84,14 +85,14 @@ fn limits(decoder: &Decoder<'_, '_>) -> Result<(i64, i64), Raised> {
 #[inline]
 pub fn encode_exact<'py>(
     encoder: &mut Encoder<'_, 'py>,
-    value: &Bound<'py, PyAny>,
+    value: &Bound<'py, PyDateTime>,
 ) -> Result<(), Raised> {
     let (fields, zone) = classes::fields_of(value);
     let known = zone.is_null()
         || std::ptr::eq(zone, encoder.classes.bson_utc.as_ptr())
         || std::ptr::eq(zone, encoder.classes.standard_utc.as_ptr());
     if !known {
-        return encode(encoder, value);
+        return encode(encoder, value.as_any());
     }
     encoder.write(0x09, &millis_of(fields).to_le_bytes())
 }
@@ -103,10 +104,10 @@ pub fn encode<'py>(
     let py = encoder.py;
     let offset = value.call_method0(name!(py, "utcoffset")).or_raise(py)?;
     let in_utc = if offset.is_none() { value.clone() } else { value.sub(offset).or_raise(py)? };
-    if !classes::is_datetime(&in_utc) {
+    let Ok(in_utc) = in_utc.cast::<PyDateTime>() else {
         return Err(type_error(py, "a datetime minus its offset must be a datetime"));
-    }
-    encoder.write(0x09, &millis_of(classes::fields_of(&in_utc).0).to_le_bytes())
+    };
+    encoder.write(0x09, &millis_of(classes::fields_of(in_utc).0).to_le_bytes())
 }
 
 /// A `DatetimeMS`.

@@ -23,8 +23,8 @@ pub fn marks(name: &[u8]) -> u8 {
 /// The same of a name that became ASCII only when the handler of bad UTF-8 dropped the rest.
 #[cold]
 pub fn marks_of_text(name: &Bound<'_, PyAny>) -> u8 {
-    match object::characters_of(name) {
-        Characters::Ascii(name) => marks(name),
+    match object::as_text(name).map(object::characters_of) {
+        Some(Ok(Characters::Ascii(name))) => marks(name),
         _ => 0,
     }
 }
@@ -50,7 +50,9 @@ fn convert<'py>(
     let id = document.get_item(dollar_id)?;
     let has_database = document.contains(dollar_db)?;
     let database = if has_database { document.get_item(dollar_db)? } else { object::none(py) };
-    if !object::is_text(&collection) || !(database.is_none() || object::is_text(&database)) {
+    if object::as_text(&collection).is_none()
+        || !(database.is_none() || object::as_text(&database).is_some())
+    {
         return Ok(document);
     }
     document.del_item(dollar_ref)?;
@@ -72,14 +74,14 @@ fn plain_dict<'py>(document: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
     let py = document.py();
     let fields = object::dict(py).map_err(|raised| raised.into_error(py))?;
     fields.call_method1(name!(py, "update"), (document,))?;
-    Ok(fields)
+    Ok(fields.into_any())
 }
 
 pub fn decode_pointer<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
     let py = decoder.py;
     let collection = text::decode(decoder, data, at)?;
     let id = object_id::decode(decoder, data, at)?;
-    let (database, further) = (object::none(py), object::dict(py)?);
+    let (database, further) = (object::none(py), object::dict(py)?.into_any());
     decoder.classes.db_ref.make(py, [collection, id, database, further], false)
 }
 

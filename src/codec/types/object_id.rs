@@ -24,10 +24,9 @@ pub fn encode_exact<'py>(
     encoder: &mut Encoder<'_, 'py>,
     value: &Bound<'py, PyAny>,
 ) -> Result<(), Raised> {
-    match encoder.classes.object_id.slot(value, 0) {
-        Some(id) if object::is_exact_bytes(&id) && object::bytes_value(&id).len() == 12 => {
-            encoder.write(0x07, object::bytes_value(&id))
-        }
+    let slot = encoder.classes.object_id.slot(value, 0);
+    match slot.as_ref().and_then(object::as_exact_bytes).map(object::bytes_value) {
+        Some(id) if id.len() == 12 => encoder.write(0x07, id),
         _ => encode(encoder, value),
     }
 }

@@ -46,8 +46,8 @@ pub fn encode<'py>(
     let pattern = slot(0).map_or_else(|| value.getattr(name!(py, "pattern")), Ok).or_raise(py)?;
     encoder.write(0x0B, &[])?;
     let start = encoder.out.len();
-    if object::is_text(&pattern) {
-        text::append(&pattern, encoder.out)?;
+    if let Some(pattern) = object::as_text(&pattern) {
+        text::append(pattern, encoder.out)?;
     } else {
         let bytes: &[u8] = pattern.extract().map_err(PyErr::from).or_raise(py)?;
         encoder.append(bytes)?;

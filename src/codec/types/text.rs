@@ -3,11 +3,12 @@
 use std::ffi::CStr;
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::codec::buffer;
 use crate::codec::decode::Decoder;
 use crate::codec::errors::{Made, Raised, as_invalid_bson, invalid_bson};
-use crate::codec::object::{self, Characters};
+use crate::codec::object::{self, Ascii, Characters};
 
 /// A BSON string: length, bytes, NUL.
 #[inline]
@@ -32,29 +33,27 @@ pub fn contents<'b>(
 /// A Python string from UTF-8.
 #[inline]
 pub fn make<'py>(py: Python<'py>, bytes: &[u8], errors: Option<&CStr>) -> Made<'py> {
-    if bytes.is_ascii() { object::ascii(py, bytes) } else { make_wide(py, bytes, errors) }
+    match Ascii::of(bytes) {
+        Some(bytes) => object::ascii(py, bytes),
+        None => make_wide(py, bytes, errors),
+    }
 }
 
 fn make_wide<'py>(py: Python<'py>, bytes: &[u8], errors: Option<&CStr>) -> Made<'py> {
-    // Python's decoder guesses the width and starts anew when it was wrong; counting first is cheaper. It is
-    // still the one to say what is wrong with the bytes, and to apply the caller's error handler.
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return object::decode_utf8(py, bytes, errors)
-            .map_err(|raised| as_invalid_bson(py, raised));
-    };
-    let (count, greatest) =
-        text.chars().fold((0, '\0'), |(count, greatest), c| (count + 1, greatest.max(c)));
-    if count < 2 {
-        return object::decode_utf8(py, bytes, None);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => object::characters(py, text),
+        // Python says what is wrong with the bytes, and applies the caller's error handler.
+        Err(_) => {
+            object::decode_utf8(py, bytes, errors).map_err(|raised| as_invalid_bson(py, raised))
+        }
     }
-    object::characters(py, text, count, greatest)
 }
 
 /// Append a string as UTF-8. Nothing is kept in the string object, as `PyUnicode_AsUTF8` would.
 #[inline]
-pub fn append(text: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), Raised> {
+pub fn append(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> Result<(), Raised> {
     let py = text.py();
-    match object::characters_of(text) {
+    match object::characters_of(text)? {
         Characters::Ascii(bytes) => return buffer::append(py, out, bytes),
         Characters::Latin1(bytes) => {
             for &byte in bytes {
@@ -82,7 +81,7 @@ fn push(py: Python<'_>, out: &mut Vec<u8>, c: char) -> Result<(), Raised> {
 
 /// Python's own UnicodeEncodeError.
 #[cold]
-fn lone_surrogate(text: &Bound<'_, PyAny>) -> Raised {
+fn lone_surrogate(text: &Bound<'_, PyString>) -> Raised {
     match object::encode_utf8(text) {
         Err(raised) => raised,
         Ok(_) => invalid_bson(text.py(), "a string cannot be encoded as UTF-8"),
