@@ -229,13 +229,7 @@ fn server_api(elements: &RawDocument) -> ServerApi {
         .build()
 }
 
-/// The driver cannot leave out the host name alone and knows no revocation lists. There the monitors,
-/// which carry no credentials, verify less than the connections that do.
-pub fn verify_less(tls: &TlsSettings) -> bool {
-    let given = &tls.options;
-    !given.allow_invalid_certificates && (given.allow_invalid_hostnames || given.crl_file.is_some())
-}
-
+/// Where these options cannot say what is wanted, `polling` watches.
 fn tls_options(tls: &TlsSettings) -> TlsOptions {
     let given = &tls.options;
     TlsOptions::builder()
@@ -247,11 +241,9 @@ fn tls_options(tls: &TlsSettings) -> TlsOptions {
                 .certificate_key_password
                 .clone()
                 .filter(|_| tls.key_is_encrypted)
-                .map(String::into_bytes),
+                .map(|password| password.as_bytes().to_vec()),
         )
-        .allow_invalid_certificates(
-            given.allow_invalid_certificates || given.allow_invalid_hostnames,
-        )
+        .allow_invalid_certificates(given.allow_invalid_certificates)
         .build()
 }
 
@@ -283,7 +275,8 @@ impl Listener {
                 SdamEvent::ServerHeartbeatSucceeded(event) => self.succeeded(event),
                 SdamEvent::ServerHeartbeatFailed(event) => self.failed(&event),
                 SdamEvent::ServerClosed(event) => {
-                    self.round_trips.remove(&address(&event.address));
+                    let address = address(&event.address);
+                    address.and_then(|address| self.round_trips.remove(&address));
                     None
                 }
                 _ => None,
@@ -295,7 +288,7 @@ impl Listener {
     }
 
     fn succeeded(&mut self, event: ServerHeartbeatSucceededEvent) -> Option<Observation> {
-        let address = address(&event.server_address);
+        let address = address(&event.server_address)?;
         if event.awaited {
             // The time of an awaited reply is the server's idle time; the driver measures elsewhere.
             for (address, average) in measured_round_trips(&self.client) {
@@ -326,7 +319,7 @@ impl Listener {
     }
 
     fn failed(&mut self, event: &ServerHeartbeatFailedEvent) -> Option<Observation> {
-        let address = address(&event.server_address);
+        let address = address(&event.server_address)?;
         let (error, timeout) = explain(&address, &event.failure, &self.timeouts)?;
         let connection = (event.driver_connection_id, event.server_connection_id);
         let change =
@@ -348,8 +341,9 @@ impl Listener {
         (driver_connection_id, server_connection_id): (u32, Option<i64>),
         what: impl FnOnce() -> HeartbeatChange,
     ) {
+        let Some(address) = address(server) else { return };
         self.events.heartbeat(|| HeartbeatEvent {
-            address: address(server),
+            address,
             awaited,
             driver_connection_id: driver_connection_id + 1, // the crate counts from 0
             server_connection_id,
@@ -383,9 +377,10 @@ fn measured_round_trips(client: &Client) -> Vec<(Address, Duration)> {
     let record = found.clone();
     let look = move |server: &ServerInfo| {
         if let Some(average) = server.average_round_trip_time()
+            && let Some(address) = address(server.address())
             && let Ok(mut record) = record.lock()
         {
-            record.push((address(server.address()), average));
+            record.push((address, average));
         }
     };
     let unfinished = selection_of_nothing(client.clone(), look).now_or_never();
@@ -411,11 +406,14 @@ fn server_address(address: &Address) -> ServerAddress {
     ServerAddress::Tcp { host: address.host.clone(), port: Some(address.port) }
 }
 
-fn address(server: &ServerAddress) -> Address {
+/// `None` for what can be no address of a server. The driver takes a path from a hello reply for a
+/// socket, too; it is then none of the topology's addresses, and what it says is dropped there.
+fn address(server: &ServerAddress) -> Option<Address> {
     match server {
-        ServerAddress::Tcp { host, port } => Address::new(host, port.unwrap_or(DEFAULT_PORT)),
-        other => Address::new(&other.to_string(), 0),
+        ServerAddress::Tcp { host, port } => Address::tcp(host, port.unwrap_or(DEFAULT_PORT)),
+        other => Address::from_user(&other.to_string(), None),
     }
+    .ok()
 }
 
 const SHUTDOWN_LIMIT: Duration = Duration::from_millis(100);

@@ -16,7 +16,7 @@ use super::seed_lookup;
 use super::session::PySession;
 use super::transaction_options::LastOptions;
 use super::{errors, options, server_selector, time_limit};
-use crate::error::Result as CoreResult;
+use crate::error::{Error, Kind, Result as CoreResult};
 use crate::event::Publisher;
 use crate::event::selection::Asker;
 use crate::exec::client::ClientCore;
@@ -26,7 +26,7 @@ use crate::net::fork;
 use crate::ops::end_sessions::end_sessions;
 use crate::session::client::Session;
 use crate::settings::Settings;
-use crate::topology::address::Address;
+use crate::topology::address::{Address, InvalidAddress};
 use crate::topology::selection::Criteria;
 use crate::topology::server::ServerDescription;
 use crate::topology::snapshot::Snapshot;
@@ -102,7 +102,7 @@ impl PyClient {
 
     fn replace_hosts(&self, py: Python<'_>, hosts: Vec<(String, u16)>) -> PyResult<()> {
         let core = self.core();
-        let hosts = hosts.iter().map(|(host, port)| Address::new(host, *port)).collect();
+        let hosts = found(&hosts).collect::<PyResult<_>>()?;
         let replaced = py.detach(|| match core.opened() {
             Some(cluster) => cluster.replace_hosts(&hosts),
             None => Ok(()),
@@ -225,7 +225,11 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
         value.map(|value| Duration::try_from_secs_f64(value).map_err(invalid)).transpose()
     };
     let required = |name: &str| Ok::<_, PyErr>(seconds(name)?.unwrap_or_default());
-    let seeds: Vec<(String, Option<u16>)> = field("seeds")?.extract()?;
+    let given: Vec<(String, Option<u16>)> = field("seeds")?.extract()?;
+    let given =
+        given.iter().map(|(host, port)| Address::from_user(host, *port).map_err(invalid_seed));
+    let looked_up: Vec<(String, u16)> = field("looked_up_seeds")?.extract()?;
+    let seeds = given.chain(found(&looked_up)).collect::<PyResult<_>>()?;
     let compressors: Vec<String> = field("compressors")?.extract()?;
     let compressors = compressors.iter().map(|name| {
         let unknown = || PyValueError::new_err(format!("no compressor is called {name:?}"));
@@ -235,13 +239,7 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
     let events: Option<Bound<'_, EventQueue>> = field("events")?.extract()?;
     Ok(Settings {
         id: events.as_ref().map_or_else(ObjectId::new, |queue| queue.get().client_id),
-        seeds: seeds
-            .into_iter()
-            .map(|(host, port)| {
-                let default = crate::topology::address::DEFAULT_PORT;
-                Address::new(&host, port.unwrap_or(default))
-            })
-            .collect(),
+        seeds,
         replica_set: field("replica_set")?.extract()?,
         direct_connection: field("direct_connection")?.extract()?,
         load_balanced: field("load_balanced")?.extract()?,
@@ -275,4 +273,14 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
         poll: field("poll")?.extract()?,
         events: events.map_or_else(Publisher::default, |queue| queue.get().publisher()),
     })
+}
+
+/// What a name server said, which may not name a socket.
+fn found(hosts: &[(String, u16)]) -> impl Iterator<Item = PyResult<Address>> {
+    hosts.iter().map(|(host, port)| Address::tcp(host, *port).map_err(invalid_seed))
+}
+
+fn invalid_seed(error: InvalidAddress) -> PyErr {
+    let error = Error::new(Kind::Configuration, error.to_string());
+    Python::attach(|py| errors::to_python(py, &error))
 }

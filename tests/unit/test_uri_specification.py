@@ -75,7 +75,7 @@ def check_hosts(client: Any, hosts: Any) -> None:
     seeds = [
         (host["host"], None if host["type"] == "unix" else host["port"] or 27017) for host in hosts
     ]
-    assert client._settings.engine["seeds"] == seeds
+    assert list(client._settings.seeds) == seeds
     # What the engine made of them.
     assert set(client._core.topology()["servers"]) == set(seeds)
 
