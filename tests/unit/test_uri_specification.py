@@ -84,9 +84,9 @@ def check_authentication(client: Any, expected: Any) -> None:
     if expected is None:
         return
     if expected["username"] is not None:
-        _, _, user, password = client._settings.engine["credentials"]
-        assert user == expected["username"]
-        assert password == (expected["password"] or ("" if password == "" else None))
+        given = client.options.pool_options._credentials
+        assert given.username == expected["username"]
+        assert given.password == (expected["password"] or ("" if given.password == "" else None))
     if expected["db"] is not None:
         assert client.get_default_database().name == expected["db"]
 

@@ -54,7 +54,6 @@ def database_name(name_or_database: Any) -> str:
 
 
 def engine(client: ClientBase, settings: ClientSettings) -> Client:
-    assert settings.engine is not None
     client._publisher = Publisher(settings.options)
     complete = {**settings.engine, "events": client._publisher.queue}
     if settings.look_up is None:

@@ -43,16 +43,17 @@ class ClientSettings(NamedTuple):
     given: Mapping[str, Any]
     """The validated options by the names the caller used, for repr."""
     options: ClientOptions
-    engine: dict[str, Any] | None
-    """The `settings` of `_core.Client`; None once it has them, for there is a password among them."""
+    engine: dict[str, Any]
+    """The `settings` of `_core.Client`; once it has them, without what is secret."""
     srv: SrvSource | None
     """Where the seeds of a mongodb+srv:// URI come from."""
     look_up: Callable[[], ClientSettings] | None
     """Asks the name server what is missing here; None if nothing is."""
 
     def kept(self) -> ClientSettings:
-        """What a client holds on to."""
-        return self._replace(engine=None)
+        """What a client holds on to: no password but those that PyMongo's own objects have."""
+        engine = {name: value for name, value in self.engine.items() if name not in _HOLD_SECRETS}
+        return self._replace(engine=engine)
 
 
 def client_settings(
@@ -310,6 +311,7 @@ def _credentials(
 
 
 _MECHANISMS = ("DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "MONGODB-X509", "PLAIN")
+_HOLD_SECRETS = ("credentials", "tls")
 _SECRETS = (
     "username",
     "password",
