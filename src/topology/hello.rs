@@ -200,7 +200,7 @@ const MOST_MEMBERS: usize = 256;
 #[cfg(test)]
 mod tests {
     use bson::oid::ObjectId;
-    use bson::rawdoc;
+    use bson::{cstr, rawdoc};
 
     use super::*;
 
@@ -282,7 +282,7 @@ mod tests {
             let server = parsed(&rawdoc! {"ok": 1, "setName": "rs", "hosts": list});
             assert_eq!((server.kind, server.hosts.len()), (ServerType::Unknown, 0));
         }
-        for name in ["me", "primary"] {
+        for name in [cstr!("me"), cstr!("primary")] {
             let server = parsed(&rawdoc! {"ok": 1, "setName": "rs", name: "/tmp/x.sock"});
             assert_eq!(server.kind, ServerType::Unknown);
         }
@@ -294,7 +294,14 @@ mod tests {
         for _ in 0..5_000 {
             nested = rawdoc! {"": nested};
         }
-        for name in ["x", "hosts", "tags", "lastWrite", "topologyVersion", "setName"] {
+        for name in [
+            cstr!("x"),
+            cstr!("hosts"),
+            cstr!("tags"),
+            cstr!("lastWrite"),
+            cstr!("topologyVersion"),
+            cstr!("setName"),
+        ] {
             parsed(&rawdoc! {"ok": 1, name: nested.clone()});
         }
     }

@@ -81,15 +81,12 @@ def test_nothing_that_is_printed_shows_a_password(name: str, way: str) -> None:
     handler = logging.StreamHandler(text)
     logging.getLogger().addHandler(handler)
     try:
-        shown = [repr(client), str(client), repr(client["db"]), repr(client["db"]["c"]), repr(client._core),
-                 repr(client.topology_description)]  # fmt: skip
-        for refused in (
-            lambda: pickle.dumps(client),
-            lambda: client["a b"],
-            lambda: bool(client["d"]),
-        ):
+        things = (client, client["db"], client["db"]["c"], client._core)
+        shown = [repr(thing) + str(thing) for thing in things]
+        shown.append(repr(client.topology_description))
+        for refused in (pickle.dumps, bool, lambda client: client["a b"]):
             try:
-                refused()
+                refused(client)
             except Exception:
                 shown.append(traceback.format_exc())
     finally:
@@ -146,7 +143,7 @@ def test_plain_refuses_nul(name: str, way: str, given: dict[str, str]) -> None:
     if way == "URI":
         user, password = quote(options.pop("username")), quote(options.pop("password"))
         host = f"mongodb://{user}:{password}@h/"
-    with pytest.raises(ConfigurationError, match="PLAIN.*NUL|NUL.*PLAIN"):
+    with pytest.raises(ConfigurationError, match=r"PLAIN.*NUL"):
         getattr(ferromongo, name)(host, authMechanism="PLAIN", connect=False, **options)
 
 

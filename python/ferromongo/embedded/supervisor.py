@@ -220,7 +220,7 @@ class Server:
 
 
 def locked(directory: str) -> int:
-    """Marks the directory as in use while this process or one of its mongods holds the descriptor."""
+    """Marks the directory as in use while this process or one of its mongods has it open."""
     making, made = os.path.join(directory, LOCK + "-new"), os.path.join(directory, LOCK)
     lock = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
