@@ -22,7 +22,7 @@ def validate_compressors(value: str | Iterable[str], from_uri: bool = False) -> 
     names = value.split(",") if hasattr(value, "split") else list(value)
     unknown = [name for name in names if name not in BUILT_IN]
     if from_uri and "from_uri" in _PARAMETERS:  # since PyMongo 4.20.1
-        compression_support.validate_compressors("compressors", unknown, from_uri=True)
+        _validate("compressors", unknown, from_uri=True)
     else:
         common.validate("compressors", unknown)
     return [name for name in names if name in BUILT_IN]
@@ -48,5 +48,6 @@ def parse_with_compressors(uri: str, parse: Callable[[str], dict[str, Any]]) -> 
     return parsed
 
 
-_PARAMETERS = signature(compression_support.validate_compressors).parameters
+_validate: Any = compression_support.validate_compressors
+_PARAMETERS = signature(_validate).parameters
 BUILT_IN = ("snappy", "zlib", "zstd")
