@@ -169,7 +169,7 @@ mod tests {
         let Next::Derive(recipe) = scram.heard(&reply(&challenge, false)).unwrap() else {
             panic!("keys were to be asked for");
         };
-        let keys = recipe.keys(&credentials(Some("u"), "p")).unwrap();
+        let keys = recipe.keys(&credentials(Some("u"), "p"), || true).unwrap().unwrap();
         let proof = command(scram.derived(keys));
         assert_eq!(proof.get_i32("saslContinue").unwrap(), 1);
         assert_eq!(proof.get_i32("conversationId").unwrap(), 7);

@@ -1,9 +1,13 @@
 //! SCRAM keys of one client's credentials: made once, shared by its connections.
 //!
 //! Making them keeps a processor busy for some ten milliseconds, so the work is handed to `start`,
-//! which knows a thread for it, and connections that need the same keys wait for the same work.
+//! which knows a thread for it, and connections that need the same keys wait for the same work. Once
+//! none waits any more (timed out, cancelled, closed) the work ends early: how long it takes is for the
+//! server to say, and a hostile one may say minutes.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 
 use futures_channel::oneshot;
 use futures_util::FutureExt;
@@ -14,13 +18,46 @@ use super::credentials::Credentials;
 use super::scram::{Keys, Recipe};
 use crate::error::Result;
 
-/// Cancelled if the work was given up.
-pub type Pending = Shared<oneshot::Receiver<Result<Keys>>>;
+type Outcome = Shared<oneshot::Receiver<Result<Keys>>>;
 pub type Work = Box<dyn FnOnce() + Send>;
+
+/// Keys in the making, which are made while anybody holds one of these.
+#[derive(Clone)]
+pub struct Pending {
+    outcome: Outcome,
+    _wanted: Arc<()>,
+}
+
+impl Future for Pending {
+    /// Cancelled if the work was given up.
+    type Output = std::result::Result<Result<Keys>, oneshot::Canceled>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.outcome.poll_unpin(context)
+    }
+}
+
+struct Known {
+    recipe: Recipe,
+    outcome: Outcome,
+    wanted: Weak<()>,
+}
+
+impl Known {
+    /// `None` if the work was given up, or is about to be.
+    fn pending(&self) -> Option<Pending> {
+        let wanted = match self.outcome.peek() {
+            Some(Ok(_)) => Some(Arc::default()),
+            Some(Err(oneshot::Canceled)) => None,
+            None => self.wanted.upgrade(),
+        };
+        wanted.map(|_wanted| Pending { outcome: self.outcome.clone(), _wanted })
+    }
+}
 
 #[derive(Default)]
 pub struct KeyCache {
-    known: Mutex<Vec<(Recipe, Pending)>>,
+    known: Mutex<Vec<Known>>,
 }
 
 impl KeyCache {
@@ -31,20 +68,27 @@ impl KeyCache {
         start: impl FnOnce(Work),
     ) -> Pending {
         let mut known = self.known.lock();
-        known.retain(|(_, pending)| !matches!(pending.peek(), Some(Err(oneshot::Canceled))));
-        if let Some((_, pending)) = known.iter().find(|(of, _)| *of == recipe) {
-            return pending.clone();
+        known.retain(|known| known.pending().is_some());
+        let same = known.iter().filter(|known| known.recipe == recipe);
+        if let Some(pending) = same.filter_map(Known::pending).next() {
+            return pending;
         }
         let (sender, receiver) = oneshot::channel();
-        let pending = receiver.shared();
+        let (outcome, _wanted) = (receiver.shared(), Arc::new(()));
+        let wanted = Arc::downgrade(&_wanted);
         if known.len() == MOST_KEPT {
             drop(known.remove(0));
         }
-        known.push((recipe.clone(), pending.clone()));
+        let (of, entry) = (recipe.clone(), outcome.clone());
+        known.push(Known { recipe: of, outcome: entry, wanted: wanted.clone() });
         drop(known);
         let credentials = credentials.clone();
-        start(Box::new(move || drop(sender.send(recipe.keys(&credentials)))));
-        pending
+        start(Box::new(move || {
+            if let Some(keys) = recipe.keys(&credentials, || wanted.strong_count() > 0) {
+                let _ = sender.send(keys); // nobody may be left to receive them
+            }
+        }));
+        Pending { outcome, _wanted }
     }
 }
 
@@ -102,6 +146,22 @@ mod tests {
         }
         assert_eq!(works, 6); // the third is known, the last is known no more
         assert_eq!(cache.known.lock().len(), MOST_KEPT);
+    }
+
+    #[test]
+    fn work_that_nobody_waits_for_ends_and_is_done_for_the_next() {
+        let (cache, credentials) = (KeyCache::default(), credentials());
+        let mut endless = recipe("AAAA");
+        endless.iterate(u32::MAX);
+        let mut works = Vec::new();
+        let first = cache.keys(endless.clone(), &credentials, |work| works.push(work));
+        let second = cache.keys(endless.clone(), &credentials, |_| panic!("it is under way"));
+        drop((first, second));
+        works.pop().unwrap()(); // returns
+        let third = cache.keys(endless, &credentials, |work| works.push(work));
+        assert_eq!(works.len(), 1);
+        drop(works);
+        assert!(matches!(third.now_or_never(), Some(Err(oneshot::Canceled))));
     }
 
     #[test]

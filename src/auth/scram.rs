@@ -71,16 +71,24 @@ impl Scram {
 
     pub fn server_first(&mut self, payload: &[u8]) -> Result<Recipe> {
         let text = std::str::from_utf8(payload).map_err(|_| unreadable())?;
-        let nonce = attribute(text, 'r')?;
+        // RFC 5802, section 5.1: the order is fixed, optional extensions may follow, and "m" stands for
+        // one without which the conversation must not go on. None is known.
+        let mut parts = text.split(',');
+        if parts.clone().any(|part| part.starts_with("m=")) {
+            return Err(Error::authentication(
+                "Server requires a SCRAM extension that is not supported.",
+            ));
+        }
+        let nonce = attribute(parts.next(), "r=")?;
         // Equal nonces would mean that the server added nothing of its own.
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
             return Err(Error::authentication("Server returned an invalid nonce."));
         }
-        let iterations = attribute(text, 'i')?.parse().unwrap_or(0);
+        let salt = BASE64.decode(attribute(parts.next(), "s=")?).map_err(|_| unreadable())?;
+        let iterations = attribute(parts.next(), "i=")?.parse().unwrap_or(0);
         if !(FEWEST_ITERATIONS..=MOST_ITERATIONS).contains(&iterations) {
             return Err(Error::authentication("Server returned an invalid iteration count."));
         }
-        let salt = BASE64.decode(attribute(text, 's')?).map_err(|_| unreadable())?;
         self.server_nonce = nonce.to_owned();
         self.server_first = text.to_owned();
         Ok(Recipe { hash: self.hash, salt, iterations })
@@ -100,7 +108,7 @@ impl Scram {
     /// The server must know the keys too.
     pub fn server_final(&self, payload: &[u8]) -> Result<()> {
         let text = std::str::from_utf8(payload).map_err(|_| unreadable())?;
-        let signature = BASE64.decode(attribute(text, 'v')?).unwrap_or_default();
+        let signature = BASE64.decode(attribute(text.split(',').next(), "v=")?).unwrap_or_default();
         match &self.expected {
             Some((keys, said)) if self.hash.verifies(&keys.server, said.as_bytes(), &signature) => {
                 Ok(())
@@ -111,12 +119,25 @@ impl Scram {
 }
 
 impl Recipe {
-    /// Takes many milliseconds.
-    pub fn keys(&self, credentials: &Credentials) -> Result<Keys> {
-        let secret = self.hash.secret(credentials)?;
-        let salted = self.hash.pbkdf2(secret.as_bytes(), &self.salt, self.iterations);
+    #[cfg(test)]
+    pub fn iterate(&mut self, iterations: u32) {
+        self.iterations = iterations;
+    }
+
+    /// Takes many milliseconds, or minutes if the server wants that; `is_wanted` is asked now and then.
+    /// `None` once it answers false.
+    pub fn keys(
+        &self,
+        credentials: &Credentials,
+        is_wanted: impl Fn() -> bool,
+    ) -> Option<Result<Keys>> {
+        let secret = match self.hash.secret(credentials) {
+            Ok(secret) => secret,
+            Err(error) => return Some(Err(error)),
+        };
+        let salted = self.hash.salted(secret.as_bytes(), &self.salt, self.iterations, is_wanted)?;
         let key = |name: &[u8]| Zeroizing::new(self.hash.hmac(&salted, name));
-        Ok(Keys { client: key(b"Client Key"), server: key(b"Server Key") })
+        Some(Ok(Keys { client: key(b"Client Key"), server: key(b"Server Key") }))
     }
 }
 
@@ -142,14 +163,17 @@ impl Hash {
         }
     }
 
-    fn pbkdf2(self, secret: &[u8], salt: &[u8], iterations: u32) -> Zeroizing<Vec<u8>> {
-        let mut salted = Zeroizing::new(vec![0; self.length()]);
-        let made = match self {
-            Hash::Sha1 => pbkdf2::pbkdf2::<Hmac<Sha1>>(secret, salt, iterations, &mut salted),
-            Hash::Sha256 => pbkdf2::pbkdf2::<Hmac<Sha256>>(secret, salt, iterations, &mut salted),
-        };
-        made.expect("HMAC takes keys of any length");
-        salted
+    fn salted(
+        self,
+        secret: &[u8],
+        salt: &[u8],
+        iterations: u32,
+        is_wanted: impl Fn() -> bool,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        match self {
+            Hash::Sha1 => one_block::<Hmac<Sha1>>(secret, salt, iterations, is_wanted),
+            Hash::Sha256 => one_block::<Hmac<Sha256>>(secret, salt, iterations, is_wanted),
+        }
     }
 
     fn digest(self, bytes: &[u8]) -> Vec<u8> {
@@ -173,13 +197,6 @@ impl Hash {
             Hash::Sha256 => mac::<Hmac<Sha256>>(key, text).verify_slice(signature).is_ok(),
         }
     }
-
-    fn length(self) -> usize {
-        match self {
-            Hash::Sha1 => 20,
-            Hash::Sha256 => 32,
-        }
-    }
 }
 
 fn mac<M: Mac + KeyInit>(key: &[u8], text: &[u8]) -> M {
@@ -188,9 +205,34 @@ fn mac<M: Mac + KeyInit>(key: &[u8], text: &[u8]) -> M {
     mac
 }
 
-fn attribute(text: &str, name: char) -> Result<&str> {
-    let named = |part: &str| part.starts_with(name) && part[1..].starts_with('=');
-    text.split(',').find(|part| named(part)).map(|part| &part[2..]).ok_or_else(unreadable)
+/// The first block of PBKDF2 (RFC 8018, section 5.2), which is all that SCRAM takes. The crate of that
+/// name cannot be interrupted.
+fn one_block<M: Mac + KeyInit + Clone>(
+    secret: &[u8],
+    salt: &[u8],
+    iterations: u32,
+    is_wanted: impl Fn() -> bool,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let keyed = <M as KeyInit>::new_from_slice(secret).expect("HMAC takes keys of any length");
+    let round = |text: &[&[u8]]| {
+        let mut mac = keyed.clone();
+        text.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes()
+    };
+    let mut latest = round(&[salt, &1_u32.to_be_bytes()]);
+    let mut block = Zeroizing::new(latest.to_vec());
+    for done in 1..iterations {
+        if done % ROUNDS_BETWEEN_LOOKS == 0 && !is_wanted() {
+            return None;
+        }
+        latest = round(&[&latest]);
+        block.iter_mut().zip(&latest).for_each(|(sum, byte)| *sum ^= byte);
+    }
+    Some(block)
+}
+
+fn attribute<'a>(part: Option<&'a str>, name: &str) -> Result<&'a str> {
+    part.and_then(|part| part.strip_prefix(name)).ok_or_else(unreadable)
 }
 
 fn unreadable() -> Error {
@@ -199,8 +241,10 @@ fn unreadable() -> Error {
 
 /// Fewer would make the password cheap to guess for whoever asked for them.
 const FEWEST_ITERATIONS: u32 = 4096;
-/// More would keep a processor busy for minutes at a server's word.
+/// A minute's work, which ends sooner if nobody waits for it any more. Servers want 15,000.
 const MOST_ITERATIONS: u32 = 100_000_000;
+/// Some milliseconds.
+const ROUNDS_BETWEEN_LOOKS: u32 = 8192;
 const FORBIDDEN_PASSWORD: &str = "SASLprep: failed prohibited character check";
 
 #[cfg(test)]
@@ -221,14 +265,24 @@ mod tests {
         let mut scram = Scram::with_nonce(hash, "user", nonce.to_owned());
         assert_eq!(scram.client_first(), first);
         let recipe = scram.server_first(answer.as_bytes()).unwrap();
-        let salted = hash.pbkdf2(secret.as_bytes(), &recipe.salt, recipe.iterations);
+        let (salt, iterations) = (&recipe.salt, recipe.iterations);
+        let salted = hash.salted(secret.as_bytes(), salt, iterations, || true).unwrap();
         let key = |name: &[u8]| Zeroizing::new(hash.hmac(&salted, name));
         let keys = Keys { client: key(b"Client Key"), server: key(b"Server Key") };
         assert_eq!(scram.client_final(keys), last);
         scram.server_final(proof.as_bytes()).unwrap();
-        let forged = format!("v={}", BASE64.encode(vec![0; hash.length()]));
-        for lie in [forged.as_str(), "v=", "v=AAAA", "e=other-error", "", &proof[..proof.len() - 4]]
-        {
+        let forged = format!("v={}", BASE64.encode(vec![0; salted.len()]));
+        let (late, extended) = (format!("x=1,{proof}"), format!("m=1,{proof}"));
+        for lie in [
+            forged.as_str(),
+            &late,
+            &extended,
+            &proof[..proof.len() - 4],
+            "v=",
+            "v=AAAA",
+            "e=other-error",
+            "",
+        ] {
             assert!(scram.server_final(lie.as_bytes()).is_err(), "{lie}");
         }
     }
@@ -290,6 +344,7 @@ mod tests {
             Scram::with_nonce(Hash::Sha256, "user", "abc".to_owned()).server_first(text.as_bytes())
         };
         assert!(ask("r=abcd,s=QSXCR+Q6sek8bf92,i=4096").is_ok());
+        assert!(ask("r=abcd,s=QSXCR+Q6sek8bf92,i=4096,x=optional").is_ok());
         for (lie, complaint) in [
             ("r=abd,s=QSXCR+Q6sek8bf92,i=4096", "nonce"),
             ("r=abc,s=QSXCR+Q6sek8bf92,i=4096", "nonce"),
@@ -298,6 +353,15 @@ mod tests {
             ("r=abcd,s=QSXCR+Q6sek8bf92,i=4000000000", "iteration count"),
             ("r=abcd,s=*,i=4096", "makes no sense"),
             ("r=abcd,i=4096", "makes no sense"),
+            ("r=abcd,i=4096,s=QSXCR+Q6sek8bf92", "makes no sense"),
+            ("s=QSXCR+Q6sek8bf92,r=abcd,i=4096", "makes no sense"),
+            ("x=1,r=abcd,s=QSXCR+Q6sek8bf92,i=4096", "makes no sense"),
+            ("r=abd,r=abcd,s=QSXCR+Q6sek8bf92,i=4096", "nonce"),
+            ("r=abcd,s=QSXCR+Q6sek8bf92,i=4096x", "iteration count"),
+            ("r=abcd,s=QSXCR+Q6sek8bf92,i=", "iteration count"),
+            ("m=1,r=abcd,s=QSXCR+Q6sek8bf92,i=4096", "extension"),
+            ("r=abcd,m=1,s=QSXCR+Q6sek8bf92,i=4096", "extension"),
+            ("r=abcd,s=QSXCR+Q6sek8bf92,i=4096,m=1", "extension"),
             ("ré,é,=,", "makes no sense"),
             ("", "makes no sense"),
         ] {
@@ -330,9 +394,42 @@ mod tests {
     }
 
     #[test]
+    fn salting_is_pbkdf2() {
+        for (hash, iterations) in [(Hash::Sha1, 1), (Hash::Sha1, 4097), (Hash::Sha256, 20_000)] {
+            for (secret, salt) in [("", ""), ("pencil", "salt"), (&*"p".repeat(200), "s")] {
+                let (secret, salt) = (secret.as_bytes(), salt.as_bytes());
+                let ours = hash.salted(secret, salt, iterations, || true).unwrap();
+                let mut theirs = vec![0; ours.len()];
+                match hash {
+                    Hash::Sha1 => {
+                        pbkdf2::pbkdf2::<Hmac<Sha1>>(secret, salt, iterations, &mut theirs)
+                    }
+                    Hash::Sha256 => {
+                        pbkdf2::pbkdf2::<Hmac<Sha256>>(secret, salt, iterations, &mut theirs)
+                    }
+                }
+                .unwrap();
+                assert_eq!(*ours, theirs);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_that_nobody_wants_any_more_are_given_up() {
+        let recipe = Recipe { hash: Hash::Sha256, salt: vec![1], iterations: MOST_ITERATIONS };
+        let looks = std::cell::Cell::new(0);
+        let is_wanted = || looks.replace(looks.get() + 1) < 3;
+        assert!(recipe.keys(&credentials("u", "p"), is_wanted).is_none());
+        assert_eq!(looks.get(), 4);
+    }
+
+    #[test]
     fn keys_differ_by_salt_count_and_hash() {
         let base = Recipe { hash: Hash::Sha256, salt: vec![1; 16], iterations: 4096 };
-        let keys = |recipe: &Recipe| recipe.keys(&credentials("u", "p")).unwrap().client.to_vec();
+        let keys = |recipe: &Recipe| {
+            let keys = recipe.keys(&credentials("u", "p"), || true).unwrap().unwrap();
+            keys.client.to_vec()
+        };
         let others = [
             Recipe { salt: vec![2; 16], ..base.clone() },
             Recipe { iterations: 4097, ..base.clone() },

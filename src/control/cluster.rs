@@ -17,23 +17,26 @@ use tokio::task::AbortHandle;
 
 use super::application_error::application_error;
 use super::driver;
-use super::monitors::{self, MonitorSettings, Monitors, Observation};
+use super::monitors::{MonitorSettings, Monitors, Observation};
+use super::polling;
 use super::thread::ControlThread;
 use super::upkeep;
 use crate::deadline::{Deadline, TimeLimit, configured};
 use crate::error::{Error, Kind, Result};
 use crate::event;
+use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
 use crate::metadata::DriverName;
 use crate::net::buffers::Buffers;
 use crate::net::wait;
 use crate::pool::authenticate::Authenticator;
 use crate::pool::generation::Generation;
-use crate::pool::handshake::{Dialer, Gossip};
+use crate::pool::handshake::{Dialer, Gossip, Tls};
 use crate::pool::server::{Clear, Server};
 use crate::settings::Settings;
 use crate::topology::address::Address;
 use crate::topology::error_rules;
 use crate::topology::reduce;
+use crate::topology::round_trips::RoundTrips;
 use crate::topology::server::ServerDescription;
 use crate::topology::snapshot::{Snapshot, TopologyKind};
 
@@ -50,7 +53,11 @@ pub struct Cluster {
     updating: Mutex<()>,
     /// When each server was last probed; a probe under way counts as now.
     probed: Mutex<HashMap<Address, Probe>>,
+    /// `None` where nobody watches, and where probes do.
     monitors: Mutex<Option<Monitors>>,
+    /// Servers are watched by probes.
+    polls: bool,
+    polling: Mutex<Option<AbortHandle>>,
     upkeep: Mutex<Option<AbortHandle>>,
     /// Rung when upkeep has work before its next round.
     upkeep_now: Arc<Notify>,
@@ -59,11 +66,13 @@ pub struct Cluster {
     lost: AtomicBool,
 }
 
-#[derive(Clone, Copy)]
 struct Probe {
     started: Instant,
     running: bool,
     answered: Option<Instant>,
+    /// Of probes, where they are all there is.
+    round_trips: RoundTrips,
+    count: u32,
 }
 
 impl Cluster {
@@ -105,7 +114,10 @@ impl Cluster {
                     load_balanced: settings.load_balanced,
                     gossip,
                     authenticator,
-                    tls: settings.tls.as_ref().map(|tls| tls.client_config()),
+                    tls: settings.tls.as_ref().map(|tls| Tls {
+                        config: tls.client_config(),
+                        verifies_names: tls.verifies_names(),
+                    }),
                 }),
                 thread: Mutex::new(Some(thread)),
                 snapshot: ArcSwap::from_pointee(Snapshot::new(topology)),
@@ -114,6 +126,8 @@ impl Cluster {
                 updating: Mutex::default(),
                 probed: Mutex::default(),
                 monitors: Mutex::default(),
+                polls: polling::is_needed(&settings),
+                polling: Mutex::default(),
                 upkeep: Mutex::default(),
                 upkeep_now: Arc::default(),
                 closed: AtomicBool::new(false),
@@ -128,6 +142,11 @@ impl Cluster {
         let seeds = cluster.settings.seeds.clone();
         let monitors = cluster.monitors_of(seeds)?;
         *cluster.monitors.lock() = monitors;
+        if cluster.polls {
+            let polling =
+                polling::run(Arc::downgrade(&cluster), cluster.settings.heartbeat_frequency);
+            *cluster.polling.lock() = cluster.spawn(polling);
+        }
         cluster.start_upkeep();
         Ok(cluster)
     }
@@ -221,8 +240,10 @@ impl Cluster {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
         }
-        if let Some(upkeep) = self.upkeep.lock().take() {
-            upkeep.abort();
+        for task in [&self.upkeep, &self.polling] {
+            if let Some(task) = task.lock().take() {
+                task.abort();
+            }
         }
         let thread = self.thread.lock().take();
         if let (Some(thread), Some(monitors)) = (&thread, self.monitors.lock().take()) {
@@ -319,9 +340,9 @@ impl Cluster {
         }
     }
 
-    /// `None` where nobody watches: behind a load balancer, and once closed.
+    /// `None` behind a load balancer, once closed, and where probes watch.
     fn monitors_of(self: &Arc<Self>, seeds: Vec<Address>) -> Result<Option<Monitors>> {
-        if self.settings.load_balanced {
+        if self.settings.load_balanced || self.polls {
             return Ok(None);
         }
         let watched = Arc::downgrade(self);
@@ -352,16 +373,7 @@ impl Cluster {
 
     fn observe(self: &Arc<Self>, observation: Observation) {
         let description = match observation {
-            Observation::Hello { server, .. } => {
-                // A server that operations would refuse must not become known through a monitor that
-                // is less strict: the probe's answer counts.
-                if self.settings.tls.as_ref().is_some_and(|tls| monitors::verify_less(tls))
-                    && !self.snapshot().server(&server.address).is_some_and(|it| it.kind.is_known())
-                {
-                    return self.probe(&server.address);
-                }
-                *server
-            }
+            Observation::Hello { server, .. } => *server,
             Observation::Failed { address, error, timeout, began } => {
                 if timeout && self.was_found_since(began, &address) {
                     return;
@@ -381,7 +393,7 @@ impl Cluster {
     }
 
     /// A handshake on the control thread, one at a time and not more often than every 500 ms.
-    fn probe(self: &Arc<Self>, address: &Address) {
+    pub(super) fn probe(self: &Arc<Self>, address: &Address) {
         if self.settings.load_balanced {
             return; // the next connection may lead to another server
         }
@@ -393,30 +405,89 @@ impl Cluster {
         let Some(server) = self.server(address).filter(|_| !recent && !self.is_closed()) else {
             return;
         };
-        probed.insert(address.clone(), Probe { started: now, running: true, answered: None });
+        let probe = probed.entry(address.clone()).or_insert_with(|| Probe {
+            started: now,
+            running: true,
+            answered: None,
+            round_trips: RoundTrips::default(),
+            count: 0,
+        });
+        (probe.started, probe.running, probe.answered) = (now, true, None);
+        probe.count += 1;
+        let connection = probe.count;
         drop(probed);
         let cluster = Arc::downgrade(self);
+        // Where probes watch they are the server's heartbeats.
+        let events = self.polls.then(|| self.settings.events.clone());
         self.spawn(async move {
-            let deadline = Deadline::after(now, server.settings.connect_timeout);
+            let limit = server.settings.connect_timeout;
+            let tell = |server_connection_id, what: HeartbeatChange| {
+                let Some(events) = &events else { return };
+                events.heartbeat(|| HeartbeatEvent {
+                    address: server.address.clone(),
+                    awaited: false,
+                    driver_connection_id: connection,
+                    server_connection_id,
+                    what,
+                });
+            };
+            tell(None, HeartbeatChange::Started);
             // On the heap: a spawned future is copied on the caller's stack, which may be a small one.
+            let deadline = Deadline::after(now, limit);
             let probed = Box::pin(server.dialer.probe(&server.address, deadline));
-            let failure = driver::drive(probed).await.err();
-            let Some(cluster) = cluster.upgrade() else { return };
-            if let Some(probe) = cluster.probed.lock().get_mut(&server.address) {
-                probe.running = false;
-                probe.answered = failure.is_none().then(Instant::now);
-            }
-            // Meanwhile others may have heard of the server.
-            let heard = cluster.snapshot().server(&server.address).is_some_and(|known| {
-                known.kind.is_known() && known.last_update_time.is_some_and(|at| at > now)
+            let outcome = driver::drive(probed).await;
+            let outcome = outcome.map_err(|error| {
+                error.with_timeouts(|| configured(limit, limit, TimeLimit::Unset))
             });
-            if let Some(error) = failure.filter(|_| !heard) {
-                let timeout = error.kind() == Kind::NetworkTimeout;
-                let own = server.settings.connect_timeout;
-                let error = error.with_timeouts(|| configured(own, own, TimeLimit::Unset));
-                cluster.check_failed(&server.address, error.message(), timeout);
+            let Some(cluster) = cluster.upgrade() else { return };
+            match outcome {
+                Ok(found) => {
+                    let duration = found.description.round_trip_time.unwrap_or_default();
+                    let reply = found.reply.body().to_owned();
+                    let what = HeartbeatChange::Succeeded { duration, reply };
+                    tell(found.server_connection_id, what);
+                    cluster.probe_answered(&found.description, duration);
+                }
+                Err(error) => {
+                    let (duration, timeout) = (now.elapsed(), error.kind() == Kind::NetworkTimeout);
+                    let text = error.message().to_owned();
+                    tell(None, HeartbeatChange::Failed { duration, error: text, timeout });
+                    cluster.probe_failed(&server.address, now, error.message(), timeout);
+                }
             }
         });
+    }
+
+    /// The reply itself has been heard by then, as that of any handshake.
+    fn probe_answered(&self, description: &ServerDescription, round_trip: Duration) {
+        let mut probed = self.probed.lock();
+        let Some(probe) = probed.get_mut(&description.address) else { return };
+        (probe.running, probe.answered) = (false, Some(Instant::now()));
+        if !self.polls {
+            return; // monitors measure
+        }
+        probe.round_trips.add(round_trip);
+        let (average, minimum) = (probe.round_trips.average(), probe.round_trips.minimum());
+        drop(probed);
+        self.update(|snapshot| {
+            let mut known = snapshot.server(&description.address)?.clone();
+            (known.round_trip_time, known.min_round_trip_time) = (average, minimum);
+            known.kind.is_known().then(|| reduce::apply(snapshot, known))
+        });
+    }
+
+    fn probe_failed(&self, address: &Address, began: Instant, error: &str, timeout: bool) {
+        if let Some(probe) = self.probed.lock().get_mut(address) {
+            probe.running = false;
+            probe.round_trips = RoundTrips::default();
+        }
+        // Meanwhile others may have heard of the server.
+        let heard = self.snapshot().server(address).is_some_and(|known| {
+            known.kind.is_known() && known.last_update_time.is_some_and(|at| at > began)
+        });
+        if !heard {
+            self.check_failed(address, error, timeout);
+        }
     }
 
     fn start_upkeep(self: &Arc<Self>) {

@@ -5,6 +5,7 @@ mod application_error;
 pub mod cluster;
 pub mod driver;
 pub mod monitors;
+mod polling;
 mod signal_pipe;
 pub mod thread;
 pub mod upkeep;

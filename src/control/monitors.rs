@@ -236,13 +236,7 @@ fn server_api(elements: &RawDocument) -> ServerApi {
         .build()
 }
 
-/// The driver cannot leave out the host name alone and knows no revocation lists. There the monitors,
-/// which carry no credentials, verify less than the connections that do.
-pub fn verify_less(tls: &TlsSettings) -> bool {
-    let given = &tls.options;
-    !given.allow_invalid_certificates && (given.allow_invalid_hostnames || given.crl_file.is_some())
-}
-
+/// Where these options cannot say what is wanted, `polling` watches.
 fn tls_options(tls: &TlsSettings) -> TlsOptions {
     let given = &tls.options;
     TlsOptions::builder()
@@ -254,11 +248,9 @@ fn tls_options(tls: &TlsSettings) -> TlsOptions {
                 .certificate_key_password
                 .clone()
                 .filter(|_| tls.key_is_encrypted)
-                .map(String::into_bytes),
+                .map(|password| password.as_bytes().to_vec()),
         )
-        .allow_invalid_certificates(
-            given.allow_invalid_certificates || given.allow_invalid_hostnames,
-        )
+        .allow_invalid_certificates(given.allow_invalid_certificates)
         .build()
 }
 
@@ -316,9 +308,10 @@ impl Listener {
             SdamEvent::ServerHeartbeatSucceeded(event) => self.succeeded(event),
             SdamEvent::ServerHeartbeatFailed(event) => self.failed(&event),
             SdamEvent::ServerClosed(event) => {
-                let gone = address(&event.address);
-                self.round_trips.remove(&gone);
-                self.held_back.remove(&gone);
+                if let Some(gone) = address(&event.address) {
+                    self.round_trips.remove(&gone);
+                    self.held_back.remove(&gone);
+                }
                 None
             }
             _ => None,
@@ -331,7 +324,7 @@ impl Listener {
     /// A monitor of PyMongo's waits for its listeners. These here cannot wait, so while the queue is full
     /// a check counts as not made until there is room, but for the latest of each server.
     fn started(&mut self, event: ServerHeartbeatStartedEvent) {
-        let server = address(&event.server_address);
+        let Some(server) = address(&event.server_address) else { return };
         if self.held_back.contains_key(&server) || self.events.is_full() {
             self.held_back.entry(server).or_default();
             return;
@@ -356,7 +349,7 @@ impl Listener {
     }
 
     fn succeeded(&mut self, event: ServerHeartbeatSucceededEvent) -> Option<Observation> {
-        let address = address(&event.server_address);
+        let address = address(&event.server_address)?;
         if let Some(held_back) = self.held_back.get_mut(&address) {
             *held_back = Some(Box::new(event));
             return None;
@@ -390,7 +383,7 @@ impl Listener {
     }
 
     fn failed(&mut self, event: &ServerHeartbeatFailedEvent) -> Option<Observation> {
-        let address = address(&event.server_address);
+        let address = address(&event.server_address)?;
         let (error, timeout) = explain(&address, &event.failure, &self.timeouts)?;
         if self.held_back.remove(&address).is_some() {
             // Failures are few, and operations must know of them.
@@ -415,8 +408,9 @@ impl Listener {
         (driver_connection_id, server_connection_id): (u32, Option<i64>),
         what: impl FnOnce() -> HeartbeatChange,
     ) {
+        let Some(address) = address(server) else { return };
         self.events.heartbeat(|| HeartbeatEvent {
-            address: address(server),
+            address,
             awaited,
             driver_connection_id: driver_connection_id + 1, // the crate counts from 0
             server_connection_id,
@@ -450,9 +444,10 @@ fn measured_round_trips(client: &Client) -> Vec<(Address, Duration)> {
     let record = found.clone();
     let look = move |server: &ServerInfo| {
         if let Some(average) = server.average_round_trip_time()
+            && let Some(address) = address(server.address())
             && let Ok(mut record) = record.lock()
         {
-            record.push((address(server.address()), average));
+            record.push((address, average));
         }
     };
     let unfinished = selection_of_nothing(client.clone(), look).now_or_never();
@@ -478,11 +473,14 @@ fn server_address(address: &Address) -> ServerAddress {
     ServerAddress::Tcp { host: address.host.clone(), port: Some(address.port) }
 }
 
-fn address(server: &ServerAddress) -> Address {
+/// `None` for what can be no address of a server. The driver takes a path from a hello reply for a
+/// socket, too; it is then none of the topology's addresses, and what it says is dropped there.
+fn address(server: &ServerAddress) -> Option<Address> {
     match server {
-        ServerAddress::Tcp { host, port } => Address::new(host, port.unwrap_or(DEFAULT_PORT)),
-        other => Address::new(&other.to_string(), 0),
+        ServerAddress::Tcp { host, port } => Address::tcp(host, port.unwrap_or(DEFAULT_PORT)),
+        other => Address::from_user(&other.to_string(), None),
     }
+    .ok()
 }
 
 const SHUTDOWN_LIMIT: Duration = Duration::from_millis(100);

@@ -254,7 +254,12 @@ async fn reauthenticate(client: &ClientCore, lent: &mut Loan, limit: Deadline) -
     let dialer = lent.server().dialer.clone();
     let Some(authenticator) = &dialer.authenticator else { return Ok(()) };
     let own = Deadline::after(Instant::now(), client.settings.connect_timeout);
-    authenticator.repeat(lent.connection_mut(), own.earlier(limit)).await
+    let repeated = authenticator.repeat(lent.connection_mut(), own.earlier(limit)).await;
+    if repeated.is_err() {
+        // The other side may have failed to prove itself: nobody is to use the connection again.
+        lent.connection_mut().distrust();
+    }
+    repeated
 }
 
 /// Times travel with every reply, failed ones included.

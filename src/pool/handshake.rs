@@ -25,7 +25,7 @@ use crate::net::stream::{Endpoint, Stream};
 use crate::net::wait;
 use crate::topology::address::Address;
 use crate::topology::hello;
-use crate::topology::server::{ServerDescription, ServerType};
+use crate::topology::server::ServerDescription;
 use crate::wire::compression::Offer;
 use crate::wire::elements;
 use crate::wire::framer::frame_length;
@@ -56,13 +56,26 @@ pub struct Dialer {
     pub gossip: Gossip,
     pub load_balanced: bool,
     pub authenticator: Option<Authenticator>,
-    pub tls: Option<Arc<ClientConfig>>,
+    pub tls: Option<Tls>,
+}
+
+pub struct Tls {
+    pub config: Arc<ClientConfig>,
+    /// What a certificate is for is looked at.
+    pub verifies_names: bool,
 }
 
 pub struct DialFailure {
     pub error: Error,
     /// That of the connection it would have become.
     pub generation: Generation,
+}
+
+/// What a probe found; its round trip is that of the hello.
+pub struct Probed {
+    pub description: Arc<ServerDescription>,
+    pub server_connection_id: Option<i64>,
+    pub reply: Reply,
 }
 
 impl Dialer {
@@ -83,11 +96,16 @@ impl Dialer {
         Ok(connection)
     }
 
-    /// Only asks how the server is, which needs no authentication.
-    pub async fn probe(&self, address: &Address, deadline: Deadline) -> Result<()> {
+    /// Only asks how the server is, which needs no authentication. The connection is closed.
+    pub async fn probe(&self, address: &Address, deadline: Deadline) -> Result<Probed> {
         let (generation, generations) = (Generation::default(), Generations::default());
         let made = self.make(address, generation, &generations, deadline, None).await;
-        made.map(drop).map_err(|failure| failure.error)
+        let (connection, reply) = made.map_err(|failure| failure.error)?;
+        Ok(Probed {
+            description: connection.description.clone(),
+            server_connection_id: connection.server_connection_id,
+            reply,
+        })
     }
 
     async fn make(
@@ -125,9 +143,8 @@ impl Dialer {
         greeted: &OnceLock<Generation>,
     ) -> Result<(Connection, Reply)> {
         let stream = self.connect(address, found).await?;
-        // Servers speak no TLS on a Unix domain socket.
-        if let Some(config) = self.tls.as_ref().filter(|_| !address.is_unix_socket()) {
-            secure(address, &stream, config.clone()).await?;
+        if let Some(tls) = &self.tls {
+            secure(address, &stream, tls).await?;
         }
         let unknown = ServerDescription::unknown(address.clone());
         let mut connection = Connection::new(stream, unknown, generation);
@@ -138,9 +155,9 @@ impl Dialer {
             connection.generation = generations.current(Some(service_id));
         }
         let _ = greeted.set(connection.generation);
-        // Arbiters hold no users.
-        let knows_users = connection.description.kind != ServerType::RSArbiter;
-        if let (Some(authenticator), Some(opening), true) = (authenticator, opening, knows_users) {
+        // Whatever the reply says the server is: a peer that need not know the password could say
+        // "arbiter" (which holds no users) and be sent the operations of a user.
+        if let (Some(authenticator), Some(opening)) = (authenticator, opening) {
             let (conversation, next) = opening.answered(answer.body(), &entropy()?)?;
             authenticator.converse(&mut connection, conversation, next).await?;
         }
@@ -228,7 +245,7 @@ async fn in_time<T>(
     })
 }
 
-async fn secure(address: &Address, stream: &Arc<Stream>, config: Arc<ClientConfig>) -> Result<()> {
+async fn secure(address: &Address, stream: &Arc<Stream>, tls: &Tls) -> Result<()> {
     let failed = |error: std::io::Error| {
         let text = format!("SSL handshake failed: {address}: {error}");
         let failure = Error::new(Kind::Network, text);
@@ -238,11 +255,20 @@ async fn secure(address: &Address, stream: &Arc<Stream>, config: Arc<ClientConfi
             _ => failure.overloaded(),
         }
     };
+    let host = match address.is_unix_socket() {
+        // No certificate is for a path. Nothing has been sent.
+        true if tls.verifies_names => {
+            return Err(failed(std::io::Error::other(NO_NAME_TO_VERIFY)));
+        }
+        true => "localhost".to_owned(),
+        false => address.host.clone(),
+    };
     // Of a name that is no name nothing can be verified.
-    let name = ServerName::try_from(address.host.clone());
+    let name = ServerName::try_from(host);
     let name = name.map_err(|error| failed(std::io::Error::other(error)))?;
-    stream.secure(config, name).await.map_err(failed)
+    stream.secure(tls.config.clone(), name).await.map_err(failed)
 }
 
+const NO_NAME_TO_VERIFY: &str = "a certificate cannot be for the path of a Unix domain socket; leave TLS out there, or set tlsAllowInvalidHostnames";
 /// The words of the load balancers specification.
 const NO_LOAD_BALANCER: &str = "Driver attempted to initialize in load balancing mode, but the server does not support this mode";

@@ -17,7 +17,7 @@ use super::session::PySession;
 use super::transaction_options::LastOptions;
 use super::{errors, gil, options, server_selector, time_limit};
 use crate::deadline::Deadline;
-use crate::error::Result as CoreResult;
+use crate::error::{Error, Kind, Result as CoreResult};
 use crate::event::Publisher;
 use crate::event::selection::Asker;
 use crate::exec::client::ClientCore;
@@ -28,7 +28,7 @@ use crate::net::wait;
 use crate::ops::end_sessions::end_sessions;
 use crate::session::client::Session;
 use crate::settings::Settings;
-use crate::topology::address::Address;
+use crate::topology::address::{Address, InvalidAddress};
 use crate::topology::selection::Criteria;
 use crate::topology::server::ServerDescription;
 use crate::topology::snapshot::Snapshot;
@@ -100,7 +100,7 @@ impl PyClient {
 
     fn replace_hosts(&self, py: Python<'_>, hosts: Vec<(String, u16)>) -> PyResult<()> {
         let core = self.core();
-        let hosts = hosts.iter().map(|(host, port)| Address::new(host, *port)).collect();
+        let hosts = found(py, &hosts).collect::<PyResult<_>>()?;
         let replaced = gil::detach(py, || match core.opened() {
             Some(cluster) => cluster.replace_hosts(&hosts),
             None => Ok(()),
@@ -215,6 +215,7 @@ fn describe<'py>(py: Python<'py>, server: &ServerDescription) -> PyResult<Bound<
 }
 
 pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
+    let py = given.py();
     let field = |name: &str| {
         let missing = |_| PyKeyError::new_err(format!("client settings lack {name:?}"));
         given.get_item(name).map_err(missing)
@@ -225,7 +226,12 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
         value.map(|value| Duration::try_from_secs_f64(value).map_err(invalid)).transpose()
     };
     let required = |name: &str| Ok::<_, PyErr>(seconds(name)?.unwrap_or_default());
-    let seeds: Vec<(String, Option<u16>)> = field("seeds")?.extract()?;
+    let given: Vec<(String, Option<u16>)> = field("seeds")?.extract()?;
+    let given = given.iter().map(|(host, port)| {
+        Address::from_user(host, *port).map_err(|error| invalid_seed(py, &error))
+    });
+    let looked_up: Vec<(String, u16)> = field("looked_up_seeds")?.extract()?;
+    let seeds = given.chain(found(py, &looked_up)).collect::<PyResult<_>>()?;
     let compressors: Vec<String> = field("compressors")?.extract()?;
     let compressors = compressors.iter().map(|name| {
         let unknown = || PyValueError::new_err(format!("no compressor is called {name:?}"));
@@ -235,13 +241,7 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
     let events: Option<Bound<'_, EventQueue>> = field("events")?.extract()?;
     Ok(Settings {
         id: events.as_ref().map_or_else(ObjectId::new, |queue| queue.get().client_id),
-        seeds: seeds
-            .into_iter()
-            .map(|(host, port)| {
-                let default = crate::topology::address::DEFAULT_PORT;
-                Address::new(&host, port.unwrap_or(default))
-            })
-            .collect(),
+        seeds,
         client_class: field("client_class")?.extract()?,
         replica_set: field("replica_set")?.extract()?,
         direct_connection: field("direct_connection")?.extract()?,
@@ -276,6 +276,17 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
         poll: field("poll")?.extract()?,
         events: events.map_or_else(Publisher::default, |queue| queue.get().publisher()),
     })
+}
+
+/// What a name server said, which may not name a socket.
+fn found(py: Python<'_>, hosts: &[(String, u16)]) -> impl Iterator<Item = PyResult<Address>> {
+    hosts.iter().map(move |(host, port)| {
+        Address::tcp(host, *port).map_err(|error| invalid_seed(py, &error))
+    })
+}
+
+fn invalid_seed(py: Python<'_>, error: &InvalidAddress) -> PyErr {
+    errors::to_python(py, &Error::new(Kind::Configuration, error.to_string()))
 }
 
 /// How long `close` waits for the listeners of a deployment, as PyMongo does.

@@ -118,7 +118,10 @@ pub fn tls(given: &Bound<'_, PyAny>) -> PyResult<Option<Arc<TlsSettings>>> {
     let options = TlsOptions {
         ca_file: given.get_item("ca_file")?.extract()?,
         certificate_key_file: given.get_item("certificate_key_file")?.extract()?,
-        certificate_key_password: given.get_item("certificate_key_password")?.extract()?,
+        certificate_key_password: given
+            .get_item("certificate_key_password")?
+            .extract::<Option<String>>()?
+            .map(Into::into),
         crl_file: given.get_item("crl_file")?.extract()?,
         allow_invalid_certificates: given.get_item("allow_invalid_certificates")?.extract()?,
         allow_invalid_hostnames: given.get_item("allow_invalid_hostnames")?.extract()?,

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::{descriptions, gil};
@@ -29,7 +30,7 @@ fn choose(callable: &Bound<'_, PyAny>, suitable: &[&ServerDescription]) -> PyRes
     }
     let address = |chosen: PyResult<Bound<'_, PyAny>>| {
         let (host, port): (String, Option<u16>) = chosen?.getattr("address")?.extract()?;
-        Ok(Address::new(&host, port.unwrap_or_default()))
+        Address::from_user(&host, port).map_err(|error| PyValueError::new_err(error.to_string()))
     };
     chosen.try_iter()?.map(address).collect()
 }

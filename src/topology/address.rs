@@ -1,10 +1,15 @@
 //! A server's address: host and port, or the path of a Unix domain socket.
+//!
+//! Where an address comes from decides what it may be. Only the user's own words make a socket
+//! (`Address::from_user`). What servers and name servers say (`Address::parse`, `Address::tcp`) is a
+//! host and a port: the network must not choose a path on this machine, nor a way around TLS.
 
 use std::fmt;
 use std::str::FromStr;
 
 /// Host names compare without case in DNS, so `host` is kept in lower case: "A:27017" in a seed list
-/// and "a:27017" in a hello reply are one server. A socket path keeps its case and has port 0.
+/// and "a:27017" in a hello reply are one server. A socket path keeps its case and has port 0, which
+/// no other address has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     pub host: String,
@@ -14,19 +19,26 @@ pub struct Address {
 pub const DEFAULT_PORT: u16 = 27017;
 
 impl Address {
-    pub fn new(host: &str, port: u16) -> Address {
-        if host.ends_with(".sock") {
-            return Address { host: host.to_owned(), port: 0 };
+    /// A seed as PyMongo's parser has read it: what ends in ".sock" is a path.
+    pub fn from_user(host: &str, port: Option<u16>) -> Result<Address, InvalidAddress> {
+        if host.ends_with(SOCKET) {
+            return Ok(Address { host: host.to_owned(), port: 0 });
         }
-        Address { host: host.to_lowercase(), port }
+        Address::tcp(host, port.unwrap_or(DEFAULT_PORT))
     }
 
-    /// "host", "host:port", "[ipv6]", "[ipv6]:port" or "/path/to.sock".
+    /// Never a socket.
+    pub fn tcp(host: &str, port: u16) -> Result<Address, InvalidAddress> {
+        // In replica set configurations such a name is a path, and PyMongo takes it for one.
+        if host.is_empty() || port == 0 || host.ends_with(SOCKET) {
+            return Err(InvalidAddress(format!("{host}:{port}")));
+        }
+        Ok(Address { host: host.to_lowercase(), port })
+    }
+
+    /// What a server calls itself or another one: "host", "host:port", "[ipv6]" or "[ipv6]:port".
     pub fn parse(text: &str) -> Result<Address, InvalidAddress> {
         let invalid = || InvalidAddress(text.to_owned());
-        if text.ends_with(".sock") {
-            return Ok(Address::new(text, 0));
-        }
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (host, after) = rest.split_once(']').ok_or_else(invalid)?;
@@ -44,13 +56,14 @@ impl Address {
             },
         };
         let port = match port {
-            Some(digits) => digits.parse().ok().filter(|port| *port != 0).ok_or_else(invalid)?,
+            // Of digits only: `parse` would take a sign too.
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().map_err(|_| invalid())?
+            }
+            Some(_) => return Err(invalid()),
             None => DEFAULT_PORT,
         };
-        if host.is_empty() {
-            return Err(invalid());
-        }
-        Ok(Address::new(host, port))
+        Address::tcp(host, port).map_err(|_| invalid())
     }
 
     pub fn is_unix_socket(&self) -> bool {
@@ -79,8 +92,10 @@ impl FromStr for Address {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a server address: {0:?}")]
+#[error("not a server's host and port: {0:?}")]
 pub struct InvalidAddress(pub String);
+
+const SOCKET: &str = ".sock";
 
 #[cfg(test)]
 mod tests {
@@ -94,7 +109,6 @@ mod tests {
             ("[::1]", "::1", 27017, "[::1]:27017"),
             ("[FE80::1]:28000", "fe80::1", 28000, "[fe80::1]:28000"),
             ("::1", "::1", 27017, "[::1]:27017"),
-            ("/tmp/MongoDB-27017.sock", "/tmp/MongoDB-27017.sock", 0, "/tmp/MongoDB-27017.sock"),
         ] {
             let address = Address::parse(text).unwrap();
             assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
@@ -104,9 +118,25 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
-        for text in ["", ":27017", "a:", "a:0", "a:65536", "a:-1", "[::1", "[::1]x", "[]:1"] {
+    fn malformed_addresses_are_refused() {
+        for text in ["", ":27017", "a:", "a:0", "a:65536", "a:-1", "a:+1", "[::1", "[::1]x", "[]:1"]
+        {
             assert_eq!(Address::parse(text), Err(InvalidAddress(text.to_owned())));
         }
+    }
+
+    #[test]
+    fn only_the_user_names_a_socket() {
+        let path = "/tmp/MongoDB-27017.sock";
+        let socket = Address::from_user(path, None).unwrap();
+        assert!(socket.is_unix_socket());
+        assert_eq!(socket.to_string(), path);
+        for text in [path, "x.sock", "x.sock:27017", "x.sock:0", "[x.sock]:1", "h:0"] {
+            assert!(Address::parse(text).is_err(), "{text}");
+        }
+        for (host, port) in [("x.sock", 27017), (path, 1), ("h", 0), ("", 1)] {
+            assert!(Address::tcp(host, port).is_err(), "{host}:{port}");
+        }
+        assert!(Address::from_user("h", Some(0)).is_err());
     }
 }

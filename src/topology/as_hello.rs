@@ -85,7 +85,7 @@ mod tests {
             [Mongos, RSPrimary, RSSecondary, RSArbiter, RSOther, RSGhost, Standalone, LoadBalancer]
         {
             let in_set = matches!(kind, RSPrimary | RSSecondary | RSArbiter | RSOther);
-            let member = |host: &str| Address::new(host, 27018);
+            let member = |host: &str| Address::tcp(host, 27018).unwrap();
             let server = ServerDescription {
                 kind,
                 set_name: in_set.then(|| "rs".to_owned()),

@@ -171,7 +171,7 @@ mod tests {
     use crate::topology::snapshot::TopologySettings;
 
     fn snapshot(load_balanced: bool) -> (Snapshot, Address) {
-        let address = Address::new("a", 27017);
+        let address = Address::tcp("a", 27017).unwrap();
         let settings = TopologySettings {
             id: ObjectId::from_bytes([0; 12]),
             seeds: vec![address.clone()],

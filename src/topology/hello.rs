@@ -153,6 +153,9 @@ fn members(value: RawBsonRef<'_>) -> Result<Vec<Address>, String> {
     let array = value.as_array().ok_or("a list of members is no list")?;
     let mut addresses = Vec::new();
     for item in <&RawArray>::into_iter(array) {
+        if addresses.len() == MOST_MEMBERS {
+            return Err(format!("a list of more than {MOST_MEMBERS} members"));
+        }
         addresses.extend(member(item.map_err(|error| error.to_string())?)?);
     }
     Ok(addresses)
@@ -191,15 +194,18 @@ pub(super) fn truth(value: RawBsonRef<'_>) -> bool {
     }
 }
 
+/// Replica sets have 50 at most. Each would be watched, so a server must not name any number of them.
+const MOST_MEMBERS: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use bson::oid::ObjectId;
-    use bson::rawdoc;
+    use bson::{cstr, rawdoc};
 
     use super::*;
 
     fn parsed(reply: &RawDocument) -> ServerDescription {
-        parse(Address::new("a", 27017), reply, None, Instant::now())
+        parse(Address::tcp("a", 27017).unwrap(), reply, None, Instant::now())
     }
 
     #[test]
@@ -214,9 +220,12 @@ mod tests {
             "lastWrite": {"lastWriteDate": bson::DateTime::from_millis(5)}, "helloOk": true, "ok": 1.0,
         });
         assert_eq!(server.kind, ServerType::RSPrimary);
-        assert_eq!(server.hosts, [Address::new("a", 27017), Address::new("::1", 27018)]);
+        assert_eq!(
+            server.hosts,
+            [Address::tcp("a", 27017).unwrap(), Address::tcp("::1", 27018).unwrap()]
+        );
         assert_eq!(server.all_hosts().count(), 3);
-        assert_eq!(server.me, Some(Address::new("a", 27017)));
+        assert_eq!(server.me, Some(Address::tcp("a", 27017).unwrap()));
         assert_eq!(server.topology_version, Some(TopologyVersion { process_id, counter: 3 }));
         assert_eq!(
             (
@@ -262,5 +271,38 @@ mod tests {
         assert!(refused.error.unwrap().contains("no way"));
         let lost = parsed(&rawdoc! {"ok": 1, "setName": "rs", "hosts": ["a:nine"]});
         assert_eq!((lost.kind, lost.error.is_some()), (ServerType::Unknown, true));
+    }
+
+    #[test]
+    fn a_server_names_neither_sockets_nor_any_number_of_members() {
+        let many: Vec<_> = (0..=MOST_MEMBERS).map(|number| format!("m{number}:1")).collect();
+        for hosts in [vec!["x.sock".to_owned()], vec!["/tmp/x.sock".to_owned()], many] {
+            let mut list = bson::RawArrayBuf::new();
+            hosts.iter().for_each(|host| list.push(host.as_str()));
+            let server = parsed(&rawdoc! {"ok": 1, "setName": "rs", "hosts": list});
+            assert_eq!((server.kind, server.hosts.len()), (ServerType::Unknown, 0));
+        }
+        for name in [cstr!("me"), cstr!("primary")] {
+            let server = parsed(&rawdoc! {"ok": 1, "setName": "rs", name: "/tmp/x.sock"});
+            assert_eq!(server.kind, ServerType::Unknown);
+        }
+    }
+
+    #[test]
+    fn a_reply_that_is_nested_deeply_is_read() {
+        let mut nested = rawdoc! {};
+        for _ in 0..5_000 {
+            nested = rawdoc! {"": nested};
+        }
+        for name in [
+            cstr!("x"),
+            cstr!("hosts"),
+            cstr!("tags"),
+            cstr!("lastWrite"),
+            cstr!("topologyVersion"),
+            cstr!("setName"),
+        ] {
+            parsed(&rawdoc! {"ok": 1, name: nested.clone()});
+        }
     }
 }

@@ -231,7 +231,7 @@ mod tests {
     use crate::topology::snapshot::TopologySettings;
 
     fn address(host: &str) -> Address {
-        Address::new(host, 27017)
+        Address::tcp(host, 27017).unwrap()
     }
 
     fn snapshot(seeds: &[&str]) -> Snapshot {

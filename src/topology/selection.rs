@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn an_output_stage_stays_with_the_primary_until_every_server_is_5_0() {
-        let (primary, secondary) = (Address::new("a", 27017), Address::new("b", 27017));
+        let (primary, secondary) =
+            (Address::tcp("a", 27017).unwrap(), Address::tcp("b", 27017).unwrap());
         let mut set = Snapshot::new(Arc::new(TopologySettings {
             id: ObjectId::new(),
             seeds: vec![primary.clone(), secondary.clone()],

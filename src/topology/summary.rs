@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_summary_reads_like_a_python_object() {
         let mut snapshot = snapshot(&["b", "/tmp/a.sock"], None);
-        let server = snapshot.servers.get_mut(&Address::new("b", 27017)).unwrap();
+        let server = snapshot.servers.get_mut(&Address::tcp("b", 27017).unwrap()).unwrap();
         server.kind = ServerType::Mongos;
         server.round_trip_time = Some(Duration::from_millis(250));
         server.error = Some("it's\\over\n".to_owned());
@@ -165,7 +165,8 @@ mod tests {
 
         fail(&mut set, "refused");
         assert_eq!(reason(&set, &read), "refused");
-        set.servers.get_mut(&Address::new("b", 27017)).unwrap().error = Some("lost".to_owned());
+        set.servers.get_mut(&Address::tcp("b", 27017).unwrap()).unwrap().error =
+            Some("lost".to_owned());
         assert_eq!(reason(&set, &read), "refused,lost");
 
         let mut moved = snapshot(&["a"], Some("rs"));
@@ -173,7 +174,8 @@ mod tests {
         fail(&mut moved, "no such host");
         assert!(reason(&moved, &read).contains("inner:27017"), "{}", reason(&moved, &read));
 
-        set.servers.get_mut(&Address::new("b", 27017)).unwrap().kind = ServerType::RSPrimary;
+        set.servers.get_mut(&Address::tcp("b", 27017).unwrap()).unwrap().kind =
+            ServerType::RSPrimary;
         assert!(reason(&set, &read).contains("secondary"), "{}", reason(&set, &read));
         assert_eq!(reason(&set, &Criteria::Writable), "No primary available for writes");
 

@@ -25,6 +25,7 @@ import ssl
 import struct
 import threading
 import zlib
+from urllib.parse import quote
 
 import bson
 from bson import Int64, ObjectId
@@ -37,8 +38,20 @@ EXHAUST_ALLOWED = 1 << 16
 
 
 class Peer:
-    def __init__(self, role=standalone, *, addresses=1, certificates=None, streams=False, **hello):
-        """`streams`: hello replies have a topologyVersion, so monitors wait for `change`."""
+    def __init__(
+        self,
+        role=standalone,
+        *,
+        addresses=1,
+        path=None,
+        certificates=None,
+        streams=False,
+        **hello,
+    ):
+        """`streams`: hello replies have a topologyVersion, so monitors wait for `change`.
+
+        With `path` it listens on a Unix domain socket there, and nowhere else.
+        """
         self.role = role
         self.hello_fields = hello
         self.cursors = Cursors()
@@ -59,10 +72,18 @@ class Peer:
         if certificates is not None:
             self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self._tls.load_cert_chain(certificates.server_file)
-        self._listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(addresses)]
-        ports = [listener.getsockname()[1] for listener in self._listeners]
-        self.addresses = [f"127.0.0.1:{port}" for port in ports]
-        self._threads = [threading.Thread(target=self._accept, args=[n]) for n in range(addresses)]
+        if path is None:
+            self._listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(addresses)]
+            ports = [listener.getsockname()[1] for listener in self._listeners]
+            self.addresses = [f"127.0.0.1:{port}" for port in ports]
+        else:
+            self._listeners = [socket.socket(socket.AF_UNIX)]
+            self._listeners[0].bind(str(path))
+            self._listeners[0].listen()
+            self.addresses = [quote(str(path), safe="")]
+        self._threads = [
+            threading.Thread(target=self._accept, args=[n]) for n in range(len(self._listeners))
+        ]
 
     def uri(self, **options):
         options = URI_OPTIONS.get(self.role, {}) | options

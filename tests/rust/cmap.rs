@@ -143,9 +143,9 @@ fn a_server_that_refuses_is_taken_for_busy_and_a_name_that_is_not_found_is_not()
     let port = hanging_up.local_addr().unwrap().port();
     thread::spawn(move || hanging_up.incoming().for_each(drop));
     for (address, busy) in [
-        (Address::new("127.0.0.1", refusing.port()), true),
-        (Address::new("127.0.0.1", port), true),
-        (Address::new("nowhere.invalid", 27017), false),
+        (Address::tcp("127.0.0.1", refusing.port()).unwrap(), true),
+        (Address::tcp("127.0.0.1", port).unwrap(), true),
+        (Address::tcp("nowhere.invalid", 27017).unwrap(), false),
     ] {
         let stage = Stage::new(&json!({}), &address, false);
         stage.server.ready();

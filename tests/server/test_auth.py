@@ -428,9 +428,9 @@ async def test_pools_fill_and_close_authenticated(driver, guarded, admin):
             await driver.sleep(0.1)
 
 
-@ferromongo_only
-def test_nobody_authenticates_to_an_arbiter():
-    """It holds no users: PyMongo is refused there."""
+def test_credentials_are_refused_by_an_arbiter():
+    """It holds no users. A driver that left authentication out there, because the server says that
+    it is an arbiter, could be talked out of it by anybody."""
     with ReplicaSet(members=3, auth=True) as replica_set:
         with pymongo.MongoClient(replica_set.uri) as admin:
             admin.admin.command("setDefaultRWConcern", 1, defaultWriteConcern={"w": 1})
@@ -446,9 +446,20 @@ def test_nobody_authenticates_to_an_arbiter():
             admin.admin.command("replSetReconfig", config)
         deadline = time.monotonic() + 20
         while True:
-            uri = replica_set.members[2].uri
-            with contextlib.suppress(OperationFailure), package.MongoClient(uri) as client:
+            member = replica_set.members[2]
+            anybody = f"mongodb://{member.address}/?directConnection=true"
+            with contextlib.suppress(AutoReconnect), package.MongoClient(anybody) as client:
                 if client.admin.command("hello").get("arbiterOnly"):
                     break
             assert time.monotonic() < deadline
             time.sleep(0.1)
+        client = package.MongoClient(member.uri)
+        with client, pytest.raises(OperationFailure, match="Authentication failed"):
+            client.admin.command("ping")
+        # Beside operations on the set it is left alone, by minPoolSize too.
+        with package.MongoClient(f"{replica_set.uri}&minPoolSize=3") as client:
+            client.admin.command("ping")
+            assert client.arbiters == {("127.0.0.1", member.port)}
+            time.sleep(1.5)
+            assert client.test.c.count_documents({}) == 0
+            assert client.arbiters == {("127.0.0.1", member.port)}

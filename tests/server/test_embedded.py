@@ -17,6 +17,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
 from ferromongo.embedded import BinaryNotFound, ReplicaSet, ServerFailed, binary, find_mongod
+from ferromongo.embedded.certificates import make_certificates
 
 pytest_plugins = ["pytester"]
 
@@ -346,6 +347,38 @@ def test_servers_end_with_a_supervisor_that_is_killed(tmp_path):
             _ = replica_set.primary
     finally:
         replica_set.close()
+
+
+def test_what_a_killed_supervisor_left_is_removed_at_the_next_start(tmp_path):
+    mine = tmp_path / "ferromongo-mine"  # nobody's of these servers, whatever its name
+    mine.mkdir()
+    with ReplicaSet(directory=tmp_path) as other:
+        killed = ReplicaSet(directory=tmp_path, tls=True).start()
+        left = killed.directory
+        try:
+            (server,) = servers_below(left)
+            psutil.Process(server).parent().kill()
+            wait_until(lambda: not servers_below(left))
+        finally:
+            killed.close()
+        assert (left / "ca.key").exists()
+        with ReplicaSet(directory=tmp_path) as third:
+            assert set(tmp_path.iterdir()) == {mine, other.directory, third.directory}
+            assert states(other) == ["PRIMARY"]
+    assert list(tmp_path.iterdir()) == [mine]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_keys_and_certificates_are_the_owners_alone(umask, tmp_path):
+    before = os.umask(umask)
+    try:
+        for _ in range(2):  # over what was there, too
+            made = make_certificates(tmp_path)
+    finally:
+        os.umask(before)
+    files = [made.ca_file, made.ca_key_file, made.server_file, made.client_file]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600] * 4
+    assert all(file.read_bytes().startswith(b"-----BEGIN") for file in files)
 
 
 def test_a_forked_child_does_not_end_its_parents_servers(single):

@@ -20,7 +20,7 @@ from pymongo.server_api import ServerApi
 from tests.server.tls_files import encrypted, revocation_list
 
 from ferromongo import MongoClient
-from ferromongo._calls.client_settings import _UNSUPPORTED
+from ferromongo._calls.client_settings import _UNSUPPORTED, ClientSettings
 from ferromongo.embedded.certificates import make_certificates
 
 
@@ -163,6 +163,12 @@ def made(option: str, given: Any, way: str) -> MongoClient[Any]:
     host = needed.get("host", "h")
     more = {name: value for name, value in needed.items() if name != "host"}
     return client({"host": f"mongodb://{host}/?{option}={_text(given)}", **more})
+
+
+@pytest.fixture(autouse=True)
+def all_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients show what they handed to the engine, secrets included."""
+    monkeypatch.setattr(ClientSettings, "kept", lambda settings: settings)
 
 
 def client(arguments: dict[str, Any]) -> MongoClient[Any]:

@@ -75,7 +75,7 @@ def check_hosts(client: Any, hosts: Any) -> None:
     seeds = [
         (host["host"], None if host["type"] == "unix" else host["port"] or 27017) for host in hosts
     ]
-    assert client._settings.engine["seeds"] == seeds
+    assert list(client._settings.seeds) == seeds
     # What the engine made of them.
     assert set(client._core.topology()["servers"]) == set(seeds)
 
@@ -84,9 +84,9 @@ def check_authentication(client: Any, expected: Any) -> None:
     if expected is None:
         return
     if expected["username"] is not None:
-        _, _, user, password = client._settings.engine["credentials"]
-        assert user == expected["username"]
-        assert password == (expected["password"] or ("" if password == "" else None))
+        given = client.options.pool_options._credentials
+        assert given.username == expected["username"]
+        assert given.password == (expected["password"] or ("" if given.password == "" else None))
     if expected["db"] is not None:
         assert client.get_default_database().name == expected["db"]
 

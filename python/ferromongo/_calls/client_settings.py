@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 from pymongo import common
 from pymongo.client_options import ClientOptions
-from pymongo.errors import AutoReconnect, ConfigurationError
+from pymongo.errors import ConfigurationError
 from pymongo.server_api import ServerApi
 from pymongo.uri_parser import split_hosts
 
 from ferromongo._calls.compressors import parse_with_compressors, validate_compressors
 from ferromongo._calls.metadata import handshake_metadata, named_drivers
-from ferromongo._calls.srv import SrvSource, srv_source
+from ferromongo._calls.srv import SrvSource, srv_source, wrong_record
 from ferromongo._pymongo_internals import (
     CaseInsensitiveDictionary,
     check_option_conflicts,
@@ -44,11 +44,16 @@ class ClientSettings(NamedTuple):
     """The validated options by the names the caller used, for repr."""
     options: ClientOptions
     engine: dict[str, Any]
-    """The `settings` of `_core.Client`."""
+    """The `settings` of `_core.Client`; once it has them, without what is secret."""
     srv: SrvSource | None
     """Where the seeds of a mongodb+srv:// URI come from."""
     look_up: Callable[[], ClientSettings] | None
     """Asks the name server what is missing here; None if nothing is."""
+
+    def kept(self) -> ClientSettings:
+        """What a client holds on to: no password but those that PyMongo's own objects have."""
+        engine = {name: value for name, value in self.engine.items() if name not in _HOLD_SECRETS}
+        return self._replace(engine=engine)
 
 
 def client_settings(
@@ -104,7 +109,10 @@ class _Given(NamedTuple):
 
 
 def _complete(
-    given: _Given, seeds: tuple[Address, ...], uri: Mapping[str, Any], looked_up: bool = False
+    given: _Given,
+    seeds: tuple[Address, ...],
+    uri: Mapping[str, Any],
+    looked_up: Sequence[tuple[str, int]] = (),
 ) -> ClientSettings:
     merged = _merge(uri.get("options", CaseInsensitiveDictionary()), given.keywords)
     merged = normalize_option_names(normalize_security_options(merged))
@@ -121,7 +129,7 @@ def _complete(
     _check_srv_options(name, merged)
     srv = None if name is None else srv_source(name, merged)
     look_up = None if srv is None or looked_up else partial(_look_up, given, uri, srv, options)
-    engine = _engine_settings(seeds, options, merged, given.is_sync)
+    engine = _engine_settings(seeds, looked_up, options, merged, given.is_sync)
     return ClientSettings(given.named, seeds, database, merged, options, engine, srv, look_up)
 
 
@@ -143,9 +151,13 @@ def _look_up(
 
     [text] = [host for host in given.hosts if "/" in host]
     found = parse_with_compressors(text, parse)
+    records = found["nodelist"]
+    for record in records:
+        if wrong := wrong_record(*record):
+            raise ConfigurationError(wrong)
     others = [seed for seed in given.named if seed != (srv.name, None)]
-    seeds = tuple(dict.fromkeys([*others, *found["nodelist"]]))
-    return _complete(given, seeds, {**uri, **found}, looked_up=True)
+    seeds = tuple(dict.fromkeys([*others, *records]))
+    return _complete(given, seeds, {**uri, **found}, records)
 
 
 def _parse_hosts(
@@ -170,8 +182,8 @@ def _parse_hosts(
         else:
             seeds.update(dict.fromkeys(split_hosts(host, port)))
     for host, found in seeds:
-        if found is not None and not 0 <= found <= 65535:
-            raise AutoReconnect(f"{host}:{found}: no port is greater than 65535")
+        if found is not None and not 1 <= found <= 65535:
+            raise ConfigurationError(f"{host}:{found}: a TCP port is a number from 1 to 65535")
     if not seeds:
         raise ConfigurationError("need to specify at least one host")
     return tuple(seeds), uri
@@ -219,12 +231,18 @@ def _unsupported(what: str) -> ConfigurationError:
 
 
 def _engine_settings(
-    seeds: Sequence[Address], options: ClientOptions, merged: Any, is_sync: bool
+    seeds: Sequence[Address],
+    looked_up: Sequence[tuple[str, int]],
+    options: ClientOptions,
+    merged: Any,
+    is_sync: bool,
 ) -> dict[str, Any]:
     pool = options.pool_options
     return {
         "client_class": "MongoClient" if is_sync else "AsyncMongoClient",
-        "seeds": list(seeds),
+        # Only a seed that the user named may be a Unix domain socket.
+        "seeds": [seed for seed in seeds if seed not in looked_up],
+        "looked_up_seeds": list(dict.fromkeys(looked_up)),
         "replica_set": options.replica_set_name,
         "direct_connection": bool(options.direct_connection),
         "load_balanced": bool(options.load_balanced),
@@ -287,9 +305,19 @@ def _credentials(
         return None
     if given.mechanism not in _MECHANISMS:
         raise _unsupported(f"authMechanism={given.mechanism}")
+    if given.mechanism == "PLAIN" and "\0" in f"{given.username}{given.password}":
+        # It separates them. PyMongo 4.20.1 refuses it too; 4.20.0 would send it.
+        raise ConfigurationError("user name and password of PLAIN must not contain NUL characters")
     return given.mechanism, given.source, given.username, given.password
 
 
 _MECHANISMS = ("DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "MONGODB-X509", "PLAIN")
-_SECRETS = ("username", "password", "tlscertificatekeyfilepassword")
+_HOLD_SECRETS = ("credentials", "tls")
+_SECRETS = (
+    "username",
+    "password",
+    "tlscertificatekeyfilepassword",
+    "proxyusername",
+    "proxypassword",
+)
 _UNSUPPORTED = ("auto_encryption_opts",)

@@ -43,10 +43,23 @@ class SrvSource(NamedTuple):
             srv_allowed_hosts_suffix=self.allowed_suffix,
             srv_host_validator=self.host_validator,
         )
-        hosts, seconds = resolver.get_hosts_and_min_ttl()
+        found, seconds = resolver.get_hosts_and_min_ttl()
+        hosts = [host for host in found if wrong_record(*host) is None]
         if not hosts:
             raise LookupError(f"no valid host in the SRV records of {self.name}")
         return hosts, seconds
+
+
+def wrong_record(host: str, port: int) -> str | None:
+    """Why an SRV record cannot name a server: PyMongo looks at the domain only.
+
+    What ends in .sock is the path of a socket elsewhere, which only the user may name.
+    """
+    if host.endswith(".sock"):
+        return f"Invalid SRV host: {host} looks like the path of a Unix domain socket"
+    if not 1 <= port <= 65535:
+        return f"Invalid SRV host: {host} with port {port}, which is not a TCP port"
+    return None
 
 
 def srv_source(name: str, options: Mapping[str, Any]) -> SrvSource:
@@ -113,7 +126,7 @@ def _run(
         return
     owner = client()
     if owner is not None:
-        owner._settings = settings
+        owner._settings = settings.kept()
         owner._client_options = settings.options
     del owner  # or this thread would keep an unclosed client alive
     lookup.found(settings.engine)

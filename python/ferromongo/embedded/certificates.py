@@ -1,5 +1,6 @@
 """Certificates made on the spot: an authority, a server's certificate, a client's."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +42,17 @@ def make_certificates(directory: Path) -> Certificates:
     client = authority.issue_cert(
         "client@ferromongo.invalid", common_name="client", organization_name="clients"
     )
-    authority.cert_pem.write_to_path(files.ca_file)
-    authority.private_key_pem.write_to_path(files.ca_key_file)
-    server.private_key_and_cert_chain_pem.write_to_path(files.server_file)
-    client.private_key_and_cert_chain_pem.write_to_path(files.client_file)
+    _write(files.ca_file, authority.cert_pem.bytes())
+    _write(files.ca_key_file, authority.private_key_pem.bytes())
+    _write(files.server_file, server.private_key_and_cert_chain_pem.bytes())
+    _write(files.client_file, client.private_key_and_cert_chain_pem.bytes())
     return files
+
+
+def _write(path: Path, text: bytes) -> None:
+    """For the owner's eyes alone, whatever the umask; what was there before is replaced."""
+    path.unlink(missing_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(file, "wb") as opened:
+        os.fchmod(file, 0o600)
+        opened.write(text)

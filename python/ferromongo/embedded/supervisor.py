@@ -2,6 +2,7 @@
 
 It runs as a script of its own (standard library only), holds the data directory, and ends every
 mongod and removes the directory when its parent closes the pipe or dies, however that happens.
+When it is killed itself, the next one to start removes what it left.
 It knows processes, ports and files; what a replica set is, `replica_set.py` knows.
 
 Requests come as JSON lines on stdin, each answered by one JSON line on stdout:
@@ -12,7 +13,9 @@ A request that fails is answered {"error": "..."}. In the command, {directory} s
 directory, where the parent may leave files before it starts a server.
 """
 
+import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import random
@@ -20,6 +23,7 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -34,9 +38,11 @@ def main() -> None:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda *_: sys.exit(0))
     parent = Parent(settings["parent"])
-    directory = tempfile.mkdtemp(prefix="ferromongo-", dir=settings["directory"])
+    remove_orphans(settings["directory"] or tempfile.gettempdir())
+    directory = tempfile.mkdtemp(prefix=PREFIX, dir=settings["directory"])
+    lock = locked(directory)
     command = [part.replace(DIRECTORY, directory) for part in settings["command"]]
-    servers = Servers(command, directory, settings["timeout"], parent)
+    servers = Servers(command, directory, lock, settings["timeout"], parent)
     try:
         parent.answer({"directory": directory})
         while request := parent.request():
@@ -102,9 +108,12 @@ class Parent:
 class Servers:
     """The mongods, by name."""
 
-    def __init__(self, command: list[str], directory: str, timeout: float, parent: Parent) -> None:
+    def __init__(
+        self, command: list[str], directory: str, lock: int, timeout: float, parent: Parent
+    ) -> None:
         self._command = command
         self._directory = directory
+        self._lock = lock
         self._timeout = timeout
         self._parent = parent
         self._running: dict[str, Server] = {}
@@ -156,7 +165,8 @@ class Servers:
     def _spawn(self, name: str, port: int) -> None:
         data = os.path.join(self._directory, f"member-{name}")
         os.makedirs(data, exist_ok=True)
-        self._running[name] = Server([*self._command, "--dbpath", data], port, data + ".log")
+        command = [*self._command, "--dbpath", data]
+        self._running[name] = Server(command, port, data + ".log", self._lock)
 
 
 class StartFailed(Exception):
@@ -166,7 +176,7 @@ class StartFailed(Exception):
 class Server:
     """One mongod process."""
 
-    def __init__(self, command: list[str], port: int, log: str) -> None:
+    def __init__(self, command: list[str], port: int, log: str, lock: int) -> None:
         self.port = port
         self._log = log
         with open(log, "ab") as output:
@@ -177,6 +187,7 @@ class Server:
                 stdout=output,
                 stderr=output,
                 preexec_fn=_die_with_supervisor,
+                pass_fds=[lock],
             )
 
     def code(self) -> int | None:
@@ -208,6 +219,36 @@ class Server:
             return log.read()
 
 
+def locked(directory: str) -> int:
+    """Marks the directory as in use while this process or one of its mongods has it open."""
+    making, made = os.path.join(directory, LOCK + "-new"), os.path.join(directory, LOCK)
+    lock = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.rename(making, made)  # whoever sees it finds it locked
+    return lock
+
+
+def remove_orphans(parent: str) -> None:
+    """Removes this user's directories whose supervisor was killed, and its mongods with it."""
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(PREFIX):
+                with contextlib.suppress(OSError):
+                    _remove_if_orphaned(entry)
+
+
+def _remove_if_orphaned(entry: "os.DirEntry[str]") -> None:
+    about = entry.stat(follow_symlinks=False)
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
+        return
+    lock = os.open(os.path.join(entry.path, LOCK), os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while it is in use
+        shutil.rmtree(entry.path, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
 def free_port() -> int:
     """A port nobody listens on, below the range the kernel gives to outgoing connections.
 
@@ -237,6 +278,8 @@ def _die_with_supervisor() -> None:
 
 
 DIRECTORY = "{directory}"  # in an argument: where the data is
+PREFIX = "ferromongo-"  # of data directories
+LOCK = "supervisor.lock"
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 PR_SET_PDEATHSIG = 1
 PORT_IN_USE = 48  # mongod's exit code

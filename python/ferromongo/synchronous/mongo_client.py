@@ -104,7 +104,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
             options.write_concern,
             options.read_concern,
         )
-        self._settings = settings  # replaced, as are the options, after a look-up
+        self._settings = settings.kept()  # replaced, as are the options, after a look-up
         self._client_options = options
         self._event_listeners = options.pool_options._event_listeners
         self._core = calls.engine(self, settings)

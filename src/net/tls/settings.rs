@@ -8,6 +8,7 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
+use zeroize::Zeroizing;
 
 use super::files;
 use super::verifier::{Lenient, Takes};
@@ -19,7 +20,7 @@ pub struct TlsOptions {
     pub ca_file: Option<PathBuf>,
     /// The client's certificate (with what leads to its authority) and private key.
     pub certificate_key_file: Option<PathBuf>,
-    pub certificate_key_password: Option<String>,
+    pub certificate_key_password: Option<Zeroizing<String>>,
     /// Revocation lists; the server's certificate must be covered by one.
     pub crl_file: Option<PathBuf>,
     pub allow_invalid_certificates: bool,
@@ -48,7 +49,7 @@ impl TlsSettings {
         let config = match &options.certificate_key_file {
             None => builder.with_no_client_auth(),
             Some(path) => {
-                let password = options.certificate_key_password.as_deref();
+                let password = options.certificate_key_password.as_ref().map(|it| it.as_str());
                 let identity = files::identity(path, password)?;
                 key_is_encrypted = identity.was_encrypted;
                 builder
@@ -57,6 +58,11 @@ impl TlsSettings {
             }
         };
         Ok(TlsSettings { options, key_is_encrypted, config })
+    }
+
+    /// Whether a certificate must be for the name of the host.
+    pub fn verifies_names(&self) -> bool {
+        !self.options.allow_invalid_certificates && !self.options.allow_invalid_hostnames
     }
 
     /// Sessions made from one answer resume each other. Each process needs its own, as the memory of

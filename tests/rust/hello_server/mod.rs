@@ -30,7 +30,7 @@ impl HelloServer {
                 thread::spawn(move || serve(stream, &fail_point, &service_id));
             }
         });
-        HelloServer { address: Address::new("127.0.0.1", port), service_id }
+        HelloServer { address: Address::tcp("127.0.0.1", port).unwrap(), service_id }
     }
 
     /// Plays a load balancer in front of this service.
