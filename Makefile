@@ -14,7 +14,7 @@ export PYO3_PYTHON := $(BIN)/python
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
   $(shell find src python -type f -not -name '*.pyc' -not -name '*.so')
 
-.PHONY: help venv build develop demo test test-rust test-python format lint bench unified soak money fuzz differential all clean
+.PHONY: help venv build develop demo test test-rust test-python test-pythons format lint bench unified soak money fuzz differential all clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -54,6 +54,9 @@ test-rust: venv  ## Run the tests that need no Python and no server
 
 test-python: build  ## Run the Python tests on a real replica set
 	$(BIN)/pytest
+
+test-pythons: venv  ## Run the quick part of the Python tests on every other CPython found, 3.11+
+	$(BIN)/python python/tools/other_pythons.py
 
 format: venv  ## Format Rust and Python
 	cargo fmt
@@ -99,7 +102,7 @@ FUZZ_ENVIRONMENT = PATH="$(BIN):$$PATH" PYTHONMALLOC=malloc \
 differential: build  ## Compare the codec with bson on EXAMPLES examples of each property (50000)
 	FERROMONGO_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --timeout 0 --durations 20 tests/property
 
-all: lint test  ## What CI runs
+all: lint test test-pythons  ## What CI runs
 
 clean:  ## Remove what was built
 	rm -rf $(VENV) dist target .pytest_cache .mypy_cache .ruff_cache

@@ -104,7 +104,7 @@ class _Task:
     def __init__(self, task):
         self._task = task
 
-    async def result(self, timeout=30):
+    async def result(self, timeout=60):
         return await asyncio.wait_for(self._task, timeout)
 
 
@@ -120,7 +120,7 @@ class _Thread:
         except BaseException as error:
             self._error = error
 
-    async def result(self, timeout=30):
+    async def result(self, timeout=60):
         self._thread.join(timeout)
         if self._thread.is_alive():
             raise TimeoutError
@@ -213,7 +213,7 @@ def _is_driver_object(value):
     return ".synchronous." in type(value).__module__ and not isinstance(value, BaseException)
 
 
-async def eventually(driver, condition, timeout=10):
+async def eventually(driver, condition, timeout=30):
     """Wait until `condition()` is true."""
     deadline = time.monotonic() + timeout
     while not condition():

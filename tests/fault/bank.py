@@ -37,8 +37,10 @@ class Bank:
 
     async def open(self):
         everybody = [{"_id": number, "balance": START} for number in range(ACCOUNTS)]
-        await self._accounts.insert_many(everybody)
         await self._ledger.create_index("transfer")
+        async with self._client.start_session() as session:
+            await self._accounts.insert_many(everybody, session=session)
+            self._opened = session.operation_time
 
     def work(self, customers):
         """Customers and an auditor get going, until they are told to `stop`."""
@@ -130,18 +132,28 @@ class Bank:
 
     async def _audit(self, read_preference):
         """Accounts and ledger of one moment agree."""
-        options = {"read_preference": read_preference}
+        accounts = self._accounts.with_options(read_preference=read_preference)
+        ledger = self._ledger.with_options(read_preference=read_preference)
         flow = {"_id": {"from": "$source", "to": "$target"}, "amount": {"$sum": "$amount"}}
         expected = dict.fromkeys(range(ACCOUNTS), START)
         async with self._client.start_session(snapshot=True) as session:
-            accounts = self._accounts.with_options(**options).find(session=session)
-            balances = {account["_id"]: account["balance"] async for account in accounts}
-            ledger = self._ledger.with_options(**options)
+            balances = await _balances(accounts, session)
+            fixed = session.snapshot_time is not None
             async for moved in await ledger.aggregate([{"$group": flow}], session=session):
                 expected[moved["_id"]["from"]] -= moved["amount"]
                 expected[moved["_id"]["to"]] += moved["amount"]
-        assert sum(balances.values()) == ACCOUNTS * START
-        assert balances == expected
+            moment = session.snapshot_time
+            if not fixed:
+                # Replication had not brought the collection to that member yet: a server that does
+                # not know the collection names no time. The second read has fixed it.
+                assert not balances
+                balances = await _balances(accounts, session)
+        if moment < self._opened:  # what a member that lags shows
+            assert expected == dict.fromkeys(range(ACCOUNTS), START)
+            assert set(balances.values()) <= {START}
+        else:
+            assert sum(balances.values()) == ACCOUNTS * START
+            assert balances == expected
 
     async def check(self):
         """Nothing is lost, doubled or misreported."""
@@ -179,6 +191,10 @@ class Bank:
             f"{self.audits} audits, {self.missed_audits} could not be made",
         ]
         return lines + [f"{count} x {what}" for what, count in self.errors.most_common()]
+
+
+async def _balances(accounts, session):
+    return {account["_id"]: account["balance"] async for account in accounts.find(session=session)}
 
 
 class Overdrawn(Exception):

@@ -127,8 +127,9 @@ class Proxy:
         task = asyncio.create_task(self._link(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # Here rather than in the task, which might be cancelled before its first step.
-        task.add_done_callback(lambda _: end.close())
+        # Here rather than in the task, which might be cancelled before its first step. The writer
+        # and not its transport: since Python 3.12 a writer complains that goes before it is closed.
+        task.add_done_callback(lambda _: writer.close())
 
     async def _link(self, reader, writer):
         link = Link()

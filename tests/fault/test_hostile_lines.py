@@ -30,9 +30,9 @@ async def test_a_reply_byte_by_byte(driver):
 @both_drivers
 async def test_the_timeout_is_of_the_whole_reply_not_of_a_byte(driver):
     with Peer() as peer:
-        async with driver.client(peer.uri(socketTimeoutMS=300, **ONCE)) as client:
+        async with driver.client(peer.uri(socketTimeoutMS=1000, **ONCE)) as client:
             peer.once("find", drip(0.05))
-            with takes(0.2, 3), pytest.raises(NetworkTimeout):
+            with takes(0.9, 6), pytest.raises(NetworkTimeout):
                 await client.db.c.find_one()
             await eventually(driver, lambda: not peer.lines_used[0].open)
             assert await client.db.c.find_one() is None

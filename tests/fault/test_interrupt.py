@@ -18,13 +18,13 @@ def test_ctrl_c(kind, wait, mongodb_uri, mongodb_database_name):
             time.sleep(1.5 if wait == "checkout" else 0.5)
             pressed = time.monotonic()
             program.send_signal(signal.SIGINT)
-            output, _ = program.communicate(timeout=20)
+            output, _ = program.communicate(timeout=60)
         finally:
             program.kill()
     assert program.returncode == 0
     report = json.loads(output.splitlines()[-1])
     # About 0.1 s by design; the rest is for a machine with other work to do.
-    assert report["noticed"] - pressed < 1.5
+    assert report["noticed"] - pressed < 3
     assert report["answer"] == 1
 
 
@@ -54,7 +54,7 @@ def test_ctrl_c_in_a_transaction(kind, where, left, mongodb_replica_set, mongodb
             assert program.stdout.readline() == "ready\n"
             time.sleep(0.3)
             program.send_signal(signal.SIGINT)
-            output, _ = program.communicate(timeout=40)
+            output, _ = program.communicate(timeout=120)
         finally:
             program.kill()
     assert program.returncode == 0

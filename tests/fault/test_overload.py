@@ -1,9 +1,10 @@
 """Overloaded servers: what they refuse is tried again after a growing, random pause."""
 
 import asyncio
+import time
 
 import pytest
-from pymongo.errors import OperationFailure
+from pymongo.errors import NetworkTimeout, OperationFailure
 from tests.drivers import APP, both_drivers, eventually, package, takes
 
 REFUSED = {"errorCode": 2, "errorLabels": ["RetryableError", "SystemOverloadedError"]}
@@ -145,9 +146,14 @@ async def test_another_server_is_asked_if_that_is_wanted(
 @both_drivers
 async def test_no_pause_outlasts_the_time_limit(driver, fail, proxy, mongodb_database_name):
     async with driver.client(proxy.uri(appName=APP, maxAdaptiveRetries=50)) as client:
-        refused = pytest.raises(OperationFailure)
-        with fail("find", **REFUSED), takes(0, 2), refused, package.timeout(0.3):
-            await client[mongodb_database_name].c.find_one()
+        collection = client[mongodb_database_name].c
+        await collection.find_one()  # connected
+        with fail("find", **REFUSED), takes(0, 2):
+            start = time.monotonic()
+            with pytest.raises((OperationFailure, NetworkTimeout)) as raised, package.timeout(0.3):
+                await collection.find_one()
+    # A slow machine may still wait for a refusal when the time is up, but for no pause.
+    assert raised.type is OperationFailure or time.monotonic() - start >= 0.3
     assert proxy.seen["find"] < 50
 
 

@@ -78,7 +78,7 @@ async def test_those_who_wait_fail_when_the_pool_is_cleared(driver, proxy, mongo
     async with driver.client(proxy.uri(maxPoolSize=1, retryReads="false")) as client:
         collection = client[mongodb_database_name].c
         assert await collection.find_one() is None
-        proxy.delay = 0.5
+        proxy.delay = 1.5
         proxy.cut("find", after=0)
 
         async def find():

@@ -102,7 +102,8 @@ async def test_records_change(driver, after, expected, names):
 )
 @both_drivers
 async def test_failures_change_nothing(driver, failure, names):
-    async with await opened(driver, connectTimeoutMS=100) as client:
+    options = {"connectTimeoutMS": 1000} if failure == "6-timeout" else {}
+    async with await opened(driver, **options) as client:
         if failure == "6-timeout":
             names.silent = True
         elif failure == "7-no-such-name":
@@ -238,7 +239,7 @@ async def test_mongos_that_stay_keep_their_connections(driver, names):
 @both_drivers
 async def test_a_failed_look_up_is_tried_anew(driver, names):
     names.records = {}
-    client = driver.client(URI, connect=False, serverSelectionTimeoutMS=300)
+    client = driver.client(URI, connect=False, serverSelectionTimeoutMS=1000)
     async with client:
         for _ in range(2):
             with pytest.raises(ConfigurationError, match="name does not exist"):
@@ -260,7 +261,7 @@ def test_an_event_loop_goes_on_while_a_name_server_is_silent(names):
 
     async def body():
         names.silent = True
-        async with package.AsyncMongoClient(URI, connectTimeoutMS=400) as client:
+        async with package.AsyncMongoClient(URI, connectTimeoutMS=1000) as client:
             ticking = asyncio.ensure_future(tick())
             with pytest.raises(ConfigurationError, match="lifetime expired"):
                 await client.admin.command("ping")
@@ -274,7 +275,7 @@ def test_an_event_loop_goes_on_while_a_name_server_is_silent(names):
 def test_operations_that_come_together_wait_for_one_look_up(names):
     async def body():
         names.silent = True
-        async with package.AsyncMongoClient(URI, connectTimeoutMS=300) as client:
+        async with package.AsyncMongoClient(URI, connectTimeoutMS=1000) as client:
             errors = await asyncio.gather(
                 *[client.admin.command("ping") for _ in range(20)], return_exceptions=True
             )
@@ -289,7 +290,7 @@ def test_operations_that_come_together_wait_for_one_look_up(names):
 def test_close_ends_the_wait_for_a_look_up(names):
     async def body():
         names.silent = True
-        client = package.AsyncMongoClient(URI, connectTimeoutMS=500)
+        client = package.AsyncMongoClient(URI, connectTimeoutMS=2000)
         waiting = asyncio.ensure_future(client.admin.command("ping"))
         cancelled = asyncio.ensure_future(client.admin.command("ping"))
         await eventually(AsyncDriver(), lambda: names.asked)

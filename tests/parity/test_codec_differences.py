@@ -136,7 +136,8 @@ def told(encode: Any, document: Any) -> Any:
 def test_more_than_a_thousand_levels() -> None:
     """PyMongo goes as deep as `sys.setrecursionlimit` lets it, with a high limit down to the end of
     the stack. Ours stops at 1,000 levels (MongoDB stores 100), which fit on any thread's stack; and
-    it counts containers, where PyMongo counts values too."""
+    it counts containers, where PyMongo counts values too. Since Python 3.12 C code has a limit of
+    its own, which nobody can set."""
     document: Any = 1
     for _ in range(1500):
         document = {"d": document}
@@ -144,8 +145,9 @@ def test_more_than_a_thousand_levels() -> None:
     sys.setrecursionlimit(5000)
     try:
         assert outcome(encode, document) == ("raised", RecursionError)
-        assert len(bson.encode(document)) > 1500
         assert outcome(decode, nested(1500, False)) == ("raised", bson.errors.InvalidBSON)
-        assert bson.decode(nested(1500, False))
+        if sys.version_info < (3, 12):
+            assert len(bson.encode(document)) > 1500
+            assert bson.decode(nested(1500, False))
     finally:
         sys.setrecursionlimit(limit)

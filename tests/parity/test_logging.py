@@ -17,6 +17,7 @@ from tests.drivers import AsyncDriver, Awaitable, SyncDriver, both_drivers, even
 from tests.parity.heard import Names, plain
 
 import ferromongo
+from ferromongo._calls import logs
 from ferromongo.embedded import ReplicaSet
 
 PROGRAMS = {}
@@ -179,6 +180,29 @@ async def test_levels_count_from_the_moment_they_are_set(driver, mongodb_uri):
                 assert len(_commands(records)) == 4
             await client.admin.command("ping")
             assert len(_commands(records)) == 4
+
+
+@both_drivers
+async def test_a_level_that_is_set_while_another_thread_notes_levels_counts(
+    driver, mongodb_uri, monkeypatch
+):
+    note = logs.note_loggers
+    recorder = contextlib.ExitStack()
+    records = []
+
+    def interrupted(wanted):
+        monkeypatch.setattr(logs, "note_loggers", note)
+        records.append(recorder.enter_context(_recorded("pymongo.command")))
+        logs.note_levels()
+        note(wanted)
+
+    async with driver.client(mongodb_uri) as client:
+        await client.admin.command("ping")
+        with recorder:
+            monkeypatch.setattr(logs, "note_loggers", interrupted)
+            logs.note_levels()
+            await client.admin.command("ping")
+            assert _commands(records[0]) == ["Command started", "Command succeeded"]
 
 
 @both_drivers

@@ -10,7 +10,7 @@ def run(program: str, *arguments: str) -> None:
         [sys.executable, "-W", "error", "-c", textwrap.dedent(program), *arguments],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr

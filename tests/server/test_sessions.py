@@ -266,6 +266,25 @@ async def test_a_snapshot_at_a_given_time(driver, mongodb_uri, mongodb_database_
             assert session.snapshot_time > time
 
 
+@ferromongo_only  # as above: PyMongo has no `snapshot_time`
+@both_drivers
+async def test_a_find_in_a_missing_collection_fixes_no_snapshot_time(
+    driver, mongodb_uri, mongodb_database_name
+):
+    """The server names none in its reply, so the next read is the first that fixes it."""
+    async with driver.client(mongodb_uri) as client:
+        concern = package.WriteConcern("majority")
+        collection = client[mongodb_database_name].get_collection("c", write_concern=concern)
+        async with client.start_session(snapshot=True) as session:
+            assert await collection.find(session=session).to_list() == []
+            assert session.snapshot_time is None
+            await collection.insert_one({"_id": 1})
+            assert await collection.find(session=session).to_list() == [{"_id": 1}]
+            assert session.snapshot_time is not None
+            await collection.insert_one({"_id": 2})
+            assert await collection.find(session=session).to_list() == [{"_id": 1}]
+
+
 @ferromongo_only
 def test_the_time_of_a_snapshot_is_for_snapshots(client):
     with client.start_session() as session, pytest.raises(InvalidOperation, match="snapshot"):

@@ -365,7 +365,7 @@ async def test_a_time_limit_within_the_callback(driver, proxy, mongodb_database_
 
         async def insert(session):
             attempts.append(session)
-            with timeout(0.4):
+            with timeout(1):
                 await collection.insert_one({"_id": 1}, session=session)
 
         async with client.start_session() as session:

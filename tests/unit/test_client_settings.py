@@ -177,7 +177,6 @@ def test_all_compressors_are_there_without_other_packages(arguments: dict[str, A
         assert "compressors=['zstd', 'snappy', 'zlib']" in repr(client)
 
 
-@pytest.mark.parametrize("kind", [MongoClient, pymongo.MongoClient])
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -187,11 +186,15 @@ def test_all_compressors_are_there_without_other_packages(arguments: dict[str, A
     ],
     ids=str,
 )
-def test_unknown_compressors_are_warned_of(kind: Any, arguments: dict[str, Any]) -> None:
-    with pytest.warns(UserWarning, match="^Unsupported compressor: lz4$"):
-        client = kind(connect=False, **arguments)
-    with client:
-        assert "compressors=['zlib']" in repr(client)
+def test_unknown_compressors_are_warned_of(arguments: dict[str, Any]) -> None:
+    warnings = []
+    for kind in (MongoClient, pymongo.MongoClient):
+        with pytest.warns(UserWarning, match="^Unsupported compressor") as warned:
+            client = kind(connect=False, **arguments)
+        warnings.append([str(warning.message) for warning in warned])
+        with client:
+            assert "compressors=['zlib']" in repr(client)
+    assert warnings[0] == warnings[1]  # 4.20.1 names no values that come from a URI
 
 
 def test_timeout_is_pymongos() -> None:

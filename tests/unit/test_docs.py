@@ -75,7 +75,7 @@ def test_readme_shows_both_apis():
     assert any("AsyncMongoClient" in snippet for snippet in snippets)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if SNIPPETS[page]], ids=lambda page: page.name
 )
@@ -172,7 +172,7 @@ def _python(folder, uri, *arguments):
     environment = {**os.environ, "FERROMONGO_TEST_URI": uri}
     command = [sys.executable, *arguments]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=170, cwd=folder, env=environment
+        command, capture_output=True, text=True, timeout=380, cwd=folder, env=environment
     )
 
 

@@ -29,11 +29,19 @@ LEVELS_SEEN = -5000
 
 def note_levels() -> bool:
     """Tell the engine who wants records. True if somebody does."""
-    # First the mark: a change from here on makes the next operation look again.
-    logging.getLogger().isEnabledFor(LEVELS_SEEN)
-    wanted = (_wants(COMMAND), _wants(CONNECTION), _wants(SERVER_SELECTION), _wants(TOPOLOGY))
-    note_loggers(wanted)
-    return any(wanted)
+    while True:
+        # First the mark: a change from here on makes the next operation look again.
+        logging.getLogger().isEnabledFor(LEVELS_SEEN)
+        wanted = _wanted()
+        note_loggers(wanted)
+        # Another thread may have noted a change since this one looked: what it told must not be
+        # replaced by older news. No lock, which a signal handler could find taken.
+        if _wanted() == wanted:
+            return any(wanted)
+
+
+def _wanted() -> tuple[bool, bool, bool, bool]:
+    return _wants(COMMAND), _wants(CONNECTION), _wants(SERVER_SELECTION), _wants(TOPOLOGY)
 
 
 def _look_again() -> None:

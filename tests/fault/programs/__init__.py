@@ -15,7 +15,7 @@ def start(name, *arguments):
     )
 
 
-def run(name, *arguments, timeout=50):
+def run(name, *arguments, timeout=150):
     """The program's answer; it must end well."""
     with start(name, *arguments) as program:
         try:

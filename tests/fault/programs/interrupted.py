@@ -55,7 +55,7 @@ async def in_server_selection(driver, client, database):
 
 async def in_checkout(driver, client, database):
     # Longer than the test takes to press Ctrl-C; the use afterwards waits for its end.
-    slow = driver.start(in_a_query, driver, client, database, 350)
+    slow = driver.start(in_a_query, driver, client, database, 600)
     await driver.sleep(1)  # by then the query has the only connection
     await client[database].c.find_one()
     await slow.result()

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 
-def run(name: str, *options: str, timeout: float = 55, **environment: str) -> str:
+def run(name: str, *options: str, timeout: float = 180, **environment: str) -> str:
     """What the program printed; it must end well."""
     ended = subprocess.run(
         [sys.executable, *options, "-m", f"tests.parity.programs.{name}"],
