@@ -292,11 +292,16 @@ impl SyncCursorCore {
         slf
     }
 
-    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        match CursorCore::advance(slf.as_super(), || PyStopIteration::new_err(()))? {
-            Step::Done(document) => Ok(document),
-            Step::Again(task) | Step::Pause(task) => run_blocking(slf.py(), task),
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, cursor) = (slf.py(), slf.as_super());
+        if let Some(document) = cursor.get().buffered(py)? {
+            return Ok(document);
         }
+        let next = match CursorCore::advance(cursor, || PyStopIteration::new_err(()))? {
+            Step::Done(document) => document,
+            Step::Again(task) | Step::Pause(task) => run_blocking(py, task)?,
+        };
+        Ok(next.into_bound(py))
     }
 
     fn _next(slf: &Bound<'_, Self>) -> PyPending {

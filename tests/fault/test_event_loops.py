@@ -116,8 +116,7 @@ def test_a_coroutine_dropped_outside_its_loop(loop_factory, proxy, mongodb_datab
         operation.close()
 
     home.run_until_complete(collection.insert_one({"_id": 1}))
-    stalled_ones = [_begin(home, collection) for _ in range(2)]
-    home.run_until_complete(eventually(AsyncDriver(), lambda: proxy.seen["find"] == 2))
+    stalled_ones = [_begin(home, collection, lambda n=n: proxy.seen["find"] == n) for n in (1, 2)]
     stalled_ones[0].close()  # where no loop runs
     run(loop_factory, drop(stalled_ones[1]))  # and where another one does
     for n in range(20):
@@ -126,20 +125,20 @@ def test_a_coroutine_dropped_outside_its_loop(loop_factory, proxy, mongodb_datab
     home.close()
 
 
-def _begin(loop, collection):
-    """A `find_one` of which `loop` has run the first step."""
+def _begin(loop, collection, is_sent):
+    """A `find_one` of which `loop` has run the first steps, until it was sent."""
     operation = collection.find_one()
 
-    async def first_step():
+    async def first_steps():
         future = operation.send(None)
-        while True:
-            future._asyncio_future_blocking = False
+        future._asyncio_future_blocking = False
+        while not is_sent():
             done, _ = await asyncio.wait([future], timeout=0.05)
-            if not done:
-                return
-            future = operation.send(None)
+            if done:
+                future = operation.send(None)
+                future._asyncio_future_blocking = False
 
-    loop.run_until_complete(first_step())
+    loop.run_until_complete(first_steps())
     return operation
 
 
