@@ -9,6 +9,7 @@ import bson
 import pymongo
 import pytest
 from tests.drivers import AsyncDriver, Awaitable, SyncDriver
+from tests.parity import user_codec_administration  # noqa: F401 - adds its cases
 from tests.parity.user_codec_cases import CASES, DOCUMENTS, SLOW
 from tests.parity.user_codec_differences import known
 from tests.parity.user_codecs import OPTIONS, SOME, told
