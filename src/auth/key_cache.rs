@@ -46,7 +46,8 @@ struct Known {
 impl Known {
     /// `None` if the work was given up, or is about to be.
     fn pending(&self) -> Option<Pending> {
-        let wanted = match self.outcome.peek() {
+        // Polled, as it may be done and nobody has looked yet.
+        let wanted = match self.outcome.clone().now_or_never() {
             Some(Ok(_)) => Some(Arc::default()),
             Some(Err(oneshot::Canceled)) => None,
             None => self.wanted.upgrade(),

@@ -128,7 +128,12 @@ mod tests {
     fn snapshot(seeds: &[&str], replica_set: Option<&str>) -> Snapshot {
         Snapshot::new(Arc::new(TopologySettings {
             id: ObjectId::from_bytes([1; 12]),
-            seeds: seeds.iter().map(|seed| Address::parse(seed).unwrap()).collect(),
+            seeds: seeds
+                .iter()
+                .map(|seed| {
+                    Address::parse(seed).or_else(|_| Address::from_user(seed, None)).unwrap()
+                })
+                .collect(),
             replica_set: replica_set.map(str::to_owned),
             direct_connection: false,
             load_balanced: false,

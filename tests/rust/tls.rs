@@ -196,7 +196,7 @@ fn an_unknown_authority_is_trusted_only_if_anybody_is() {
 #[test]
 fn nothing_secret_is_shown() {
     let options = TlsOptions {
-        certificate_key_password: Some("a secret".to_owned()),
+        certificate_key_password: Some("a secret".to_owned().into()),
         allow_invalid_certificates: true,
         ..TlsOptions::default()
     };
