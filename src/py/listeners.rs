@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::descriptions::{self, object_id, place};
 use super::{errors, gil, imports, loggers, options};
-use crate::codec::{self, CodecSettings};
+use crate::codec::{self, CodecSettings, Contents};
 use crate::error::Error;
 use crate::event::command::{Answer, CommandChange, CommandEvent};
 use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
@@ -328,7 +328,9 @@ impl EventQueue {
             CommandChange::Succeeded { duration, reply } => {
                 let hidden = matches!(reply, Answer::Hidden);
                 let reply = match reply {
-                    Answer::Document(bytes) => codec::decode_document(py, bytes, &self.codecs.1)?,
+                    Answer::Document(bytes) => {
+                        codec::decode_reply(py, bytes, &self.codecs.1, &Contents::Servers)?
+                    }
                     Answer::Unasked => {
                         let ok = PyDict::new(py);
                         ok.set_item("ok", 1)?;
