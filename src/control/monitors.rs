@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bson::{RawDocument, RawDocumentBuf, doc};
@@ -27,6 +26,7 @@ use mongodb::options::{
     ClientOptions, DriverInfo, SelectionCriteria, ServerAddress, ServerApi, ServerApiVersion,
     ServerMonitoringMode, Tls, TlsOptions,
 };
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -84,7 +84,7 @@ pub type Sink = Arc<dyn Fn(Observation) + Send + Sync>;
 pub struct Monitors {
     /// None behind a load balancer, which is not monitored.
     running: Option<Running>,
-    stopped: Arc<AtomicBool>,
+    checks: Arc<Checks>,
 }
 
 struct Running {
@@ -97,9 +97,9 @@ struct Running {
 impl Monitors {
     /// Starts watching at once. To be called within a tokio runtime, whose thread calls `sink`.
     pub fn start(settings: MonitorSettings, sink: Sink) -> Result<Monitors, String> {
-        let stopped = Arc::new(AtomicBool::new(false));
+        let checks = Arc::new(Checks::new(settings.events.clone()));
         if settings.load_balanced {
-            return Ok(Monitors { running: None, stopped });
+            return Ok(Monitors { running: None, checks });
         }
         // Events pass through a channel: a callback that held the client would keep it alive for ever,
         // since the client's options hold the callback.
@@ -116,14 +116,14 @@ impl Monitors {
             client: client.clone(),
             sink,
             events: publisher,
-            stopped: stopped.clone(),
+            checks: checks.clone(),
             timeouts,
             round_trips: BTreeMap::new(),
             held_back: BTreeMap::new(),
         };
         let listener = tokio::spawn(listener.run(events));
         let running = Running { client, listener, unix_sockets };
-        Ok(Monitors { running: Some(running), stopped })
+        Ok(Monitors { running: Some(running), checks })
     }
 
     pub fn append_driver(&self, driver: DriverName) {
@@ -135,7 +135,7 @@ impl Monitors {
     /// Silent from this call on; when the future is done the connections are closed. A look-up of a name
     /// or a round trip connection in the making may outlive it, at most for the connect timeout.
     pub fn stop(mut self) -> impl Future<Output = ()> + Send {
-        self.stopped.store(true, Ordering::Release);
+        self.checks.stop();
         let running = self.running.take();
         if let Some(running) = &running {
             running.listener.abort();
@@ -158,7 +158,7 @@ impl Monitors {
 
 impl Drop for Monitors {
     fn drop(&mut self) {
-        self.stopped.store(true, Ordering::Release);
+        self.checks.stop();
         if let Some(running) = &self.running {
             running.cancel();
         }
@@ -265,7 +265,7 @@ struct Listener {
     client: Client,
     sink: Sink,
     events: Publisher,
-    stopped: Arc<AtomicBool>,
+    checks: Arc<Checks>,
     /// Those of every check, for texts of errors.
     timeouts: String,
     /// Of the servers that answer.
@@ -292,7 +292,7 @@ impl Listener {
                 events.recv().await
             };
             let Some(event) = event else { break };
-            if self.stopped.load(Ordering::Acquire) {
+            if self.checks.are_stopped() {
                 break;
             }
             self.hear(event);
@@ -409,13 +409,54 @@ impl Listener {
         what: impl FnOnce() -> HeartbeatChange,
     ) {
         let Some(address) = address(server) else { return };
-        self.events.heartbeat(|| HeartbeatEvent {
+        self.checks.tell(|| HeartbeatEvent {
             address,
             awaited,
             driver_connection_id: driver_connection_id + 1, // the crate counts from 0
             server_connection_id,
             what: what(),
         });
+    }
+}
+
+/// Tells listeners of checks, so that each that was begun has an end, also when monitoring stops.
+struct Checks {
+    events: Publisher,
+    /// By server, what was told of the check under way. `None` once stopped.
+    begun: Mutex<Option<BTreeMap<Address, (HeartbeatEvent, Instant)>>>,
+}
+
+impl Checks {
+    fn new(events: Publisher) -> Checks {
+        Checks { events, begun: Mutex::new(Some(BTreeMap::new())) }
+    }
+
+    fn tell(&self, make: impl FnOnce() -> HeartbeatEvent) {
+        let mut begun = self.begun.lock();
+        let Some(begun) = &mut *begun else { return };
+        self.events.heartbeat(|| {
+            let event = make();
+            match event.what {
+                HeartbeatChange::Started => {
+                    begun.insert(event.address.clone(), (event.clone(), Instant::now()));
+                }
+                _ => drop(begun.remove(&event.address)),
+            }
+            event
+        });
+    }
+
+    /// Nothing is told from now on.
+    fn stop(&self) {
+        for (event, began) in self.begun.lock().take().into_iter().flat_map(BTreeMap::into_values) {
+            let (duration, error) = (began.elapsed(), "operation cancelled".to_owned());
+            let what = HeartbeatChange::Failed { duration, error, timeout: false };
+            self.events.heartbeat(|| HeartbeatEvent { what, ..event });
+        }
+    }
+
+    fn are_stopped(&self) -> bool {
+        self.begun.lock().is_none()
     }
 }
 
@@ -445,14 +486,14 @@ fn measured_round_trips(client: &Client) -> Vec<(Address, Duration)> {
     let look = move |server: &ServerInfo| {
         if let Some(average) = server.average_round_trip_time()
             && let Some(address) = address(server.address())
-            && let Ok(mut record) = record.lock()
         {
-            record.push((address, average));
+            record.lock().push((address, average));
         }
     };
     let unfinished = selection_of_nothing(client.clone(), look).now_or_never();
     debug_assert!(unfinished.is_none(), "a server was selected");
-    found.lock().map(|mut found| std::mem::take(&mut *found)).unwrap_or_default()
+    let mut found = found.lock();
+    std::mem::take(&mut *found)
 }
 
 /// An operation that waits for a server it never takes.

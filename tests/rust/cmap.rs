@@ -246,7 +246,7 @@ impl Stage {
             let weak = Arc::downgrade(&server);
             let servers = move || Some(vec![weak.upgrade()?]);
             let interval = Duration::from_millis(interval);
-            thread.spawn(upkeep::run(servers, None, now.clone(), interval));
+            thread.spawn(upkeep::run(servers, None, now.clone(), interval, Publisher::default()));
         }
         let upkeep = Arc::new(Upkeep { now, _thread: thread });
         Stage { server, log, lent: Arc::default(), upkeep }

@@ -1,5 +1,6 @@
 """Event listeners on both APIs: what they hear, when, and on which thread."""
 
+import collections
 import contextvars
 import threading
 import time
@@ -198,6 +199,21 @@ async def test_heartbeats(driver, mongodb_uri, mongodb_replica_set):
     assert isinstance(first.reply, Hello)
     assert first.reply.replica_set_name == client.options.replica_set_name
     assert any(event.awaited for event in started)
+
+
+@both_drivers
+async def test_every_check_that_began_has_an_end_when_a_client_is_closed(driver, mongodb_uri):
+    recorder = Recorder()
+    async with driver.client(mongodb_uri, event_listeners=[recorder]) as client:
+        await client.admin.command("ping")
+        started = monitoring.ServerHeartbeatStartedEvent
+        await eventually(driver, lambda: any(event.awaited for event in recorder.of(started)))
+    ends = (monitoring.ServerHeartbeatSucceededEvent, monitoring.ServerHeartbeatFailedEvent)
+
+    def counts(*kinds):
+        return collections.Counter(event.connection_id for event in recorder.of(*kinds))
+
+    await eventually(driver, lambda: counts(*ends) == counts(started))
 
 
 @both_drivers
