@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(document) = RawDocument::from_bytes(data) else { return };
-    let seed = Address::new("a", 27017);
+    let seed = Address::tcp("a", 27017).unwrap();
     let settings = TopologySettings {
         id: bson::oid::ObjectId::new(),
         seeds: vec![seed.clone()],

@@ -203,7 +203,7 @@ mod tests {
     }
 
     fn ready() -> Event {
-        let address = Address::new("a", 1);
+        let address = Address::tcp("a", 1).unwrap();
         Event::Pool(PoolEvent { address, what: PoolChange::PoolReady })
     }
 
