@@ -34,6 +34,7 @@ mod transaction_options;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreter::claim(module.py())?;
     names::make(module.py())?;
+    crate::codec::prepare(module.py());
     crate::control::prepare();
     loop_driver::prepare(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
