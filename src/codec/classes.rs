@@ -109,14 +109,16 @@ impl Classes {
 
 impl Classes {
     /// `value` if its type is datetime itself.
-    #[inline]
+    #[inline(always)]
     pub fn exact_datetime<'a, 'py>(
         &self,
         value: &'a Bound<'py, PyAny>,
     ) -> Option<&'a Bound<'py, PyDateTime>> {
+        if !super::object::is_exactly(value, &self.datetime) {
+            return None;
+        }
         // SAFETY: the class is datetime's own, so an instance of it is a `PyDateTime`.
-        super::object::is_exactly(value, &self.datetime)
-            .then(|| unsafe { value.cast_unchecked::<PyDateTime>() })
+        Some(unsafe { value.cast_unchecked() })
     }
 }
 

@@ -203,4 +203,4 @@ impl Drop for Nested {
 /// MongoDB itself takes 100 levels. A level costs about 450 bytes of stack here, and threads may have half a megabyte.
 const DEEPEST: u32 = 1000;
 /// For one more level and what it may call. Threads may have less than half a megabyte, too.
-const LEAST_STACK: usize = 16 * 1024;
+const LEAST_STACK: usize = 8 * 1024;

@@ -26,3 +26,9 @@ pub use raw::encoded_already;
 pub use reply::{Contents, decode_error_reply, decode_reply};
 pub use sequence::{decode_one, decode_sequence};
 pub use settings::CodecSettings;
+
+/// Looks up the classes of `bson` while there is memory: much of that could only panic later. If a program
+/// has put others in their place, the first use says what is wrong with them.
+pub fn prepare(py: pyo3::Python<'_>) {
+    drop(classes::Classes::get(py));
+}

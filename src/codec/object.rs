@@ -17,7 +17,7 @@ use super::errors::{Made, Raised};
 ///
 /// # Safety
 /// `pointer` is null or a reference that belongs to the caller.
-#[inline]
+#[inline(always)]
 pub unsafe fn owned(py: Python<'_>, pointer: *mut ffi::PyObject) -> Made<'_> {
     // SAFETY: the caller's promise.
     unsafe { Bound::from_owned_ptr_or_opt(py, pointer) }.ok_or(Raised)
@@ -311,7 +311,7 @@ pub fn dict_get<'py>(
 }
 
 /// The next entry of a dict, both sides held: Python code may change the dict before they are used.
-#[inline]
+#[inline(always)]
 pub fn dict_next<'py>(
     dict: &Bound<'py, PyDict>,
     position: &mut isize,
@@ -328,7 +328,7 @@ pub fn dict_next<'py>(
 }
 
 /// The item of a list, or None past its present end.
-#[inline]
+#[inline(always)]
 pub fn list_item<'py>(list: &Bound<'py, PyList>, index: usize) -> Option<Bound<'py, PyAny>> {
     // SAFETY: a live list; its length is read each time, so the item exists, and it gets a reference at once.
     unsafe {
@@ -339,7 +339,7 @@ pub fn list_item<'py>(list: &Bound<'py, PyList>, index: usize) -> Option<Bound<'
 }
 
 /// The item of a tuple, or None past its end.
-#[inline]
+#[inline(always)]
 pub fn tuple_item<'py>(tuple: &Bound<'py, PyTuple>, index: usize) -> Option<Bound<'py, PyAny>> {
     // SAFETY: a live tuple; the index is within its length.
     unsafe {
@@ -352,14 +352,14 @@ pub fn tuple_item<'py>(tuple: &Bound<'py, PyTuple>, index: usize) -> Option<Boun
     }
 }
 
-#[inline]
+#[inline(always)]
 pub fn float_value(float: &Bound<'_, PyFloat>) -> f64 {
     // SAFETY: a live float (or an instance of a subclass, which begins like one).
     unsafe { ffi::PyFloat_AS_DOUBLE(float.as_ptr()) }
 }
 
 /// The value of an int, None when it needs more than 64 bits.
-#[inline]
+#[inline(always)]
 pub fn integer_value(integer: &Bound<'_, PyInt>) -> Option<i64> {
     let mut overflow = 0;
     // SAFETY: a live int, so the only failure is overflow, which sets no exception.
@@ -368,7 +368,7 @@ pub fn integer_value(integer: &Bound<'_, PyInt>) -> Option<i64> {
 }
 
 /// The contents of a bytes object (or of a subclass).
-#[inline]
+#[inline(always)]
 pub fn bytes_value<'a>(bytes: &'a Bound<'_, PyBytes>) -> &'a [u8] {
     // SAFETY: a live bytes object; its contents never change and live as long as the reference.
     unsafe {
@@ -385,7 +385,7 @@ pub enum Characters<'a> {
     Full(&'a [u32]),
 }
 
-#[inline]
+#[inline(always)]
 pub fn characters_of<'a>(text: &'a Bound<'_, PyString>) -> Result<Characters<'a>, Raised> {
     let pointer = text.as_ptr();
     // SAFETY: a live string; data, length and kind belong together, never change, and live as long as the
@@ -415,9 +415,16 @@ pub fn characters_of<'a>(text: &'a Bound<'_, PyString>) -> Result<Characters<'a>
 
 macro_rules! kind_of {
     ($($name:ident => $check:ident, $class:ty;)*) => {
-        $(#[inline] pub fn $name<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, $class>> {
+        $(#[inline(always)]
+        pub fn $name<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, $class>> {
             // SAFETY: a live reference; the macro-like check reads its type, which is what the cast asks for.
-            unsafe { (ffi::$check(object.as_ptr()) != 0).then(|| object.cast_unchecked()) }
+            unsafe {
+                if ffi::$check(object.as_ptr()) != 0 {
+                    Some(object.cast_unchecked())
+                } else {
+                    None
+                }
+            }
         })*
     };
 }
@@ -439,13 +446,13 @@ kind_of! {
     as_float => PyFloat_Check, PyFloat;
 }
 
-#[inline]
+#[inline(always)]
 pub fn is_boolean(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: a live reference; the macro-like check only reads its type.
     unsafe { ffi::PyBool_Check(object.as_ptr()) != 0 }
 }
 
-#[inline]
+#[inline(always)]
 pub fn is_none(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: compares addresses only.
     unsafe { object.as_ptr() == ffi::Py_None() }
@@ -458,7 +465,7 @@ pub fn is_true(object: &Bound<'_, PyAny>) -> bool {
 }
 
 /// `type(object) is class`.
-#[inline]
+#[inline(always)]
 pub fn is_exactly(object: &Bound<'_, PyAny>, class: &Py<pyo3::types::PyType>) -> bool {
     // SAFETY: a live reference; compares the address of its type only.
     unsafe { ffi::Py_TYPE(object.as_ptr()) == class.as_ptr().cast() }

@@ -39,6 +39,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreter::claim(module.py())?;
     exit::prepare();
     names::make(module.py())?;
+    crate::codec::prepare(module.py());
     crate::control::prepare();
     loop_driver::prepare(module)?;
     thread_driver::prepare(module.py());

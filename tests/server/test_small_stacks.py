@@ -67,7 +67,7 @@ CASES = [
     (32, "connect", ["ConfigurationError"]),
     (64, "connect", [USED]),
     (32, "use", [USED]),
-    (64, "nest", ["RecursionError", "RecursionError", True]),
+    (64, "nest", ["InvalidBSON", "RecursionError", True]),
 ]
 
 

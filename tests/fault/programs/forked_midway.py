@@ -28,6 +28,7 @@ class Fork:
         self.times = times
         self.is_child = False
         self.readers = []
+        self.every = 0
 
     def __call__(self, *_ignored):
         if self.times and not self.is_child:
@@ -40,11 +41,14 @@ class Fork:
             else:
                 os.close(writer)
                 self.readers.append(reader)
+                # Not a timer that repeats: a handler within the handler would fork, too.
+                signal.setitimer(signal.ITIMER_REAL, self.every if self.times else 0)
 
     def after(self, signals=0.05, every=0):
         """Fork in a signal handler."""
         signal.signal(signal.SIGALRM, self)
-        signal.setitimer(signal.ITIMER_REAL, signals, every)
+        self.every = every
+        signal.setitimer(signal.ITIMER_REAL, signals)
 
     def tell(self, mine):
         """Both come here: the child ends, the parent answers what its children say."""
