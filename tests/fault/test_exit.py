@@ -40,8 +40,8 @@ def test_the_interpreter_ends_well(what, api, mongodb_uri, prefix):
     for _ in range(ROUNDS):
         arguments = (what, api, mongodb_uri)
         programs = [
-            start(*arguments, f"{prefix}_quick"),
-            start(*arguments, f"{prefix}_slow", ENDING_SLOWLY="1"),
+            start(*arguments, f"{prefix}_q"),
+            start(*arguments, f"{prefix}_s", ENDING_SLOWLY="1"),
         ]
         try:
             said = [program.communicate(timeout=50)[1] for program in programs]
