@@ -17,6 +17,7 @@ ROUNDS = int(os.environ.get("FERROMONGO_EXITS", "1"))
 @pytest.fixture
 def prefix(client, mongodb_database_name):
     yield mongodb_database_name
+    client.admin.command("killAllSessions", [])  # open transactions hold locks for a minute
     for name in client.list_database_names():
         if name.startswith(f"{mongodb_database_name}_"):
             client.drop_database(name)
