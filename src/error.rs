@@ -23,7 +23,7 @@ struct Detail {
     before_handshake: bool,
 }
 
-/// Errors of the server that the caller takes for an answer: the command did not fail then.
+/// Server errors that the caller allows: with them a command has succeeded.
 #[derive(Clone, Debug, Default)]
 pub struct Allowed {
     pub all: bool,
@@ -113,7 +113,7 @@ impl Error {
     }
 
     /// The operation is the parent's; this process was forked in the middle of it. A network error, as
-    /// nobody here learns what became of it.
+    /// its outcome is unknown here.
     pub fn forked() -> Error {
         Error::new(Kind::Network, crate::net::fork::INHERITED)
     }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Bytes left to the end of the stack; `usize::MAX` where that cannot be told.
+/// Bytes left to the end of the stack; `usize::MAX` where that is unknown.
 #[inline]
 pub fn left() -> usize {
     thread_local! {
@@ -18,7 +18,7 @@ pub fn left() -> usize {
         BOUNDS.set(Some((found.start, found.end)));
         (found.start, found.end)
     });
-    // Elsewhere runs what has a stack of its own making.
+    // Code outside of these bounds runs on a stack of its own.
     if (lowest..end).contains(&here) { here - lowest } else { usize::MAX }
 }
 

@@ -102,7 +102,7 @@ class EventQueue:
     def client_id(self) -> ObjectId:
         """Names the client in logs, and its topology."""
     def __len__(self) -> int:
-        """How many events of the background wait for the dispatcher."""
+        """How many background events wait for the dispatcher."""
     def take(
         self, own: OwnEvents | None = None
     ) -> tuple[str, tuple[Any, ...], dict[str, Any] | None] | None:
@@ -112,15 +112,15 @@ class EventQueue:
         not due."""
     def done(self) -> None: ...
     def wait(self) -> bool:
-        """Block until the background has an event; False if it will have none any more."""
+        """Block until there is a background event; False if there will be no more."""
     def end(self) -> None:
-        """The client is closed or gone: `wait` answers False when all is taken."""
+        """The client is closed or gone: `wait` returns False when the queue is empty."""
     def stop(self) -> None:
-        """The interpreter ends: nothing is handed out any more."""
+        """The interpreter ends: no further event is returned."""
 
 @final
 class OwnEvents:
-    """What an operation did, on the way to its listeners."""
+    """The events of an operation, for its listeners."""
 
 def note_loggers(wanted: tuple[bool, bool, bool, bool]) -> None:
     """Whether the loggers of commands, connections, selections and topologies want records."""

@@ -1,9 +1,9 @@
 //! SCRAM keys of one client's credentials: made once, shared by its connections.
 //!
 //! Making them keeps a processor busy for some ten milliseconds, so the work is handed to `start`,
-//! which knows a thread for it, and connections that need the same keys wait for the same work. Once
-//! none waits any more (timed out, cancelled, closed) the work ends early: how long it takes is for the
-//! server to say, and a hostile one may say minutes.
+//! which runs it on a thread, and connections that need the same keys wait for the same work. Once
+//! none waits any more (timed out, cancelled, closed) the work ends early: the server chooses how long
+//! it takes, and a hostile one may choose minutes.
 
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -21,7 +21,7 @@ use crate::error::Result;
 type Outcome = Shared<oneshot::Receiver<Result<Keys>>>;
 pub type Work = Box<dyn FnOnce() + Send>;
 
-/// Keys in the making, which are made while anybody holds one of these.
+/// Keys that are being derived. The work continues while one of these exists.
 #[derive(Clone)]
 pub struct Pending {
     outcome: Outcome,
@@ -46,7 +46,7 @@ struct Known {
 impl Known {
     /// `None` if the work was given up, or is about to be.
     fn pending(&self) -> Option<Pending> {
-        // Polled, as it may be done and nobody has looked yet.
+        // Polled, as it may be done and not polled yet.
         let wanted = match self.outcome.clone().now_or_never() {
             Some(Ok(_)) => Some(Arc::default()),
             Some(Err(oneshot::Canceled)) => None,
@@ -86,7 +86,7 @@ impl KeyCache {
         let credentials = credentials.clone();
         start(Box::new(move || {
             if let Some(keys) = recipe.keys(&credentials, || wanted.strong_count() > 0) {
-                let _ = sender.send(keys); // nobody may be left to receive them
+                let _ = sender.send(keys); // there may be no receiver any more
             }
         }));
         Pending { outcome, _wanted }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_nobody_waits_for_ends_and_is_done_for_the_next() {
+    fn abandoned_work_ends_and_starts_again_for_the_next_connection() {
         let (cache, credentials) = (KeyCache::default(), credentials());
         let mut endless = recipe("AAAA");
         endless.iterate(u32::MAX);

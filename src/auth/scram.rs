@@ -72,7 +72,7 @@ impl Scram {
     pub fn server_first(&mut self, payload: &[u8]) -> Result<Recipe> {
         let text = std::str::from_utf8(payload).map_err(|_| unreadable())?;
         // RFC 5802, section 5.1: the order is fixed, optional extensions may follow, and "m" stands for
-        // one without which the conversation must not go on. None is known.
+        // a mandatory extension, of which none is supported.
         let mut parts = text.split(',');
         if parts.clone().any(|part| part.starts_with("m=")) {
             return Err(Error::authentication(
@@ -124,8 +124,8 @@ impl Recipe {
         self.iterations = iterations;
     }
 
-    /// Takes many milliseconds, or minutes if the server wants that; `is_wanted` is asked now and then.
-    /// `None` once it answers false.
+    /// Takes many milliseconds, or minutes if the server chooses so; `is_wanted` is called regularly.
+    /// `None` once it returns false.
     pub fn keys(
         &self,
         credentials: &Credentials,
@@ -241,7 +241,7 @@ fn unreadable() -> Error {
 
 /// Fewer would make the password cheap to guess for whoever asked for them.
 const FEWEST_ITERATIONS: u32 = 4096;
-/// A minute's work, which ends sooner if nobody waits for it any more. Servers want 15,000.
+/// About a minute of work, which ends early if no connection waits for it. Servers use 15,000.
 const MOST_ITERATIONS: u32 = 100_000_000;
 /// Some milliseconds.
 const ROUNDS_BETWEEN_LOOKS: u32 = 8192;
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_nobody_wants_any_more_are_given_up() {
+    fn deriving_unwanted_keys_stops() {
         let recipe = Recipe { hash: Hash::Sha256, salt: vec![1], iterations: MOST_ITERATIONS };
         let looks = std::cell::Cell::new(0);
         let is_wanted = || looks.replace(looks.get() + 1) < 3;

@@ -135,7 +135,7 @@ impl Key {
     fn fresh<'py>(&self, py: Python<'py>, bytes: &[u8]) -> Made<'py> {
         match Ascii::of(bytes) {
             Some(bytes) => object::ascii(py, bytes),
-            None => Err(invalid_bson(py, "a field name is not what it was")),
+            None => Err(invalid_bson(py, "a field name changed while it was decoded")),
         }
     }
 

@@ -28,7 +28,7 @@ pub use sequence::{decode_one, decode_sequence};
 pub use settings::CodecSettings;
 
 /// Looks up the classes of `bson` while there is memory: much of that could only panic later. If a program
-/// has put others in their place, the first use says what is wrong with them.
+/// has replaced one by an unsuitable class, the first use raises TypeError.
 pub fn prepare(py: pyo3::Python<'_>) {
     drop(classes::Classes::get(py));
 }

@@ -1,9 +1,9 @@
 //! The C API calls of the hot paths, each in a small safe wrapper: `unsafe` of this room lives here, in
 //! `classes.rs` (object layouts) and in `keys.rs` (the shared table).
 //!
-//! Two facts hold throughout: whoever has a `Python<'py>` or a `Bound<'py, _>` holds the GIL, and a `Bound<'py, T>`
-//! is a live, non-null reference to a `T`. What a call asks of its arguments beyond that is checked by the types
-//! they have (`as_dict` and its like make them); where a type cannot say it, the function is unsafe.
+//! Two facts hold throughout: code that has a `Python<'py>` or a `Bound<'py, _>` holds the GIL, and a `Bound<'py, T>`
+//! is a live, non-null reference to a `T`. Further preconditions are expressed by argument types
+//! (`as_dict` and similar functions check them); where a type cannot express one, the function is unsafe.
 
 use std::ffi::CStr;
 
@@ -19,7 +19,7 @@ use super::errors::{Made, Raised};
 /// `pointer` is null or a reference that belongs to the caller.
 #[inline(always)]
 pub unsafe fn owned(py: Python<'_>, pointer: *mut ffi::PyObject) -> Made<'_> {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { Bound::from_owned_ptr_or_opt(py, pointer) }.ok_or(Raised)
 }
 
@@ -318,7 +318,7 @@ pub fn dict_next<'py>(
 ) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
     // SAFETY: a live dict; the callee takes any position, also one from before the dict changed (entries may
-    // then be missed or met twice), and answers 0 past the end; the borrowed pair gets references at once.
+    // then be missed or returned twice), and returns 0 past the end; the borrowed pair gets references at once.
     unsafe {
         if ffi::PyDict_Next(dict.as_ptr(), position, &mut key, &mut value) == 0 {
             return None;
@@ -482,7 +482,7 @@ pub fn enter_recursive_call(_py: Python<'_>, what: &'static CStr) -> Result<(), 
 /// # Safety
 /// Once for each successful `enter_recursive_call`, on the same thread and with the GIL held.
 pub unsafe fn leave_recursive_call() {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { ffi::Py_LeaveRecursiveCall() }
 }
 

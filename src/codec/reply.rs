@@ -1,5 +1,5 @@
-//! What a server answers. Some of it is the server's own (counts, errors, cursor ids), some the user's documents,
-//! and the user's type decoders are for the latter only.
+//! Replies. Some fields are the server's own (counts, errors, cursor ids), others are the user's documents. The
+//! user's type decoders are applied to the latter only.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -25,7 +25,7 @@ impl Contents {
     }
 }
 
-/// The body of a reply. What is the server's is decoded with all options but the type decoders.
+/// The body of a reply. The server's fields are decoded with all options except the type decoders.
 pub fn decode_reply<'py>(
     py: Python<'py>,
     body: &[u8],
@@ -69,7 +69,7 @@ fn with_field<'py>(
     Ok(reply.into_any())
 }
 
-/// A reply that tells of an error, which must get through: text in it that cannot be decoded is replaced.
+/// An error reply. The error must be raised in any case, so text that cannot be decoded is replaced.
 pub fn decode_error_reply<'py>(
     py: Python<'py>,
     body: &[u8],

@@ -107,7 +107,7 @@ impl CodecSettings {
         self.decoders.is_some()
     }
 
-    /// For what a server says of its own accord.
+    /// For the server's own fields.
     pub(super) fn for_servers(&self) -> &CodecSettings {
         self.for_servers.as_deref().unwrap_or(self)
     }

@@ -53,7 +53,7 @@ pub struct Cluster {
     updating: Mutex<()>,
     /// When each server was last probed; a probe under way counts as now.
     probed: Mutex<HashMap<Address, Probe>>,
-    /// `None` where nobody watches, and where probes do.
+    /// `None` without monitoring, and where probes replace the monitors.
     monitors: Mutex<Option<Monitors>>,
     /// Servers are watched by probes.
     polls: bool,
@@ -62,7 +62,7 @@ pub struct Cluster {
     /// Rung when upkeep has work before its next round.
     upkeep_now: Arc<Notify>,
     closed: AtomicBool,
-    /// Once `is_lost` has said so.
+    /// Once `is_lost` has returned true.
     lost: AtomicBool,
 }
 
@@ -458,7 +458,7 @@ impl Cluster {
         });
     }
 
-    /// The reply itself has been heard by then, as that of any handshake.
+    /// The reply itself has been applied by then, as that of any handshake.
     fn probe_answered(&self, description: &ServerDescription, round_trip: Duration) {
         let mut probed = self.probed.lock();
         let Some(probe) = probed.get_mut(&description.address) else { return };
@@ -481,7 +481,7 @@ impl Cluster {
             probe.running = false;
             probe.round_trips = RoundTrips::default();
         }
-        // Meanwhile others may have heard of the server.
+        // Other connections may have received replies from the server meanwhile.
         let heard = self.snapshot().server(address).is_some_and(|known| {
             known.kind.is_known() && known.last_update_time.is_some_and(|at| at > began)
         });

@@ -236,7 +236,7 @@ fn server_api(elements: &RawDocument) -> ServerApi {
         .build()
 }
 
-/// Where these options cannot say what is wanted, `polling` watches.
+/// Where these options are not sufficient, `polling` is used instead.
 fn tls_options(tls: &TlsSettings) -> TlsOptions {
     let given = &tls.options;
     TlsOptions::builder()
@@ -270,8 +270,8 @@ struct Listener {
     timeouts: String,
     /// Of the servers that answer.
     round_trips: BTreeMap<Address, RoundTrips>,
-    /// The checks whose beginning was not told as listeners are far behind, by server. Of one that went
-    /// well the latest reply waits for room.
+    /// Checks whose start was not published because listeners are far behind, by server. The latest reply
+    /// of a successful one waits for room.
     held_back: BTreeMap<Address, Option<Box<ServerHeartbeatSucceededEvent>>>,
 }
 
@@ -321,8 +321,8 @@ impl Listener {
         }
     }
 
-    /// A monitor of PyMongo's waits for its listeners. These here cannot wait, so while the queue is full
-    /// a check counts as not made until there is room, but for the latest of each server.
+    /// PyMongo's monitors wait for listeners. The crate's cannot wait, so while the queue is full the events
+    /// of checks are dropped, except for the latest reply of each server.
     fn started(&mut self, event: ServerHeartbeatStartedEvent) {
         let Some(server) = address(&event.server_address) else { return };
         if self.held_back.contains_key(&server) || self.events.is_full() {
@@ -419,10 +419,10 @@ impl Listener {
     }
 }
 
-/// Tells listeners of checks, so that each that was begun has an end, also when monitoring stops.
+/// Publishes the events of checks, and an end for each start, also when monitoring stops.
 struct Checks {
     events: Publisher,
-    /// By server, what was told of the check under way. `None` once stopped.
+    /// By server, the started event of the check under way. `None` once stopped.
     begun: Mutex<Option<BTreeMap<Address, (HeartbeatEvent, Instant)>>>,
 }
 
@@ -446,7 +446,7 @@ impl Checks {
         });
     }
 
-    /// Nothing is told from now on.
+    /// Nothing is published from now on.
     fn stop(&self) {
         for (event, began) in self.begun.lock().take().into_iter().flat_map(BTreeMap::into_values) {
             let (duration, error) = (began.elapsed(), "operation cancelled".to_owned());
@@ -515,7 +515,7 @@ fn server_address(address: &Address) -> ServerAddress {
 }
 
 /// `None` for what can be no address of a server. The driver takes a path from a hello reply for a
-/// socket, too; it is then none of the topology's addresses, and what it says is dropped there.
+/// socket, too; it is then none of the topology's addresses, and its replies are dropped there.
 fn address(server: &ServerAddress) -> Option<Address> {
     match server {
         ServerAddress::Tcp { host, port } => Address::tcp(host, port.unwrap_or(DEFAULT_PORT)),

@@ -1,7 +1,7 @@
 //! Watches the servers by probes of our own, where the monitors of the `mongodb` crate must not be used.
 //!
-//! They can leave out neither the host name of a certificate alone nor look into revocation lists, and
-//! speak no TLS over a Unix domain socket. A probe connects, verifies and greets as operations do.
+//! These cannot skip the verification of the host name alone, support no revocation lists, and have no TLS
+//! over Unix domain sockets. A probe connects, verifies and sends its hello as operations do.
 
 use std::sync::Weak;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::cluster::Cluster;
 use crate::settings::Settings;
 
-/// Whether the crate's monitors would secure their connections less than the options say.
+/// Whether the crate's monitors would secure their connections less than the options require.
 pub fn is_needed(settings: &Settings) -> bool {
     settings.tls.as_ref().is_some_and(|tls| {
         let given = &tls.options;

@@ -1,13 +1,13 @@
 //! tokio's pipe for Unix signals, kept where a runtime can find it.
 //!
 //! The `mongodb` crate turns on tokio's `process` feature. With it every runtime that waits for sockets
-//! also watches one socket pair of the process, for signals that nobody here asks for. A child that
+//! also watches one socket pair of the process, for signals that are not used here. A child that
 //! closes all descriptors, as daemons do after a fork, closes that pair too: there no runtime could
 //! start, or it would read from whatever file has the number by then. So the pair is made with the
 //! module, at numbers that programs hardly ever reach, and made again before a runtime misses it. All
 //! of this goes when the crate does.
 //!
-//! A missing pair also tells that the process has closed its own descriptors under a running control thread.
+//! A missing pair also shows that the process has closed its own descriptors under a running control thread.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -21,7 +21,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Builder;
 
-/// The two ends; empty if they could not be told from other descriptors.
+/// The two ends; empty if they could not be distinguished from other descriptors.
 static ENDS: OnceLock<Vec<End>> = OnceLock::new();
 static REPAIRS: AtomicU64 = AtomicU64::new(0);
 
@@ -49,7 +49,7 @@ pub fn repair() -> io::Result<()> {
         if !matches!(socket_at(end.number), Err(Errno::BADF)) {
             let number = end.number;
             return Err(io::Error::other(format!(
-                "file descriptor {number} of the driver was closed, and is another file's now"
+                "file descriptor {number} of the driver was closed, and now belongs to another file"
             )));
         }
     }
@@ -108,7 +108,7 @@ fn is_socket(number: RawFd) -> bool {
 
 /// The inode of the socket with this number, `None` if it is something else.
 fn socket_at(number: RawFd) -> Result<Option<u64>, Errno> {
-    // SAFETY: fstat takes any number, and says so if nothing is open there.
+    // SAFETY: fstat takes any number, and returns an error if nothing is open there.
     let status = fstat(unsafe { BorrowedFd::borrow_raw(number) })?;
     let is_socket = FileType::from_raw_mode(status.st_mode) == FileType::Socket;
     Ok(is_socket.then_some(status.st_ino))

@@ -148,7 +148,7 @@ impl Drop for Watch {
 }
 
 impl About {
-    /// Nobody interrupted it: the connection, or its client, came to an end.
+    /// It was not interrupted: the connection, or its client, was closed.
     pub fn unexplained_end(&self) -> Error {
         let (kind, text) = match self.of_an_operation {
             true => (Kind::Network, "connection closed"),

@@ -33,7 +33,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// These have an order among themselves, whoever causes them: they are no operation's.
+    /// These have one order regardless of the thread that causes them, and belong to no operation.
     fn is_of_the_deployment(&self) -> bool {
         use PoolChange::*;
         match self {
@@ -77,12 +77,12 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Hands everything to `sink` at once.
+    /// Passes every event to `sink` immediately.
     pub fn new(wanted: Wanted, sink: Sink) -> Publisher {
         Publisher { wanted, sink: Some(sink), queue: None }
     }
 
-    /// What an operation does is delivered by its thread (`own`), the rest by a dispatcher.
+    /// Events of an operation are delivered by its thread (`own`), all others by a dispatcher.
     pub fn queued(wanted: Wanted, queue: Arc<Queue>) -> Publisher {
         let background = queue.clone();
         let sink = move |event: Event| match event.is_of_the_deployment() {
@@ -92,7 +92,7 @@ impl Publisher {
         Publisher { wanted, sink: Some(Arc::new(sink)), queue: Some(queue) }
     }
 
-    /// Listeners are far behind with what happens in the background: no more of it for now.
+    /// Listeners are far behind with background events: no more of them for now.
     pub fn is_full(&self) -> bool {
         self.queue.as_ref().is_some_and(|queue| queue.is_full())
     }
@@ -104,7 +104,7 @@ impl Publisher {
         }
     }
 
-    /// Waits until the dispatcher has delivered what happened so far.
+    /// Waits until the dispatcher has delivered all events so far.
     pub async fn drained(&self) {
         if let Some(queue) = &self.queue {
             queue.drained().await;

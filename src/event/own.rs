@@ -1,6 +1,6 @@
-//! The events of the operation that runs on this thread. They stay with the thread until it delivers
-//! them itself, in the operation's context and before its result is handed over; no other thread's
-//! listeners are in between.
+//! The events of the operation that runs on this thread. They are kept by the thread until it delivers
+//! them itself, in the operation's context and before its result is returned. No other thread delivers
+//! them.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -35,7 +35,7 @@ impl Collecting {
 impl Drop for Collecting {
     fn drop(&mut self) {
         let left = OWN.replace(self.outer.take());
-        // Something went wrong on the way to the listeners: they are told all the same.
+        // They were not delivered because of an error: the dispatcher delivers them.
         for (queue, event) in left.map(Own::taken).unwrap_or_default() {
             queue.push(event);
         }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_operation_made_or_delivered_goes_to_the_background() {
+    fn events_outside_of_an_operation_or_undelivered_go_to_the_queue() {
         let queue = Queue::new();
         push(&queue, event());
         assert!(queue.take().is_some());

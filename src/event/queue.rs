@@ -1,9 +1,8 @@
-//! What happened to one client outside of its operations, in order, on its way to the client's
-//! dispatcher thread: changes of the deployment, heartbeats, upkeep. Events of operations do not come
-//! here: see `own`.
+//! The background events of one client, in order, for the client's dispatcher thread: changes of the
+//! topology, heartbeats, upkeep. Events of operations do not come here: see `own`.
 //!
-//! The queue is bounded: who makes events in the background asks `room` first and waits. An operation
-//! never waits, so the changes of the deployment that it causes go in beyond the bound. They are few.
+//! The queue is bounded: background tasks wait for `room` before they publish. An operation
+//! never waits, so the changes of the topology that it causes may exceed the bound. They are few.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,9 +28,9 @@ pub struct Queue {
 #[derive(Default)]
 struct Books {
     state: Mutex<State>,
-    /// Told when an event came or was delivered, and at the end.
+    /// Notified when an event was pushed or delivered, and at the end.
     moved: Condvar,
-    /// Told when an event was delivered.
+    /// Notified when an event was delivered.
     delivered: Signal,
 }
 
@@ -44,9 +43,9 @@ struct State {
     pushed: u64,
     delivered: u64,
     deliverer: Option<ThreadId>,
-    /// The number of the latest event that says that a pool is ready.
+    /// The number of the latest `PoolReady` event.
     ready: u64,
-    /// No more events will come, or nobody shall deliver them.
+    /// No more events will come, or no event is to be delivered.
     ended: bool,
     stopped: bool,
 }
@@ -122,7 +121,7 @@ impl Queue {
         !state.stopped && !state.waiting.is_empty()
     }
 
-    /// The next event, to be delivered by the dispatcher, which then says `done`.
+    /// The next event, to be delivered by the dispatcher, which then calls `done`.
     pub fn take(&self) -> Option<Event> {
         let books = self.books.get();
         let mut state = books.state.lock();
@@ -168,8 +167,8 @@ impl Queue {
         state.delivered < state.ready && state.deliverer != Some(thread::current().id())
     }
 
-    /// An operation uses a pool: that the pool is ready comes before. The dispatcher is given a moment
-    /// to say so, once: a listener that does not return holds nobody up.
+    /// Called before an operation uses a pool, so that listeners receive `PoolReady` first. Waits for the
+    /// dispatcher for a limited time, and only once: a listener may not return.
     pub fn wait_for_pool_ready(&self) {
         let books = self.books.get();
         let mut state = books.state.lock();
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_handed_out_in_order() {
+    fn events_are_returned_in_order() {
         let queue = Queue::new();
         queue.push(event(1));
         queue.push(event(2));
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_background_waits_for_room() {
+    fn background_tasks_wait_for_room() {
         let queue = Queue::new();
         for _ in 1..MOST_EVENTS {
             queue.push(event(1));
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_long_for_the_news_that_a_pool_is_ready() {
+    fn waiting_for_pool_ready_is_limited() {
         let queue = Queue::new();
         queue.push(ready());
         assert!(queue.is_pool_ready_untold());

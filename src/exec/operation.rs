@@ -47,7 +47,7 @@ pub struct Terms {
     pub operation_id: Option<i32>,
     /// For all attempts together.
     pub limit: TimeLimit,
-    /// Failures of the command that are none to the caller.
+    /// Errors of the command that count as success.
     pub allowed: Option<Arc<Allowed>>,
 }
 

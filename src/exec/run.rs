@@ -256,7 +256,7 @@ async fn reauthenticate(client: &ClientCore, lent: &mut Loan, limit: Deadline) -
     let own = Deadline::after(Instant::now(), client.settings.connect_timeout);
     let repeated = authenticator.repeat(lent.connection_mut(), own.earlier(limit)).await;
     if repeated.is_err() {
-        // The other side may have failed to prove itself: nobody is to use the connection again.
+        // The server may have failed to prove its identity: the connection must not be used again.
         lent.connection_mut().distrust();
     }
     repeated

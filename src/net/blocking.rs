@@ -55,11 +55,11 @@ pub fn run_beside<F: Future + ?Sized>(
 }
 
 enum Woken {
-    /// The future may be able to go on.
+    /// The future may be able to continue.
     Maybe,
     /// After a slice or a signal.
     Slice,
-    /// The program has closed the bell, by its number.
+    /// The program has closed the eventfd, by its number.
     BellLost,
 }
 

@@ -5,7 +5,7 @@
 //! parent still holds them), from a bitmap, so that no lock held at the fork is ever asked for.
 //!
 //! A fork may happen wherever Python runs, also in the middle of an operation (in a signal handler, a
-//! listener, a callback). There the child comes back into the parent's operation: its task ends itself
+//! listener, a callback). There the child returns into the parent's operation: its task ends
 //! (`OfProcess::is_inherited`), and nothing of it is dropped.
 
 use std::mem::ManuallyDrop;
@@ -34,9 +34,9 @@ pub fn watch() {
     });
 }
 
-/// A value that only the process which made it drops. A child leaves its parent's as they are: what
-/// they are locked with may be held by threads that it does not have, and what they would close or
-/// deregister may be the parent's, or be another file's by then.
+/// A value that only the process which made it drops. A child leaves its parent's as they are: their
+/// locks may be held by threads that do not exist in the child, and what they would close or deregister
+/// may be in use by the parent, or belong to another file by then.
 pub struct OfProcess<T> {
     value: ManuallyDrop<T>,
     born_in: u64,
@@ -70,7 +70,7 @@ impl<T> DerefMut for OfProcess<T> {
 impl<T> Drop for OfProcess<T> {
     fn drop(&mut self) {
         if !self.is_inherited() {
-            // SAFETY: dropped once, here, and nobody can look at it afterwards.
+            // SAFETY: dropped once, here, and not accessible afterwards.
             unsafe { ManuallyDrop::drop(&mut self.value) };
         }
     }
@@ -88,7 +88,7 @@ impl Descriptor {
         Descriptor(OfProcess::new(opened))
     }
 
-    /// To be asked before each use of the number: what was inherited is closed.
+    /// To be checked before each use of the number: an inherited one is closed.
     pub fn is_inherited(&self) -> bool {
         self.0.is_inherited()
     }
@@ -108,7 +108,7 @@ impl AsRawFd for Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        // Before it is closed: afterwards its number may be somebody else's.
+        // Before it is closed: afterwards its number may belong to another file.
         if !self.is_inherited()
             && let Some((word, bit)) = place(self.as_raw_fd())
         {
@@ -158,9 +158,9 @@ impl<T> Deref for Own<T> {
     }
 }
 
-/// Why an operation of the parent's ends in a child that comes back into it.
+/// Why an operation of the parent's ends in a child that returns into it.
 pub const INHERITED: &str =
-    "the process was forked during this operation, which goes on in the parent";
+    "the process was forked during this operation, which continues in the parent";
 
 fn place(descriptor: RawFd) -> Option<(&'static AtomicU64, u64)> {
     let number = usize::try_from(descriptor).ok()?;
@@ -175,7 +175,7 @@ extern "C" fn after_fork() {
             let bit = bits.trailing_zeros() as usize;
             bits &= bits - 1;
             // SAFETY: the bitmap holds only what `Descriptor`s own. In the child these never close the
-            // number again, and whoever uses one asks first whether it is inherited.
+            // number again, and each use checks first whether it is inherited.
             unsafe { libc::close((index * 64 + bit) as RawFd) };
         }
     }

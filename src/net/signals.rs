@@ -1,6 +1,6 @@
 //! Which threads take the process's signals.
 
-/// Has this thread take none: they are for Python's threads.
+/// Blocks all signals in this thread: Python's threads handle them.
 pub fn block() {
     // SAFETY: sigfillset and pthread_sigmask only write to the set given to them.
     unsafe {

@@ -156,8 +156,8 @@ impl Connection {
         Ok(reply)
     }
 
-    /// Sends a sealed message and looks whether its command succeeded, or failed as it may; a watch is
-    /// told.
+    /// Sends a sealed message and checks whether its command succeeded, or failed with an allowed error.
+    /// The `watch` publishes the result.
     pub async fn ask(
         &mut self,
         message: &Message,
@@ -200,7 +200,7 @@ impl Connection {
         checked.map(|()| reply)
     }
 
-    /// What it said makes no sense: nobody shall use it again.
+    /// It sent something malformed: it must not be used again.
     pub fn distrust(&mut self) {
         self.in_flight = true;
     }

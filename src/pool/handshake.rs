@@ -61,7 +61,7 @@ pub struct Dialer {
 
 pub struct Tls {
     pub config: Arc<ClientConfig>,
-    /// What a certificate is for is looked at.
+    /// The name in the certificate is verified.
     pub verifies_names: bool,
 }
 
@@ -96,7 +96,7 @@ impl Dialer {
         Ok(connection)
     }
 
-    /// Only asks how the server is, which needs no authentication. The connection is closed.
+    /// Only a hello, which needs no authentication. The connection is closed afterwards.
     pub async fn probe(&self, address: &Address, deadline: Deadline) -> Result<Probed> {
         let (generation, generations) = (Generation::default(), Generations::default());
         let made = self.make(address, generation, &generations, deadline, None).await;
@@ -155,8 +155,8 @@ impl Dialer {
             connection.generation = generations.current(Some(service_id));
         }
         let _ = greeted.set(connection.generation);
-        // Whatever the reply says the server is: a peer that need not know the password could say
-        // "arbiter" (which holds no users) and be sent the operations of a user.
+        // Whatever kind of server the reply describes: a peer without the password could claim to be an
+        // arbiter (which has no users), and would then receive the operations of a user.
         if let (Some(authenticator), Some(opening)) = (authenticator, opening) {
             let (conversation, next) = opening.answered(answer.body(), &entropy()?)?;
             authenticator.converse(&mut connection, conversation, next).await?;
@@ -256,7 +256,7 @@ async fn secure(address: &Address, stream: &Arc<Stream>, tls: &Tls) -> Result<()
         }
     };
     let host = match address.is_unix_socket() {
-        // No certificate is for a path. Nothing has been sent.
+        // No certificate contains a path. Nothing has been sent.
         true if tls.verifies_names => {
             return Err(failed(std::io::Error::other(NO_NAME_TO_VERIFY)));
         }
@@ -269,6 +269,6 @@ async fn secure(address: &Address, stream: &Arc<Stream>, tls: &Tls) -> Result<()
     stream.secure(tls.config.clone(), name).await.map_err(failed)
 }
 
-const NO_NAME_TO_VERIFY: &str = "a certificate cannot be for the path of a Unix domain socket; leave TLS out there, or set tlsAllowInvalidHostnames";
+const NO_NAME_TO_VERIFY: &str = "a certificate cannot contain the path of a Unix domain socket; disable TLS there, or set tlsAllowInvalidHostnames";
 /// The words of the load balancers specification.
 const NO_LOAD_BALANCER: &str = "Driver attempted to initialize in load balancing mode, but the server does not support this mode";

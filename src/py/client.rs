@@ -45,9 +45,9 @@ pub struct PyClient {
 }
 
 impl PyClient {
-    /// The core of this process: a forked child gets a fresh one, and the parent's is left as it is. So
-    /// does a process that has closed all its descriptors. No
-    /// Python runs: this is asked for under locks, and while an exception is on its way.
+    /// The core of this process. A forked child gets a fresh one, and the parent's is left as it is. A
+    /// process that has closed all its descriptors gets a fresh one too. No Python runs: this is called under
+    /// locks, and while an exception is being raised.
     pub fn core(&self) -> Arc<ClientCore> {
         let mut held = self.core.lock();
         if held.is_inherited() || held.opened().is_some_and(|cluster| cluster.was_lost()) {
@@ -278,7 +278,7 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
     })
 }
 
-/// What a name server said, which may not name a socket.
+/// A host from DNS, which may not be a socket.
 fn found(py: Python<'_>, hosts: &[(String, u16)]) -> impl Iterator<Item = PyResult<Address>> {
     hosts.iter().map(move |(host, port)| {
         Address::tcp(host, *port).map_err(|error| invalid_seed(py, &error))

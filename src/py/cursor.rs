@@ -91,8 +91,8 @@ impl CursorCore {
         held
     }
 
-    /// A call was cancelled or interrupted, and documents were lost with it. To go on behind them would
-    /// skip them without a word: the cursor is over, and says so until it is closed or rewound.
+    /// A call was cancelled or interrupted, and documents were lost with it. Continuing after them would
+    /// skip them silently: the cursor raises until it is closed or rewound.
     pub fn cut(&self) {
         let mut state = self.0.lock();
         if state.closed {
@@ -231,7 +231,7 @@ impl CursorCore {
             }
             cursor.get().0.lock().dry = false;
             let next = fetch(cursor.bind(py), |py, cursor, _| {
-                cursor.get().0.lock().dry = false; // told by `None` already
+                cursor.get().0.lock().dry = false; // reported by `None` already
                 let item = cursor.get().buffered(py)?;
                 Ok(Step::Done(item.map_or_else(|| py.None(), Bound::unbind)))
             })?;

@@ -1,7 +1,7 @@
 //! The next batch of a cursor: the command that brings it, and who is fetching it.
 //!
-//! A fetch begins when its task is polled for the first time. Given up before, it has not happened.
-//! Given up later, the batch may be lost with its documents: the cursor is over, and says so.
+//! A fetch begins when its task is polled for the first time. If it is cancelled before that, it has no
+//! effect. If it is cancelled later, documents of the batch may be lost: the cursor raises from then on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -28,7 +28,7 @@ pub struct State {
     /// How many items of the batch are left: documents, or the raw batch as one. None of them is here
     /// while some are decoded.
     pub left: usize,
-    /// Somebody is fetching the next batch, or is about to: set once the command was sent.
+    /// The next batch is being fetched, or about to be: set once the command was sent.
     pub fetching: Option<Arc<AtomicBool>>,
     /// Documents were lost on their way to the caller.
     pub cut: bool,
@@ -103,7 +103,7 @@ impl Unread {
 pub struct Origin {
     pub scope: Py<PyScope>,
     pub terms: Terms,
-    /// Where getMores go unless the server says where.
+    /// Where getMores go unless the server returns a namespace.
     pub collection: String,
     pub batch_size: i64,
     pub limit: i64,

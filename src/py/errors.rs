@@ -19,7 +19,7 @@ pub fn of_command(py: Python<'_>, error: &Error, codec: &CodecSettings) -> PyErr
     exception(py, error, Some(codec), false).unwrap_or_else(|while_raising| while_raising)
 }
 
-/// If the command writes: when it failed and its write concern, too, PyMongo tells the latter.
+/// If the command writes: when both it and its write concern failed, PyMongo raises the latter.
 pub fn of_write(py: Python<'_>, error: &Error, codec: &CodecSettings) -> PyErr {
     exception(py, error, Some(codec), true).unwrap_or_else(|while_raising| while_raising)
 }
@@ -112,8 +112,8 @@ fn of_reply<'py>(
     class.get(py)?.call1((error.message(), code_or_none, details))
 }
 
-/// What the user is told of an error reply: the document class and the other options are theirs. What cannot
-/// make it one (a document class that raises) must not hide the error.
+/// The `details` of an error, decoded with the user's document class and other options. If these cannot decode
+/// the reply (a document class that raises), the error must still be raised.
 fn details<'py>(
     py: Python<'py>,
     reply: &RawDocument,
@@ -165,8 +165,8 @@ fn of_write_concern<'py>(
     Ok(Some(class.class(reply.py())?))
 }
 
-/// What the reply says of the write concern, with the labels in it that stand beside it: out of `details` if
-/// that can take them, which a raw document cannot.
+/// The write concern error of the reply, with the labels of the reply added: taken from `details` if labels can
+/// be added there, which is impossible in a raw document.
 fn details_of_concern<'py>(
     plain: &Bound<'py, PyAny>,
     details: &Bound<'py, PyAny>,

@@ -7,9 +7,8 @@
 //! the interpreter takes the GIL from a thread wherever Python code runs, be it a `__del__`.
 //!
 //! So a thread stops before its first Rust frame is touched, and sleeps until the process ends. That
-//! is what CPython does itself since 3.14. The unwinder asks the personality function of each frame
-//! what to do there, and all frames of this library name theirs through one variable. `prepare`
-//! replaces what is in it.
+//! is what CPython does itself since 3.14. The unwinder calls the personality function of each frame,
+//! and all frames of this library refer to theirs through one variable, which `prepare` replaces.
 
 /// Called when the module is imported.
 pub fn prepare() {
@@ -69,7 +68,7 @@ mod unwinding {
         context: *mut c_void,
     ) -> c_int {
         if actions & FORCED != 0 {
-            // The flag is lowered a moment after the first threads may have been sent away.
+            // The flag is lowered a moment after the first threads may have been stopped.
             for _ in 0..100 {
                 if has_begun() {
                     park();
@@ -90,7 +89,7 @@ mod unwinding {
         unsafe { pyo3::ffi::Py_IsInitialized() == 0 }
     }
 
-    /// Stops this thread for good.
+    /// Stops this thread until the process ends.
     fn park() -> ! {
         signals::block(); // one that came here would not interrupt the main thread
         loop {

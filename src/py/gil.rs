@@ -1,7 +1,7 @@
 //! Leaving the GIL and coming back: all of the crate does both here.
 //!
-//! A thread that comes back after the interpreter has begun to end stops for good (`exit.rs`), but for the
-//! one that ends it: that one goes on to run Python code, which may use clients, until the end.
+//! A thread that takes the GIL after finalization has begun is stopped (`exit.rs`), except for the one
+//! that finalizes the interpreter: it still runs Python code, which may use clients, until the end.
 
 use std::cell::Cell;
 use std::ptr::null_mut;

@@ -117,7 +117,7 @@ impl EventQueue {
     }
 }
 
-/// What an operation did, for its listeners.
+/// The events of an operation, for its listeners.
 #[pyclass(module = "ferromongo._core", frozen)]
 pub struct OwnEvents {
     events: Mutex<VecDeque<Event>>,
@@ -406,7 +406,7 @@ fn failure<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
     failure_of(py, &errors::to_python(py, error))
 }
 
-/// As PyMongo words it.
+/// As in PyMongo.
 fn failure_of<'py>(py: Python<'py>, error: &PyErr) -> PyResult<Bound<'py, PyAny>> {
     let kind = error.get_type(py).name()?;
     // Its `__str__` may be the user's.

@@ -105,7 +105,7 @@ pub fn allowed_errors(given: &Bound<'_, PyAny>) -> PyResult<Option<Arc<Allowed>>
             allowed.codes.push(code);
         } else if let Ok(message) = item.extract() {
             allowed.messages.push(message);
-        } // nothing else is equal to what a server says
+        } // nothing else can equal a server's code or message
     }
     Ok(Some(Arc::new(allowed)))
 }

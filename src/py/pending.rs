@@ -88,7 +88,7 @@ pub struct PyPending(Mutex<State>);
 type Start = Box<dyn FnOnce(Python<'_>) -> PyResult<Step> + Send>;
 
 enum State {
-    /// Not begun: what the first step does.
+    /// Not started: what the first step does.
     Waiting(Start),
     Built(Box<dyn Task>),
     /// Nothing needs to be sent.
@@ -156,7 +156,7 @@ impl State {
 }
 
 pub enum Stepped {
-    /// The awaiting task hands this to its loop.
+    /// The awaiting task passes this to its loop.
     Yields(Py<PyAny>),
     Done(Py<PyAny>),
 }
@@ -192,7 +192,7 @@ pub fn poll_blocking(
     let (done, raised) = gil::detach(py, || {
         let raised = RefCell::new(None);
         let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
-        // What has begun is told while it is waited for.
+        // Events so far are delivered before the wait.
         let tell = || {
             let told = || gil::attach(|py| listeners::deliver_own(py, None));
             !own::is_empty()

@@ -1,5 +1,5 @@
 //! The driver for event loops that cannot watch sockets: one of the loop's threads blocks on the I/O of a
-//! task. What that brought is taken in by the awaiting task, in a step of its own.
+//! task. The result is processed by the awaiting task, in a step of its own.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl Errand {
 }
 
 impl Drop for Errand {
-    /// The thread notices in its next slice of waiting, and closes what is in mid-flight.
+    /// The thread notices in its next slice of waiting, and closes the connection in use.
     fn drop(&mut self) {
         let left = std::mem::replace(&mut *self.place.lock(), Place::GivenUp);
         drop(left);

@@ -1,7 +1,7 @@
 //! A server's address: host and port, or the path of a Unix domain socket.
 //!
-//! Where an address comes from decides what it may be. Only the user's own words make a socket
-//! (`Address::from_user`). What servers and name servers say (`Address::parse`, `Address::tcp`) is a
+//! Where an address comes from decides what it may be. Only the user can name a socket
+//! (`Address::from_user`). An address from a server or from DNS (`Address::parse`, `Address::tcp`) is a
 //! host and a port: the network must not choose a path on this machine, nor a way around TLS.
 
 use std::fmt;
@@ -36,7 +36,7 @@ impl Address {
         Ok(Address { host: host.to_lowercase(), port })
     }
 
-    /// What a server calls itself or another one: "host", "host:port", "[ipv6]" or "[ipv6]:port".
+    /// An address in a hello reply: "host", "host:port", "[ipv6]" or "[ipv6]:port".
     pub fn parse(text: &str) -> Result<Address, InvalidAddress> {
         let invalid = || InvalidAddress(text.to_owned());
         let (host, port) = match text.strip_prefix('[') {

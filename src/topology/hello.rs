@@ -1,4 +1,4 @@
-//! A hello reply, as bytes, into a `ServerDescription`. A reply that makes no sense is a failed check.
+//! A hello reply, as bytes, into a `ServerDescription`. A malformed reply is a failed check.
 
 use std::time::{Duration, Instant};
 
@@ -194,7 +194,7 @@ pub(super) fn truth(value: RawBsonRef<'_>) -> bool {
     }
 }
 
-/// Replica sets have 50 at most. Each would be watched, so a server must not name any number of them.
+/// Replica sets have 50 at most. Each would be monitored, so the number is limited.
 const MOST_MEMBERS: usize = 256;
 
 #[cfg(test)]
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_names_neither_sockets_nor_any_number_of_members() {
+    fn a_hello_with_a_socket_or_too_many_members_is_malformed() {
         let many: Vec<_> = (0..=MOST_MEMBERS).map(|number| format!("m{number}:1")).collect();
         for hosts in [vec!["x.sock".to_owned()], vec!["/tmp/x.sock".to_owned()], many] {
             let mut list = bson::RawArrayBuf::new();
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_is_nested_deeply_is_read() {
+    fn a_deeply_nested_hello_is_read() {
         let mut nested = rawdoc! {};
         for _ in 0..5_000 {
             nested = rawdoc! {"": nested};

@@ -164,7 +164,7 @@ class Statements:
 
 
 def unacknowledged_sort() -> ConfigurationError:
-    """Raised by older servers' clients: such a server's refusal would not be heard."""
+    """Raised for servers older than 8.0, whose error would not be received with `w=0`."""
     return ConfigurationError("an unacknowledged write supports sort on MongoDB 8.0 or later")
 
 

@@ -69,7 +69,7 @@ def opening(client: ClientBase) -> Pending[None]:
 
 
 def may_open(client: ClientBase) -> bool:
-    """A closed client knows no servers, but may be asked for them."""
+    """A closed client has no servers, but its properties remain readable."""
     return not client._core.closed
 
 

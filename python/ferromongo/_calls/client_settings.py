@@ -44,14 +44,14 @@ class ClientSettings(NamedTuple):
     """The validated options by the names the caller used, for repr."""
     options: ClientOptions
     engine: dict[str, Any]
-    """The `settings` of `_core.Client`; once it has them, without what is secret."""
+    """The `settings` of `_core.Client`. Secrets are removed once the engine has them."""
     srv: SrvSource | None
     """Where the seeds of a mongodb+srv:// URI come from."""
     look_up: Callable[[], ClientSettings] | None
     """Asks the name server what is missing here; None if nothing is."""
 
     def kept(self) -> ClientSettings:
-        """What a client holds on to: no password but those that PyMongo's own objects have."""
+        """What a client keeps: no password except those in PyMongo's own objects."""
         engine = {name: value for name, value in self.engine.items() if name not in _HOLD_SECRETS}
         return self._replace(engine=engine)
 
@@ -306,7 +306,7 @@ def _credentials(
     if given.mechanism not in _MECHANISMS:
         raise _unsupported(f"authMechanism={given.mechanism}")
     if given.mechanism == "PLAIN" and "\0" in f"{given.username}{given.password}":
-        # It separates them. PyMongo 4.20.1 refuses it too; 4.20.0 would send it.
+        # NUL is the separator. PyMongo 4.20.1 refuses it too; 4.20.0 would send it.
         raise ConfigurationError("user name and password of PLAIN must not contain NUL characters")
     return given.mechanism, given.source, given.username, given.password
 

@@ -1,7 +1,7 @@
 """The `compressors` option: PyMongo's rules, but for packages that need not be installed.
 
 PyMongo's validator drops snappy and zstd unless other packages are there; here all three are
-built in. So it is asked only about names that nobody knows.
+built in. So PyMongo validates only the unknown names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def parse_with_compressors(uri: str, parse: Callable[[str], dict[str, Any]]) -> 
     """What `parse` (a function of PyMongo's) makes of the URI, with its compressors validated here.
 
     What PyMongo always has stands in for the known ones, so that all else about the option stays
-    PyMongo's, what it says of the others in a URI too.
+    PyMongo's, including its warnings about unknown names in a URI.
     """
     address, mark, query = uri.partition("?")
     separator = "&" if "&" in query else ";"

@@ -32,7 +32,7 @@ from ferromongo._core import Pending
 from ferromongo._pymongo_internals import ServerMode
 
 NAMESPACE_NOT_FOUND: Sequence[str | int] = ("ns not found", 26)
-"""To drop what is not there is a success."""
+"""Dropping what does not exist is a success."""
 
 
 def command(

@@ -1,8 +1,8 @@
-"""Events on their way to the user's listeners and logs.
+"""Delivers events to the user's listeners and loggers.
 
-What an operation does is delivered by its own thread, in its context and before it returns: the
-engine calls `deliver`. What happens in the background waits in a queue of the client, for a
-dispatcher thread of the client. A client has one if somebody wants its events.
+Events of an operation are delivered by its own thread, in its context and before it returns: the
+engine calls `deliver`. Background events wait in a queue of the client for the client's dispatcher
+thread, which runs only if there are listeners or loggers for them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ferromongo._core import EventQueue, OwnEvents
 
 
 class Publisher:
-    """The listeners and logs of one client, and the queue of what happens in its background."""
+    """The listeners and logs of one client, and the queue of its background events."""
 
     def __init__(self, options: ClientOptions) -> None:
         listeners: Any = options.pool_options._event_listeners
@@ -47,7 +47,7 @@ class Publisher:
         look_at_loggers()
 
     def deliver(self, own: OwnEvents) -> None:
-        """Call the listeners, and log. After Ctrl-C or an exit, which come through, call again."""
+        """Call the listeners, and log. Call again after KeyboardInterrupt or SystemExit."""
         while (event := self._taken(own)) is not None:
             self._tell(*event)
 
@@ -72,7 +72,7 @@ class Publisher:
     def _tell(self, name: str, arguments: tuple[Any, ...], logged: dict[str, Any] | None) -> None:
         if logged is not None:
             self._log(name, arguments, logged)
-        # An exception of a listener ends in PyMongo's method, which prints it.
+        # PyMongo's method prints the exceptions of listeners.
         listen = getattr(self._listeners, name, None) if self._has_listeners else None
         if listen is not None:  # some things are only logged
             listen(*arguments)
@@ -80,11 +80,11 @@ class Publisher:
     def _log(self, name: str, arguments: tuple[Any, ...], more: dict[str, Any]) -> None:
         try:
             getattr(self._logs, name)(*arguments, **more)
-        except Exception:  # of a handler or filter: it shall not look like one of the operation
+        except Exception:  # of a handler or filter: it must not be taken for one of the operation
             traceback.print_exc()
 
     def start_dispatcher(self) -> None:
-        """Unless it runs, or nobody wants anything."""
+        """Unless it is running, or there are neither listeners nor loggers for events."""
         with _starting:
             if self._closed or self._dispatcher or not (_logging or self._has_listeners):
                 return
@@ -99,7 +99,7 @@ class Publisher:
         self._dispatcher = None
 
     def close(self) -> None:
-        """Nothing more will happen: when all is told the dispatcher ends."""
+        """No more events: the dispatcher delivers the rest and ends."""
         self._closed = True
         self.queue.end()
 
@@ -109,7 +109,7 @@ class Publisher:
 
 
 def deliver(number: int, own: OwnEvents) -> None:
-    """Called by an operation's thread for its events, if anybody is left to hear them."""
+    """Called by an operation's thread for its events; without effect once the publisher is gone."""
     known = _publishers.get(number)
     if known is not None:
         known.deliver(own)

@@ -28,14 +28,14 @@ LEVELS_SEEN = -5000
 
 
 def note_levels() -> bool:
-    """Tell the engine who wants records. True if somebody does."""
+    """Report to the engine which loggers want records. True if one does."""
     while True:
         # First the mark: a change from here on makes the next operation look again.
         logging.getLogger().isEnabledFor(LEVELS_SEEN)
         wanted = _wanted()
         note_loggers(wanted)
-        # Another thread may have noted a change since this one looked: what it told must not be
-        # replaced by older news. No lock, which a signal handler could find taken.
+        # Another thread may have reported a newer change since this one read the levels, so read
+        # them again. There is no lock, since a signal handler could run while it is held.
         if _wanted() == wanted:
             return any(wanted)
 
@@ -45,12 +45,12 @@ def _wanted() -> tuple[bool, bool, bool, bool]:
 
 
 def _look_again() -> None:
-    # A child has no dispatcher: its first operation finds no mark and so has one started.
+    # A child has no dispatcher: its first operation finds no mark, and starts one.
     KNOWN_LEVELS.pop(LEVELS_SEEN, None)
 
 
 def _wants(logger: logging.Logger) -> bool:
-    # Not isEnabledFor: a logger may be disabled and enabled without a word, so that is left to the
+    # Not isEnabledFor: `disabled` of a logger may change without notice, so it is left to the
     # logger itself, when it gets the record.
     threshold = max(logger.manager.disable + 1, logger.getEffectiveLevel())
     return threshold <= logging.DEBUG

@@ -82,7 +82,7 @@ def _check_collation(command: dict[str, Any]) -> None:
 
 
 def _counted(reply: Any) -> int:
-    # Without a cursor the collection is not there.
+    # Without a cursor the collection does not exist.
     batch = reply["cursor"]["firstBatch"] if "cursor" in reply else None
     return batch[0]["n"] if batch else 0
 

@@ -20,7 +20,7 @@ from ferromongo._calls.bases import CollectionBase, DatabaseBase
 from ferromongo._core import Scope
 
 LENIENT_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(unicode_decode_error_handler="replace")
-"""For commands that make indexes: neither side of them is the user's."""
+"""For commands that create indexes: neither command nor reply has documents of the user's."""
 
 
 def document_scope(collection: CollectionBase[Any]) -> Scope:

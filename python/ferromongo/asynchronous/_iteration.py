@@ -1,4 +1,4 @@
-"""Iteration by a `next` that a subclass overrides, as PyMongo's cursors do it."""
+"""Iteration by a `next` that a subclass overrides, as with PyMongo's cursors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def follow_next(kind: type, base: type) -> None:
-    """Have a subclass of the cursor class `base` iterate by its own `next`, if it has one."""
+    """Have a subclass of the cursor class `base` iterate with its own `next`, if it has one."""
     cursor: Any = kind
     engines: Any = base
     if cursor.next is not engines.next and cursor.__anext__ is engines.__anext__:

@@ -50,7 +50,7 @@ def make_certificates(directory: Path) -> Certificates:
 
 
 def _write(path: Path, text: bytes) -> None:
-    """For the owner's eyes alone, whatever the umask; what was there before is replaced."""
+    """Readable by the owner only, whatever the umask; an existing file is replaced."""
     path.unlink(missing_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(file, "wb") as opened:

@@ -224,7 +224,7 @@ def locked(directory: str) -> int:
     making, made = os.path.join(directory, LOCK + "-new"), os.path.join(directory, LOCK)
     lock = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    os.rename(making, made)  # whoever sees it finds it locked
+    os.rename(making, made)  # visible only once it is locked
     return lock
 
 

@@ -42,7 +42,7 @@ pub fn make<'py>(py: Python<'py>, bytes: &[u8], errors: Option<&CStr>) -> Made<'
 fn make_wide<'py>(py: Python<'py>, bytes: &[u8], errors: Option<&CStr>) -> Made<'py> {
     match std::str::from_utf8(bytes) {
         Ok(text) => object::characters(py, text),
-        // Python says what is wrong with the bytes, and applies the caller's error handler.
+        // Python reports what is wrong with the bytes, and applies the caller's error handler.
         Err(_) => {
             object::decode_utf8(py, bytes, errors).map_err(|raised| as_invalid_bson(py, raised))
         }
