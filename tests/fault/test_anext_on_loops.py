@@ -41,7 +41,7 @@ async def use(work, uri, name):
 
 
 @every_loop
-def test_every_way_of_waiting(loop_factory, mongodb_uri, mongodb_database_name):
+def test_anext_works_with_every_way_of_waiting(loop_factory, mongodb_uri, mongodb_database_name):
     async def work(collection):
         for way in (
             lambda step: step,
@@ -64,7 +64,7 @@ def test_every_way_of_waiting(loop_factory, mongodb_uri, mongodb_database_name):
 
 
 @every_loop
-def test_a_step_cancelled_before_it_began_takes_no_document(
+def test_anext_cancelled_before_its_first_step_takes_no_document(
     loop_factory, mongodb_uri, mongodb_database_name
 ):
     async def work(collection):
@@ -82,7 +82,9 @@ def test_a_step_cancelled_before_it_began_takes_no_document(
 
 
 @every_loop
-def test_a_cut_step_makes_the_cursor_raise(loop_factory, proxy, mongodb_database_name):
+def test_a_cursor_raises_after_anext_was_cancelled_during_a_fetch(
+    loop_factory, proxy, mongodb_database_name
+):
     async def work(collection):
         cursor = collection.find(batch_size=3)
         for _ in range(3):
@@ -101,7 +103,7 @@ def test_a_cut_step_makes_the_cursor_raise(loop_factory, proxy, mongodb_database
 
 
 class AtOnce(concurrent.futures.ThreadPoolExecutor):
-    """Has done its work when `submit` returns; the loop learns of it in its next round."""
+    """Has finished when `submit` returns; the loop processes the result in its next iteration."""
 
     def submit(self, function, *arguments):
         done = concurrent.futures.Future()
@@ -110,7 +112,7 @@ class AtOnce(concurrent.futures.ThreadPoolExecutor):
 
 
 @pytest.mark.parametrize("call", ["__anext__", "to_list"])
-def test_what_a_thread_has_fetched_for_a_cancelled_step_is_not_lost_silently(
+def test_a_batch_fetched_in_a_thread_for_a_cancelled_anext_is_not_lost_silently(
     call, mongodb_uri, mongodb_database_name
 ):
     async def work(collection):

@@ -46,7 +46,7 @@ async def test_close_while_waiting_for_a_server(driver, proxy):
 
 
 @both_drivers
-async def test_a_closed_client_knows_no_servers(driver, mongodb_uri):
+async def test_a_closed_client_has_no_servers(driver, mongodb_uri):
     client = driver.client(mongodb_uri)
     await client.admin.command("ping")
     assert client.nodes
@@ -67,7 +67,7 @@ async def value(property):
 
 
 @both_drivers
-async def test_an_error_after_close_names_the_client(driver, mongodb_uri):
+async def test_an_error_after_close_names_the_class_of_the_client(driver, mongodb_uri):
     name = {"sync": "MongoClient", "async": "AsyncMongoClient"}[driver.name]
     client = driver.client(mongodb_uri)
     collection = client.d.c

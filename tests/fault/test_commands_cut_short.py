@@ -1,4 +1,4 @@
-"""Every command that listeners were told the start of gets its end, however its operation ends."""
+"""Each CommandStartedEvent is followed by an end, however its operation ends."""
 
 import asyncio
 import gc
@@ -36,7 +36,7 @@ async def stalled(proxy, client, name):
 
 
 @pytest.mark.parametrize("message", [None, "enough"])
-async def test_a_cancelled_command_has_failed(message, proxy, mongodb_database_name):
+async def test_a_cancelled_command_publishes_failed(message, proxy, mongodb_database_name):
     recorder = Recorder()
     async with package.AsyncMongoClient(proxy.uri(), event_listeners=[recorder]) as client:
         task = await stalled(proxy, client, mongodb_database_name)
@@ -52,7 +52,7 @@ async def test_a_cancelled_command_has_failed(message, proxy, mongodb_database_n
         )
 
 
-async def test_fifty_cancelled_tasks_leave_no_command_open(proxy, mongodb_database_name):
+async def test_each_of_fifty_cancelled_commands_publishes_failed(proxy, mongodb_database_name):
     recorder = Recorder()
     async with package.AsyncMongoClient(proxy.uri(), event_listeners=[recorder]) as client:
         proxy.stall("find", times=50)
@@ -68,7 +68,7 @@ async def test_fifty_cancelled_tasks_leave_no_command_open(proxy, mongodb_databa
         assert failed == started
 
 
-async def test_a_time_limit_of_asyncio_ends_the_command(proxy, mongodb_database_name):
+async def test_a_command_that_wait_for_cancels_publishes_failed(proxy, mongodb_database_name):
     recorder = Recorder()
     async with package.AsyncMongoClient(proxy.uri(), event_listeners=[recorder]) as client:
         proxy.stall("find")
@@ -79,7 +79,9 @@ async def test_a_time_limit_of_asyncio_ends_the_command(proxy, mongodb_database_
 
 @ferromongo_only  # PyMongo's operations want to be driven by a task
 @pytest.mark.parametrize("how", ["closed", "dropped", "thrown"])
-async def test_a_coroutine_that_nobody_awaits_any_more(how, proxy, mongodb_database_name):
+async def test_the_command_of_an_abandoned_coroutine_publishes_failed(
+    how, proxy, mongodb_database_name
+):
     recorder = Recorder()
     async with package.AsyncMongoClient(proxy.uri(), event_listeners=[recorder]) as client:
         await client.admin.command("ping")
@@ -105,7 +107,7 @@ async def test_a_coroutine_that_nobody_awaits_any_more(how, proxy, mongodb_datab
             }
 
 
-async def test_each_batch_of_a_cancelled_cursor_has_its_end(proxy, mongodb_database_name):
+async def test_a_cancelled_get_more_publishes_failed(proxy, mongodb_database_name):
     recorder = Recorder()
     async with package.AsyncMongoClient(proxy.uri(), event_listeners=[recorder]) as client:
         collection = client[mongodb_database_name].c
@@ -120,7 +122,7 @@ async def test_each_batch_of_a_cancelled_cursor_has_its_end(proxy, mongodb_datab
 
 
 @pytest.mark.parametrize("name", ["commitTransaction", "abortTransaction"])
-async def test_an_end_of_a_transaction_that_is_cancelled(name, proxy, mongodb_database_name):
+async def test_a_cancelled_commit_or_abort_publishes_failed(name, proxy, mongodb_database_name):
     recorder = Recorder()
     async with package.AsyncMongoClient(proxy.uri(), event_listeners=[recorder]) as client:
         collection = client[mongodb_database_name].c
@@ -144,7 +146,9 @@ async def test_an_end_of_a_transaction_that_is_cancelled(name, proxy, mongodb_da
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, ArithmeticError])
-def test_an_exception_of_a_signal_handler_ends_the_command(kind, proxy, mongodb_database_name):
+def test_a_command_interrupted_by_a_signal_handler_publishes_failed(
+    kind, proxy, mongodb_database_name
+):
     def handle(number, frame):
         raise kind
 
@@ -166,8 +170,10 @@ def test_an_exception_of_a_signal_handler_ends_the_command(kind, proxy, mongodb_
         signal.signal(signal.SIGALRM, before)
 
 
-@ferromongo_only  # PyMongo tells the start before it sends, and no end then
-def test_an_exit_in_a_listener_ends_the_command_under_way(proxy, mongodb_database_name):
+@ferromongo_only  # PyMongo publishes started before it sends, and no end then
+def test_a_command_ended_by_system_exit_in_a_listener_publishes_failed(
+    proxy, mongodb_database_name
+):
     def leave(event):
         if event.command_name == "find" and isinstance(event, monitoring.CommandStartedEvent):
             sys.exit("out")
@@ -184,8 +190,8 @@ def test_an_exit_in_a_listener_ends_the_command_under_way(proxy, mongodb_databas
 
 @ferromongo_only
 @both_drivers
-async def test_an_authentication_that_is_too_slow(driver):
-    """Its commands are not the operation's, but are told."""
+async def test_an_authentication_that_times_out_publishes_failed(driver):
+    """The commands of the handshake are published too."""
     recorder = Recorder()
     with Peer() as peer:
         peer.on("saslContinue", None)
@@ -201,7 +207,7 @@ async def test_an_authentication_that_is_too_slow(driver):
         )
 
 
-async def test_a_cancelled_handshake(proxy):
+async def test_a_cancelled_handshake_publishes_check_out_failed_and_connection_closed(proxy):
     recorder = Recorder()
     with Peer() as peer:
         peer.on("saslStart", None)

@@ -11,7 +11,7 @@ driver = AsyncDriver()
 
 
 async def test_a_cancelled_get_more_ends_the_cursor(proxy, mongodb_database_name):
-    """Its batch may be lost on the way. What a further call then says: test_cut_fetches.py."""
+    """Its batch may be lost on the way. For further calls see test_cut_fetches.py."""
     async with package.AsyncMongoClient(proxy.uri()) as client:
         collection = client[mongodb_database_name].c
         await collection.insert_many([{"_id": n} for n in range(9)])

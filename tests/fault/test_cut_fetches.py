@@ -1,6 +1,6 @@
-"""Calls of a cursor that are given up while they fetch documents, or gather a list of them.
+"""Cursor calls that are cancelled or interrupted while they fetch documents or collect a list.
 
-Documents may be lost so. The cursor then raises, instead of going on or coming to its end."""
+Documents may be lost. The cursor then raises, instead of continuing or ending."""
 
 import asyncio
 import signal
@@ -64,7 +64,7 @@ async def expect_loud(cursor):
 
 @every_kind
 @pytest.mark.parametrize("way", ["anext", "anext with a default", "next", "to_list"])
-async def test_a_cut_get_more(kind, way, collection, proxy):
+async def test_a_cursor_raises_after_a_cancelled_get_more(kind, way, collection, proxy):
     cursor = await kind(collection)
     for _ in range(1 if "batches" in kind.__name__ else 3):
         await anext(cursor)
@@ -83,7 +83,7 @@ async def test_a_cut_get_more(kind, way, collection, proxy):
     await expect_loud(cursor)
 
 
-async def test_a_cut_try_next(collection, proxy):
+async def test_a_cursor_raises_after_a_cancelled_try_next(collection, proxy):
     cursor = await _aggregate(collection)
     for _ in range(3):
         await cursor.try_next()
@@ -94,14 +94,14 @@ async def test_a_cut_try_next(collection, proxy):
     await expect_loud(cursor)
 
 
-async def test_a_cut_first_command(collection, proxy):
+async def test_a_cursor_raises_after_its_first_command_was_cancelled(collection, proxy):
     cursor = await _find(collection)
     proxy.stall("find")
     await give_up(anext(cursor))
     await expect_loud(cursor)
 
 
-async def test_a_list_that_is_cut_between_its_slices(collection):
+async def test_a_cursor_raises_after_a_cancelled_to_list(collection):
     """All documents are here, and those that were decoded go with the list."""
     await collection.insert_many([{"_id": n, "s": "x" * 2**21} for n in range(100, 106)])
     cursor = collection.find({"_id": {"$gte": 99}}, sort=[("_id", 1)])
@@ -114,7 +114,7 @@ async def test_a_list_that_is_cut_between_its_slices(collection):
     await expect_loud(cursor)
 
 
-async def test_a_cut_cursor_can_be_rewound(collection, proxy):
+async def test_a_cursor_can_be_rewound_after_a_cancelled_fetch(collection, proxy):
     cursor = await _find(collection)
     for _ in range(3):
         await anext(cursor)
@@ -124,7 +124,7 @@ async def test_a_cut_cursor_can_be_rewound(collection, proxy):
     assert [document["_id"] async for document in cursor] == list(range(12))
 
 
-async def test_a_cut_call_after_close_ends_quietly(collection, proxy):
+async def test_a_fetch_cancelled_after_close_leaves_an_empty_cursor(collection, proxy):
     cursor = await _find(collection)
     for _ in range(3):
         await anext(cursor)
@@ -138,7 +138,7 @@ async def test_a_cut_call_after_close_ends_quietly(collection, proxy):
 
 
 @pytest.mark.parametrize("way", ["__next__", "next", "to_list"])
-def test_an_interrupted_fetch(way, proxy, mongodb_database_name):
+def test_a_cursor_raises_after_an_interrupted_fetch(way, proxy, mongodb_database_name):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with package.MongoClient(proxy.uri()) as client:
@@ -167,7 +167,9 @@ def test_an_interrupted_fetch(way, proxy, mongodb_database_name):
 
 
 @every_kind
-async def test_of_several_callers_all_but_one_are_refused_and_no_document_is_lost(kind, collection):
+async def test_a_second_caller_of_a_fetching_cursor_is_refused_and_no_document_is_lost(
+    kind, collection
+):
     """PyMongo sends the query several times, or loses the batch of all getMores but one."""
     cursor = await kind(collection)
     seen, refused = [], 0
@@ -189,7 +191,7 @@ async def test_of_several_callers_all_but_one_are_refused_and_no_document_is_los
     assert refused > 0
 
 
-async def test_two_callers_of_a_change_stream(collection):
+async def test_a_second_caller_of_a_change_stream_is_refused(collection):
     async with await collection.watch(max_await_time_ms=200) as stream:
         answers = await asyncio.gather(
             anext(stream), anext(stream, None), _later(collection), return_exceptions=True

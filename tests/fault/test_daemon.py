@@ -17,5 +17,7 @@ WAYS = {
 @pytest.mark.parametrize(
     "way", [pytest.param(way, marks=ferromongo_only if way == "new_loop" else ()) for way in WAYS]
 )
-def test_daemon(way, mongodb_uri, mongodb_database_name):
+def test_a_daemon_that_closed_all_descriptors_can_use_clients(
+    way, mongodb_uri, mongodb_database_name
+):
     assert run("daemon", way, mongodb_uri, mongodb_database_name) == WAYS[way]

@@ -1,6 +1,6 @@
 """The interpreter ends while daemon threads are in the engine: no crash, no message, no delay.
 
-FERROMONGO_EXITS says how often each test tries.
+FERROMONGO_EXITS is the number of runs of each test.
 """
 
 import os
@@ -37,7 +37,9 @@ def start(*arguments, **environment):
 @pytest.mark.timeout(60 + 30 * ROUNDS)
 @pytest.mark.parametrize("api", ["sync", "async"])
 @pytest.mark.parametrize("what", SETUPS)
-def test_the_interpreter_ends_well(what, api, mongodb_uri, prefix):
+def test_the_interpreter_exits_cleanly_with_daemon_threads_in_the_engine(
+    what, api, mongodb_uri, prefix
+):
     for _ in range(ROUNDS):
         arguments = (what, api, mongodb_uri)
         programs = [

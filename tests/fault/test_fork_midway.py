@@ -1,4 +1,4 @@
-"""A fork in the middle of an operation: the parent goes on, the child gets an error."""
+"""A fork in the middle of an operation: the parent continues, the child gets an error."""
 
 import pytest
 from tests.drivers import ferromongo_only
@@ -26,5 +26,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_fork_during_an_operation(way, mongodb_uri, mongodb_database_name):
+def test_a_fork_during_an_operation_ends_it_in_the_child_only(
+    way, mongodb_uri, mongodb_database_name
+):
     assert run("forked_midway", way, mongodb_uri, mongodb_database_name) == WAYS[way]

@@ -1,4 +1,4 @@
-"""A server that answers hello without end, and a listener that is slow to hear of it."""
+"""A server that answers hello without end, and a listener that is slow."""
 
 import threading
 
@@ -13,7 +13,7 @@ FLOOD = 6000
 
 
 class Slow(monitoring.ServerHeartbeatListener):
-    """Hears nothing until it is released."""
+    """Blocks until it is released."""
 
     def __init__(self):
         self.release = threading.Event()
@@ -30,7 +30,7 @@ class Slow(monitoring.ServerHeartbeatListener):
 @ferromongo_only  # PyMongo's monitors wait for each event, ours for a long queue
 @pytest.mark.parametrize("changing", [False, True], ids=["same", "changing"])
 @both_drivers
-async def test_a_flood_of_heartbeats_does_not_fill_the_memory(driver, changing):
+async def test_a_flood_of_heartbeats_uses_bounded_memory(driver, changing):
     slow, recorder = Slow(), Recorder()
     with Peer(replica_set, streams=True) as peer:
         flood = Flood(changing=changing)
@@ -47,7 +47,7 @@ async def test_a_flood_of_heartbeats_does_not_fill_the_memory(driver, changing):
                 return flood.ended and longest >= 1000
 
             await eventually(driver, flooded, timeout=120)
-            # Operations go on, and their events are told.
+            # Operations continue, and their events are delivered.
             for _ in range(3):
                 assert (await client.admin.command("ping"))["ok"] == 1
             assert len(recorder.commands("ping")) == 8
@@ -71,7 +71,7 @@ def _tags(client):
 
 
 class Flood:
-    """The script of hello: the first monitor that wants to be told of changes is told too much."""
+    """The script of hello: the first streaming monitor gets replies without end."""
 
     def __init__(self, *, changing):
         self.changing = changing

@@ -1,4 +1,4 @@
-"""Only the user's words name a Unix domain socket, and TLS that is wanted is spoken there too."""
+"""Only the user can name a Unix domain socket, and TLS is used there too if enabled."""
 
 import os
 import socket
@@ -109,7 +109,9 @@ async def test_an_srv_record_never_names_a_socket(driver, tls, here, names):
 
 @ferromongo_only
 @both_drivers
-async def test_polled_records_that_name_no_server_are_left_out(driver, here, names, monkeypatch):
+async def test_polled_srv_records_without_a_valid_address_are_ignored(
+    driver, here, names, monkeypatch
+):
     monkeypatch.setattr(common, "MIN_SRV_RESCAN_INTERVAL", 0.2)
     with Trap(here / "b.sample.test") as trap, Peer(mongos) as peer:
         port = int(peer.addresses[0].rpartition(":")[2])
@@ -131,7 +133,7 @@ async def test_polled_records_that_name_no_server_are_left_out(driver, here, nam
 @pytest.mark.parametrize("field", ["hosts", "passives", "arbiters", "primary", "me"])
 @both_drivers
 async def test_a_hello_never_names_a_socket(driver, field, here, certificates):
-    """PyMongo connects to it, and shakes hands with it if TLS is wanted."""
+    """PyMongo connects to it, with a TLS handshake if TLS is enabled."""
     with Trap(here / "x.sock") as trap, Peer(replica_set, certificates=certificates) as peer:
         [itself] = peer.addresses
         named = "x.sock" if field in ("primary", "me") else [itself, "x.sock"]
@@ -152,7 +154,7 @@ async def test_a_hello_never_names_a_socket(driver, field, here, certificates):
     strict=True, reason="the mongodb crate's monitors; ours come with a later change"
 )
 @both_drivers
-async def test_nobody_connects_to_a_socket_that_a_hello_names(driver, here):
+async def test_no_connection_is_made_to_a_socket_named_by_a_hello(driver, here):
     with Trap(here / "x.sock") as trap, Peer(replica_set) as peer:
         peer.change(hosts=[*peer.addresses, "x.sock"])
         async with driver.client(peer.uri(serverSelectionTimeoutMS=1000)) as client:
@@ -163,7 +165,7 @@ async def test_nobody_connects_to_a_socket_that_a_hello_names(driver, here):
 
 @pytest.mark.parametrize("names", [True, False], ids=["verified", "unverified"])
 @both_drivers
-async def test_nothing_is_sent_in_clear_to_a_socket_if_tls_is_wanted(driver, names, tmp_path):
+async def test_nothing_is_sent_unencrypted_to_a_unix_socket_with_tls(driver, names, tmp_path):
     with Trap(tmp_path / "a.sock") as trap:
         uri = f"mongodb://{quote(str(tmp_path / 'a.sock'), safe='')}/?directConnection=true"
         options = {"tls": True, "serverSelectionTimeoutMS": 700}
@@ -179,7 +181,7 @@ async def test_nothing_is_sent_in_clear_to_a_socket_if_tls_is_wanted(driver, nam
 
 @pytest.mark.parametrize("allowed", ["tlsAllowInvalidHostnames", "tlsAllowInvalidCertificates"])
 @both_drivers
-async def test_tls_over_a_socket(driver, allowed, tmp_path, certificates):
+async def test_tls_works_over_a_unix_socket(driver, allowed, tmp_path, certificates):
     with Peer(path=tmp_path / "a.sock", certificates=certificates) as peer:
         peer.cursors.documents = [{"_id": 1}]
         options = {"tls": True, "tlsCAFile": str(certificates.ca_file), allowed: True}
@@ -191,14 +193,14 @@ async def test_tls_over_a_socket(driver, allowed, tmp_path, certificates):
 @ferromongo_only
 @pytest.mark.parametrize("port", [0, -1, 65536, 2**31])
 @both_drivers
-async def test_a_port_that_is_none_is_refused(driver, port):
+async def test_a_port_out_of_range_is_refused(driver, port):
     """PyMongo tries to connect to it."""
     with pytest.raises(ConfigurationError, match=str(port)):
         driver.client("127.0.0.1", port)
 
 
-def test_a_name_in_the_working_directory_is_no_socket(here):
-    """What does not end in .sock is a host, whatever lies beside the program."""
+def test_a_host_named_like_a_file_in_the_working_directory_is_not_a_socket(here):
+    """A name that does not end in .sock is a host, even if there is such a file."""
     with Trap(here / "localhost") as trap:
         client = package.MongoClient("localhost", 1, serverSelectionTimeoutMS=300)
         with client, pytest.raises(ServerSelectionTimeoutError):

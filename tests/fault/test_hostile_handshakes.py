@@ -1,6 +1,7 @@
-"""A peer that does not know the password gets neither operations nor the password.
+"""A server that does not know the password receives neither operations nor the password.
 
-Each lie is told in the handshakes of connections for operations; the monitor hears a primary.
+The false replies are sent in handshakes of connections for operations; the monitor receives
+those of a primary.
 """
 
 import pytest
@@ -64,14 +65,14 @@ def is_lane(request):
 
 
 def let_in(request):
-    """What a peer says that wants to be taken for one that has checked the password."""
+    """Replies of a server that pretends to have checked the password."""
     return {"ok": 1, "done": True, "conversationId": 1, "payload": b"v=QUFBQQ=="}
 
 
 @pytest.mark.parametrize("options", [CREDENTIALS, NAMED], ids=["negotiated", "named"])
 @pytest.mark.parametrize("role", ROLES)
 @both_drivers
-async def test_a_peer_without_the_password_gets_no_operation(driver, role, options):
+async def test_a_server_without_the_password_receives_no_operation(driver, role, options):
     async def attempt(lie):
         with Peer(ROLES[role]) as peer:
             peer.lanes = set()
@@ -104,7 +105,7 @@ async def test_a_peer_without_the_password_gets_no_operation(driver, role, optio
 
 @ferromongo_only
 @both_drivers
-async def test_a_peer_that_fails_to_authenticate_again_is_not_used_any_more(driver):
+async def test_a_connection_is_closed_after_a_failed_reauthentication(driver):
     """It had authenticated once. PyMongo keeps such a connection in its pool."""
     with Peer(replica_set) as peer:
         async with driver.client(

@@ -10,7 +10,7 @@ pytestmark = ferromongo_only  # PyMongo fails some of it, in threads of its moni
 
 @pytest.mark.parametrize("hello", HELLOS)
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_connection_for_operations_takes_any_hello(kind, hello):
+def test_an_operation_connection_survives_a_hostile_hello(kind, hello):
     answer = run("hostile_hellos", kind, "operations", hello)
     assert answer["answered"] > 0
     assert answer["grown"] < 150, "MB"
@@ -20,7 +20,7 @@ def test_a_connection_for_operations_takes_any_hello(kind, hello):
     strict=True, reason="the mongodb crate's monitors; ours come with a later change"
 )
 @pytest.mark.parametrize("hello", HELLOS)
-def test_a_monitor_takes_any_hello(hello):
+def test_a_monitor_survives_a_hostile_hello(hello):
     answer = run("hostile_hellos", "sync", "monitors", hello)
     assert answer["answered"] > 0
     assert answer["grown"] < 150, "MB"

@@ -54,7 +54,7 @@ REFUSALS = (PyMongoError, BSONError, TypeError, ValueError)
 
 @pytest.mark.parametrize("place", PLACES)
 @both_drivers
-async def test_a_string_arrives_whole_or_not_at_all(driver, place):
+async def test_a_crafted_string_is_sent_unchanged_or_refused(driver, place):
     act, command = PLACES[place]
     wrong = {}
     with Peer(replica_set) as peer:
@@ -99,7 +99,7 @@ def strings(value):
 
 @pytest.mark.parametrize("option", OPTIONS)
 @both_drivers
-async def test_an_option_arrives_whole_or_not_at_all(driver, option):
+async def test_a_crafted_option_is_sent_unchanged_or_refused(driver, option):
     wrong = {}
     for name, text in STRINGS.items():
         with Peer() as peer:

@@ -133,7 +133,7 @@ async def test_an_error_clears_the_connections_of_its_service_only(driver):
 
 @both_drivers
 @pytest.mark.parametrize("kind", ["find", "aggregate"])
-async def test_a_get_more_that_was_refused_is_sent_again_over_its_connection(driver, kind):
+async def test_get_more_is_retried_on_its_connection_on_overload(driver, kind):
     """As PyMongo does from 4.20.1 on."""
     refused = {"ok": 0, "code": 2, "errmsg": "busy", "errorLabels": BUSY}
     async with balanced(driver) as (peer, client):

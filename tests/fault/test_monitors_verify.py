@@ -1,4 +1,4 @@
-"""Nobody greets a peer that the options refuse: not operations, nor what watches the servers.
+"""Neither operations nor monitors send a message to a server that the TLS options refuse.
 
 Where a monitor verifies less than operations do, a refused peer still gets a hello, answers it, and
 may name other hosts.
@@ -70,7 +70,9 @@ def with_files(options, lists):
 
 @pytest.mark.parametrize("case", REFUSED)
 @both_drivers
-async def test_a_refused_peer_hears_nothing(driver, case, folder, trusted, foreign, lists):
+async def test_a_server_with_a_refused_certificate_receives_no_message(
+    driver, case, folder, trusted, foreign, lists
+):
     certificates, options = REFUSED[case]
     shown = {"trusted": trusted, "foreign": foreign}.get(certificates)
     if shown is None:
@@ -88,7 +90,7 @@ async def test_a_refused_peer_hears_nothing(driver, case, folder, trusted, forei
 
 @pytest.mark.parametrize("case", TAKEN)
 @both_drivers
-async def test_a_peer_that_is_taken_is_watched(driver, case, trusted, lists):
+async def test_a_server_with_an_accepted_certificate_is_monitored(driver, case, trusted, lists):
     """Heartbeats, round trips, changes of the primary, and members that come."""
     heard = Heard()
     with Peer(replica_set, addresses=2, certificates=trusted, hosts=None) as peer:

@@ -1,4 +1,4 @@
-"""Lies in SCRAM by a peer that knows the password, or whose word would keep the client busy.
+"""Wrong SCRAM messages of a peer that knows the password, or that would keep the client busy.
 
 What a peer that knows nothing may try is in hostile_replies.py and test_hostile_handshakes.py.
 """
@@ -73,7 +73,7 @@ PYMONGO_TAKES = {
 
 
 class Knowing:
-    """The server's side of the mechanism, with other words."""
+    """The server's side of the mechanism, with fields replaced."""
 
     def __init__(self, first=HONEST["first"], final=HONEST["final"], count=4096):
         self._first, self._final, self._count = first, final, count
@@ -109,7 +109,7 @@ def reply(payload, done):
 
 
 @both_drivers
-async def test_lies_of_a_peer_that_knows_the_password(driver):
+async def test_wrong_scram_messages_end_the_authentication(driver):
     async def attempt(name, knowing):
         with Peer(replica_set) as peer:
             peer.on("saslStart", knowing.first)
@@ -145,7 +145,7 @@ async def test_lies_of_a_peer_that_knows_the_password(driver):
 @ferromongo_only
 @pytest.mark.parametrize("ending", ["timeout", "close"])
 @both_drivers
-async def test_keys_that_nobody_waits_for_any_more_keep_no_processor_busy(driver, ending):
+async def test_deriving_scram_keys_stops_when_no_connection_waits(driver, ending):
     """PyMongo makes them to the end, which takes minutes."""
     with Peer(replica_set) as peer:
         peer.on("saslStart", Knowing(count=100_000_000).first)

@@ -127,7 +127,7 @@ async def a_batch_that_is_cut(client, peer):
 
 @program
 async def unacknowledged_with_a_sort(client, peer):
-    """A server that knows it must be there, for its refusal would not be heard."""
+    """A server that knows it must be there, for its error would not be received."""
     x = client.d.get_collection("x", write_concern=WriteConcern(0))
     change = {"$set": {"a": 1}}
     found = [

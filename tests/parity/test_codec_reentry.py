@@ -447,7 +447,7 @@ def test_a_second_interpreter_is_refused() -> None:
 
 
 @pytest.mark.parametrize("of", [*PLACED, bson.ObjectId, bson.Int64, bson.DBRef], ids=str)
-def test_what_an_object_says_of_its_class_is_not_believed(of: type) -> None:
+def test_a_false_class_attribute_is_not_trusted(of: type) -> None:
     class Lies:
         @property
         def __class__(self) -> Any:
@@ -459,7 +459,7 @@ def test_what_an_object_says_of_its_class_is_not_believed(of: type) -> None:
 
 @pytest.mark.parametrize("marker", [5, 7, 9, 11, 13, 17, 18, 19, 100, 101, 127, 255])
 @pytest.mark.parametrize("base", PLACED, ids=str)
-def test_a_type_marker_alone_makes_no_value(base: type, marker: int) -> None:
+def test_a_type_marker_without_its_class_is_refused(base: type, marker: int) -> None:
     marked = type("Marked", (base,), {"_type_marker": marker})
     made = marked(2020, 1, 1) if base is datetime.datetime else marked()
     assert outcome(encode, {"a": made}) == outcome(bson.encode, {"a": made})

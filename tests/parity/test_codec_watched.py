@@ -23,7 +23,7 @@ def test_no_memory_is_touched_that_is_not_ours() -> None:
 @pytest.mark.skipif(
     importlib.util.find_spec("_testcapi") is None, reason="this Python has no _testcapi"
 )
-def test_want_of_memory_at_the_first_use_is_a_memory_error() -> None:
+def test_out_of_memory_at_the_first_use_raises_memory_error() -> None:
     assert "MemoryError" in run("first_use_without_memory")
 
 
@@ -39,6 +39,6 @@ REPLACED = {
 
 
 @pytest.mark.parametrize("way", REPLACED)
-def test_replaced_classes_of_bson_are_not_believed_blindly(way: str) -> None:
+def test_unsuitable_replacements_of_bson_classes_raise_type_error(way: str) -> None:
     printed = run("replaced_classes", PYTHONMALLOC="debug", REPLACED=way)
     assert json.loads(printed) == REPLACED[way]

@@ -46,7 +46,9 @@ def without(namespace, also_later):
 @pytest.mark.parametrize("also_later", [False, True], ids=["first", "all"])
 @pytest.mark.parametrize("kind", CURSORS)
 @pytest.mark.parametrize("driver_class", [SyncDriver, AsyncDriver], ids=lambda it: it.name)
-def test_the_same_is_asked(driver_class, kind, also_later):
+def test_get_more_without_a_namespace_in_the_reply_is_as_with_pymongo(
+    driver_class, kind, also_later
+):
     driver = driver_class()
     theirs, ours = (
         driver.run(play(driver, package, kind, without(None, also_later)))
@@ -61,7 +63,7 @@ def test_the_same_is_asked(driver_class, kind, also_later):
 
 
 @pytest.mark.parametrize("driver_class", [SyncDriver, AsyncDriver], ids=lambda it: it.name)
-def test_an_empty_name_is_none_and_another_is_followed(driver_class):
+def test_an_empty_namespace_is_ignored_and_another_one_is_used(driver_class):
     driver = driver_class()
     for namespace, asked in (("", ("d", "x")), ("e.other", ("e", "other"))):
         theirs, ours = (

@@ -183,7 +183,7 @@ async def test_levels_count_from_the_moment_they_are_set(driver, mongodb_uri):
 
 
 @both_drivers
-async def test_a_level_that_is_set_while_another_thread_notes_levels_counts(
+async def test_a_log_level_set_while_another_thread_reads_levels_takes_effect(
     driver, mongodb_uri, monkeypatch
 ):
     note = logs.note_loggers

@@ -25,7 +25,7 @@ def plain(mongodb_uri: str) -> Any:
 
 @pytest.mark.parametrize("described", OPTIONS)
 @pytest.mark.parametrize("driver_class", [SyncDriver, AsyncDriver], ids=lambda it: it.name)
-def test_the_same(
+def test_results_with_type_decoders_are_as_with_pymongo(
     driver_class: Any, described: str, mongodb_uri: str, mongodb_database_name: str, plain: Any
 ) -> None:
     driver, database = driver_class(), plain[mongodb_database_name]

@@ -136,7 +136,9 @@ FAILS_THERE = {
 
 @pytest.mark.parametrize("driver_class", [SyncDriver, AsyncDriver], ids=lambda it: it.name)
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_the_same(name: str, driver_class: Any) -> None:
+def test_scripted_replies_with_type_decoders_are_as_with_pymongo(
+    name: str, driver_class: Any
+) -> None:
     driver = driver_class()
     expected = {}
     differing = []

@@ -87,7 +87,7 @@ def pymongo_reference(value: Any) -> Any:
 
 @pytest.mark.parametrize("driver_class", [SyncDriver, AsyncDriver], ids=lambda it: it.name)
 @pytest.mark.parametrize("described", REGISTRIES)
-def test_the_same_commands_take_them(
+def test_commands_accept_custom_types_as_with_pymongo(
     described: str, driver_class: Any, mongodb_uri: str, mongodb_database_name: str
 ) -> None:
     driver = driver_class()

@@ -112,7 +112,7 @@ async def outcome(call: Callable[[], Any]) -> tuple[Any, ...]:
     except Exception as error:
         code, details = getattr(error, "code", None), getattr(error, "details", None)
         labels = sorted(getattr(error, "_error_labels", ()))
-        # What the server says is the same; what the driver says may be put in other words.
+        # The server's messages are the same; the driver's may be worded differently.
         text = None if details is None else str(error).partition(", full error")[0]
         return ("raised", type(error).__name__, code, text, details, labels)
 

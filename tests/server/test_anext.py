@@ -159,20 +159,20 @@ async def items(kind, driver, place, ways):
 
 
 @every_kind
-async def test_the_items_are_the_same_by_every_way_of_waiting(kind, filled):
+async def test_anext_returns_the_same_items_with_every_way_of_waiting(kind, filled):
     expected = (await items(kind, pymongo, filled, {"anext": anext}))["anext"]
     assert await items(kind, package, filled, WAYS) == dict.fromkeys(WAYS, expected)
 
 
 @every_kind
-async def test_a_step_given_up_before_it_began_takes_no_item(kind, filled):
+async def test_anext_given_up_before_its_first_step_takes_no_item(kind, filled):
     expected = (await items(kind, pymongo, filled, {"anext": anext}))["anext"]
     ways = {how.__name__: given_up_first(how) for how in GIVEN_UP}
     assert await items(kind, package, filled, ways) == dict.fromkeys(ways, expected)
 
 
 @every_kind
-async def test_a_step_is_a_coroutine_that_never_raises_when_it_is_made(kind, filled):
+async def test_anext_is_a_coroutine_that_does_not_raise_before_it_is_awaited(kind, filled):
     uri, name = filled
     for driver in (pymongo, package):
         async with driver.AsyncMongoClient(uri) as client:
@@ -190,7 +190,7 @@ async def test_a_step_is_a_coroutine_that_never_raises_when_it_is_made(kind, fil
 
 
 @pytest.mark.parametrize("how", GIVEN_UP)
-async def test_a_step_given_up_keeps_no_reference(how, async_database):
+async def test_anext_given_up_keeps_no_reference(how, async_database):
     await async_database.c.insert_many([{"_id": n} for n in range(7)])
     gc.disable()
     try:
@@ -225,7 +225,7 @@ def noting(base, name):
 
 
 @pytest.mark.parametrize("name", ["next", "__anext__"])
-async def test_iteration_goes_by_what_a_subclass_overrides(name, filled):
+async def test_async_iteration_uses_the_next_of_a_subclass(name, filled):
     uri, database = filled
     steps = []
     for driver in (pymongo, package):
@@ -242,7 +242,7 @@ async def test_iteration_goes_by_what_a_subclass_overrides(name, filled):
 
 
 @pytest.mark.parametrize("name", ["next", "__next__"])
-def test_synchronous_iteration_goes_by_what_a_subclass_overrides(name, filled):
+def test_sync_iteration_uses_the_next_of_a_subclass(name, filled):
     uri, database = filled
     steps = []
     for driver in (pymongo, package):
@@ -258,7 +258,7 @@ def test_synchronous_iteration_goes_by_what_a_subclass_overrides(name, filled):
     assert steps[1] == steps[0] != []
 
 
-async def test_a_mixin_may_override_next(async_database):
+async def test_iteration_uses_the_next_of_a_mixin(async_database):
     await async_database.c.insert_one({"_id": 1})
 
     class Tagged:

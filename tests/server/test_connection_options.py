@@ -343,7 +343,7 @@ async def test_a_selector_chooses_among_real_servers(driver, reachable):
 
 
 @both_drivers
-async def test_tls_is_wanted_of_a_server_that_speaks_none_over_its_socket(driver, reachable):
+async def test_tls_over_a_unix_socket_fails_if_the_server_has_no_tls(driver, reachable):
     path = quote(reachable.socket_of(reachable.primary), safe="")
     options = {"tlsAllowInvalidHostnames": True, "serverSelectionTimeoutMS": 700}
     async with driver.client(uri(path, directConnection="true", tls="true"), **options) as client:

@@ -349,7 +349,7 @@ def test_servers_end_with_a_supervisor_that_is_killed(tmp_path):
         replica_set.close()
 
 
-def test_what_a_killed_supervisor_left_is_removed_at_the_next_start(tmp_path):
+def test_the_directory_of_a_killed_supervisor_is_removed_at_the_next_start(tmp_path):
     mine = tmp_path / "ferromongo-mine"  # nobody's of these servers, whatever its name
     mine.mkdir()
     with ReplicaSet(directory=tmp_path) as other:
@@ -369,7 +369,7 @@ def test_what_a_killed_supervisor_left_is_removed_at_the_next_start(tmp_path):
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
-def test_keys_and_certificates_are_the_owners_alone(umask, tmp_path):
+def test_keys_and_certificates_are_readable_by_their_owner_only(umask, tmp_path):
     before = os.umask(umask)
     try:
         for _ in range(2):  # over what was there, too

@@ -202,7 +202,7 @@ async def test_heartbeats(driver, mongodb_uri, mongodb_replica_set):
 
 
 @both_drivers
-async def test_every_check_that_began_has_an_end_when_a_client_is_closed(driver, mongodb_uri):
+async def test_every_started_heartbeat_has_an_end_when_a_client_is_closed(driver, mongodb_uri):
     recorder = Recorder()
     async with driver.client(mongodb_uri, event_listeners=[recorder]) as client:
         await client.admin.command("ping")
@@ -286,7 +286,7 @@ def test_what_is_no_listener_is_refused(mongodb_uri):
 
 @ferromongo_only  # its threads have other names in PyMongo
 @both_drivers
-async def test_a_client_with_listeners_has_a_dispatcher(driver, mongodb_uri):
+async def test_a_client_with_listeners_has_a_dispatcher_thread(driver, mongodb_uri):
     def dispatchers():
         return [t for t in threading.enumerate() if t.name == "ferromongo events"]
 

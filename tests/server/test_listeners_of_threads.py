@@ -15,7 +15,7 @@ caller = contextvars.ContextVar("caller", default=None)
 
 
 class Spans(monitoring.CommandListener):
-    """What a tracer does: a span begins under what the context says, and ends by request id."""
+    """What a tracer does: a span begins under the span of the context, and ends by request id."""
 
     def __init__(self):
         self.begun, self.ended, self.open = [], [], {}
@@ -55,7 +55,7 @@ def in_threads(count, work):
         raise errors[0]
 
 
-def test_threads_of_one_client_keep_their_contexts(mongodb_uri, mongodb_database_name):
+def test_listeners_run_in_the_context_of_each_thread(mongodb_uri, mongodb_database_name):
     spans = Spans()
     with package.MongoClient(mongodb_uri, event_listeners=[spans]) as client:
         collection = client[mongodb_database_name].c
@@ -75,7 +75,7 @@ def test_threads_of_one_client_keep_their_contexts(mongodb_uri, mongodb_database
         assert not spans.open
 
 
-async def test_tasks_of_one_client_keep_their_contexts(mongodb_uri, mongodb_database_name):
+async def test_listeners_run_in_the_context_of_each_task(mongodb_uri, mongodb_database_name):
     spans = Spans()
     async with package.AsyncMongoClient(mongodb_uri, event_listeners=[spans]) as client:
         collection = client[mongodb_database_name].c
@@ -91,9 +91,7 @@ async def test_tasks_of_one_client_keep_their_contexts(mongodb_uri, mongodb_data
         assert not spans.open
 
 
-def test_all_is_delivered_before_an_operation_returns_however_slow(
-    mongodb_uri, mongodb_database_name
-):
+def test_all_events_are_delivered_before_an_operation_returns(mongodb_uri, mongodb_database_name):
     heard = threading.local()
 
     def slow(event):
@@ -114,7 +112,7 @@ def test_all_is_delivered_before_an_operation_returns_however_slow(
         in_threads(12, work)
 
 
-def test_a_listener_that_waits_holds_up_no_other_thread(mongodb_uri, mongodb_database_name):
+def test_a_blocked_listener_does_not_block_other_threads(mongodb_uri, mongodb_database_name):
     inside, release = threading.Event(), threading.Event()
 
     def hear(event):
@@ -138,7 +136,7 @@ def test_a_listener_that_waits_holds_up_no_other_thread(mongodb_uri, mongodb_dat
             stuck.join(30)
 
 
-def test_a_listener_of_the_background_holds_up_no_operation(mongodb_uri):
+def test_a_blocked_heartbeat_listener_does_not_block_operations(mongodb_uri):
     inside, release = threading.Event(), threading.Event()
 
     class Waiting(monitoring.ServerHeartbeatListener):
@@ -171,7 +169,7 @@ def test_a_listener_of_the_background_holds_up_no_operation(mongodb_uri):
 
 @ferromongo_only  # PyMongo's `close` delivers the last ones itself
 @both_drivers
-async def test_events_of_the_background_have_a_thread_of_their_own(driver, mongodb_uri):
+async def test_background_events_are_delivered_by_one_thread(driver, mongodb_uri):
     recorder = Recorder()
     async with driver.client(mongodb_uri, event_listeners=[recorder], minPoolSize=3) as client:
         await client.admin.command("ping")
@@ -191,7 +189,7 @@ async def test_events_of_the_background_have_a_thread_of_their_own(driver, mongo
 
 
 @both_drivers
-async def test_the_pool_is_ready_before_it_is_used(driver, mongodb_uri):
+async def test_pool_ready_is_delivered_before_the_pool_is_used(driver, mongodb_uri):
     """And its birth, and the end of it, have their places."""
     for _ in range(5):
         recorder = Recorder()
@@ -210,10 +208,10 @@ async def test_the_pool_is_ready_before_it_is_used(driver, mongodb_uri):
         assert recorder.of(monitoring.TopologyClosedEvent)
 
 
-@ferromongo_only  # PyMongo tells the start before it sends, and no end then
+@ferromongo_only  # PyMongo publishes started before it sends, and no end then
 @pytest.mark.parametrize("when", ["started", "succeeded"])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_an_exit_in_a_listener_comes_through_and_loses_no_event(
+def test_system_exit_in_a_listener_is_raised_and_loses_no_event(
     kind, when, mongodb_uri, mongodb_database_name
 ):
     class Exiting(monitoring.CommandListener):

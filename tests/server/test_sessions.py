@@ -268,10 +268,10 @@ async def test_a_snapshot_at_a_given_time(driver, mongodb_uri, mongodb_database_
 
 @ferromongo_only  # as above: PyMongo has no `snapshot_time`
 @both_drivers
-async def test_a_find_in_a_missing_collection_fixes_no_snapshot_time(
+async def test_a_find_in_a_missing_collection_sets_no_snapshot_time(
     driver, mongodb_uri, mongodb_database_name
 ):
-    """The server names none in its reply, so the next read is the first that fixes it."""
+    """The reply contains no time, so the next read is the first that sets it."""
     async with driver.client(mongodb_uri) as client:
         concern = package.WriteConcern("majority")
         collection = client[mongodb_database_name].get_collection("c", write_concern=concern)

@@ -1,4 +1,4 @@
-"""Threads with small stacks: what has room runs, what has none is refused; nothing crashes."""
+"""Threads with small stacks: operations work or raise, nothing crashes."""
 
 import json
 import subprocess
@@ -74,7 +74,9 @@ CASES = [
 @pytest.mark.parametrize(
     ("kilobytes", "what", "expected"), CASES, ids=[f"{what} {size}" for size, what, _ in CASES]
 )
-def test_small_stacks(kilobytes, what, expected, mongodb_uri, mongodb_database_name):
+def test_threads_with_small_stacks_work_or_raise(
+    kilobytes, what, expected, mongodb_uri, mongodb_database_name
+):
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(kilobytes), what, mongodb_uri, mongodb_database_name],
         cwd=Path(__file__).parents[2],

@@ -1,4 +1,4 @@
-"""A type decoder of the user's gets the values of their documents and nothing else, so one that
+"""Type decoders are applied to the values of the user's documents only, so one that
 raises breaks no command whose documents have no such value, and hides no error."""
 
 import datetime
@@ -37,7 +37,9 @@ def refusing(client, name):
 
 
 @both_drivers
-async def test_nothing_of_the_servers_is_decoded(driver, mongodb_uri, mongodb_database_name):
+async def test_type_decoders_are_not_applied_to_server_fields(
+    driver, mongodb_uri, mongodb_database_name
+):
     async with driver.client(mongodb_uri) as client:
         db = refusing(client, mongodb_database_name)
         x = db.x
@@ -77,7 +79,9 @@ async def test_nothing_of_the_servers_is_decoded(driver, mongodb_uri, mongodb_da
 
 
 @both_drivers
-async def test_errors_are_told(driver, mongodb_uri, mongodb_database_name):
+async def test_errors_are_raised_although_type_decoders_refuse(
+    driver, mongodb_uri, mongodb_database_name
+):
     async with driver.client(mongodb_uri) as client:
         db = refusing(client, mongodb_database_name)
         x = db.x
@@ -110,7 +114,7 @@ async def test_errors_are_told(driver, mongodb_uri, mongodb_database_name):
 
 
 @both_drivers
-async def test_a_stream_is_not_ended_by_an_event_that_a_decoder_refuses(
+async def test_a_change_stream_skips_an_event_that_a_type_decoder_refuses(
     driver, mongodb_uri, mongodb_database_name
 ):
     options = CodecOptions(type_registry=TypeRegistry([refuser(float)]))
@@ -135,7 +139,7 @@ class Awkward(dict):
     [CodecOptions(), CodecOptions(document_class=Awkward), REFUSING],
     ids=["strict", "document class", "decoders"],
 )
-async def test_an_error_gets_through_whatever_the_options(driver, options):
+async def test_a_server_error_is_raised_with_any_codec_options(driver, options):
     encoded = bson.encode({"ok": 0.0, "code": 2, "errmsg": "b?d"})
     with Peer() as peer:
         answer = RawBSONDocument(encoded.replace(b"b?d", b"b\xffd"))

@@ -186,7 +186,7 @@ def test_all_compressors_are_there_without_other_packages(arguments: dict[str, A
     ],
     ids=str,
 )
-def test_unknown_compressors_are_warned_of(arguments: dict[str, Any]) -> None:
+def test_unknown_compressors_emit_a_warning(arguments: dict[str, Any]) -> None:
     warnings = []
     for kind in (MongoClient, pymongo.MongoClient):
         with pytest.warns(UserWarning, match="^Unsupported compressor") as warned:

@@ -1,4 +1,4 @@
-"""What a client keeps of a password, and what it shows of it: no more than PyMongo does."""
+"""Clients neither keep more copies of a password than PyMongo, nor show it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_client_holds_a_password_no_more_often_than_pymongo(name: str, way: st
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ["MongoClient", "AsyncMongoClient"])
-def test_nothing_that_is_printed_shows_a_password(name: str, way: str) -> None:
+def test_no_repr_log_or_traceback_shows_a_password(name: str, way: str) -> None:
     client = getattr(ferromongo, name)(**WAYS[way](), connect=False)
     text = io.StringIO()
     handler = logging.StreamHandler(text)
@@ -127,7 +127,7 @@ def test_no_error_about_a_uri_shows_its_password(uri: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_options_of_a_proxy_are_not_shown() -> None:
+def test_proxy_options_are_not_shown() -> None:
     with ferromongo.MongoClient(**WAYS["proxy"](), connect=False) as client:
         assert not re.search("proxy(user|pass)", repr(client), re.IGNORECASE)
 
@@ -137,7 +137,7 @@ def test_options_of_a_proxy_are_not_shown() -> None:
 )
 @pytest.mark.parametrize("way", ["keyword", "URI"])
 @pytest.mark.parametrize("name", ["MongoClient", "AsyncMongoClient"])
-def test_plain_refuses_nul(name: str, way: str, given: dict[str, str]) -> None:
+def test_plain_refuses_nul_characters(name: str, way: str, given: dict[str, str]) -> None:
     options = {"username": "user", "password": "secret", **given}
     host = "h"
     if way == "URI":
@@ -147,5 +147,5 @@ def test_plain_refuses_nul(name: str, way: str, given: dict[str, str]) -> None:
         getattr(ferromongo, name)(host, authMechanism="PLAIN", connect=False, **options)
 
 
-def test_other_mechanisms_take_nul() -> None:
+def test_mechanisms_other_than_plain_accept_nul_characters() -> None:
     ferromongo.MongoClient("h", username="a\0", password="b\0", connect=False).close()

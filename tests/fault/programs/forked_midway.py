@@ -1,4 +1,4 @@
-"""Fork where Python runs in the middle of an operation: the child comes back into it.
+"""Fork where Python runs in the middle of an operation: the child returns into it.
 
 Arguments: where to fork, URI, database. Prints what the parent and the child got from the call, and
 from a further one.
@@ -51,7 +51,7 @@ class Fork:
         signal.setitimer(signal.ITIMER_REAL, signals)
 
     def tell(self, mine):
-        """Both come here: the child ends, the parent answers what its children say."""
+        """Both come here: the child ends, the parent returns what its children report."""
         if self.is_child:
             os.write(self.writer, json.dumps(mine).encode())
             os._exit(0)
@@ -210,7 +210,7 @@ def selector(uri, database):
 
 
 def decoder(uri, database):
-    """The reply is here already: both go on with it, and each asks for what follows on its own."""
+    """The reply is here already: both continue with it, and each fetches what follows by itself."""
     fork = Fork(times=0)
 
     class Forks(TypeDecoder):
@@ -261,7 +261,7 @@ async def coroutine(uri, database):
 
 
 async def return_into_loop(uri, database):
-    """The child goes on in the parent's loop, where the tasks in flight are not its own."""
+    """The child continues in the parent's loop, where the tasks in flight are not its own."""
     async with package.AsyncMongoClient(uri) as client:
         collection, fork = await async_filled(client, database), Fork()
         tasks = [asyncio.ensure_future(attempt_async(async_found(collection))) for _ in range(3)]
