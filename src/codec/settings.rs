@@ -53,6 +53,10 @@ pub(super) enum DatetimeConversion {
 
 impl CodecSettings {
     pub fn from_python(options: &Bound<'_, PyAny>) -> PyResult<CodecSettings> {
+        CodecSettings::read(options, true)
+    }
+
+    fn read(options: &Bound<'_, PyAny>, with_decoders: bool) -> PyResult<CodecSettings> {
         let py = options.py();
         let classes = Classes::get(py)?;
         let registry = options.getattr(name!(py, "type_registry"))?;
@@ -63,14 +67,14 @@ impl CodecSettings {
         let errors: String =
             options.getattr(name!(py, "unicode_decode_error_handler"))?.extract()?;
         let fallback_encoder = registry.getattr(name!(py, "_fallback_encoder"))?;
-        let decoders = codecs(name!(py, "_decoder_map"))?;
+        let decoders = if with_decoders { codecs(name!(py, "_decoder_map"))? } else { None };
         let for_servers = match &decoders {
             None => None,
             Some(_) => {
                 let without = PyDict::new(py);
                 without.set_item(name!(py, "type_registry"), py.None())?;
                 let without = options.call_method(name!(py, "with_options"), (), Some(&without))?;
-                Some(Arc::new(CodecSettings::from_python(&without)?))
+                Some(Arc::new(CodecSettings::read(&without, false)?))
             }
         };
         Ok(CodecSettings {

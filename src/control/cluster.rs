@@ -27,6 +27,7 @@ use crate::event;
 use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
 use crate::metadata::DriverName;
 use crate::net::buffers::Buffers;
+use crate::net::fork;
 use crate::net::wait;
 use crate::pool::authenticate::Authenticator;
 use crate::pool::generation::Generation;
@@ -220,13 +221,15 @@ impl Cluster {
 
     /// The control thread is lost with all descriptors of the process. No server is ever found again.
     pub fn is_lost(&self) -> bool {
-        if self.thread.lock().as_ref().is_some_and(|thread| thread.is_lost()) {
-            self.lost.store(true, Ordering::SeqCst);
+        if self.thread.lock().as_ref().is_some_and(|thread| thread.is_lost())
+            && !self.lost.swap(true, Ordering::SeqCst)
+        {
+            fork::forget_descriptors();
         }
         self.was_lost()
     }
 
-    /// What an operation has found out about that.
+    /// Whether `is_lost` has returned true before.
     pub fn was_lost(&self) -> bool {
         self.lost.load(Ordering::SeqCst)
     }

@@ -325,7 +325,7 @@ impl Listener {
     /// of checks are dropped, except for the latest reply of each server.
     fn started(&mut self, event: ServerHeartbeatStartedEvent) {
         let Some(server) = address(&event.server_address) else { return };
-        if self.held_back.contains_key(&server) || self.events.is_full() {
+        if self.held_back.contains_key(&server) || self.events.has_no_room_for_monitoring() {
             self.held_back.entry(server).or_default();
             return;
         }

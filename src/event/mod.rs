@@ -92,9 +92,12 @@ impl Publisher {
         Publisher { wanted, sink: Some(Arc::new(sink)), queue: Some(queue) }
     }
 
-    /// Listeners are far behind with background events: no more of them for now.
-    pub fn is_full(&self) -> bool {
-        self.queue.as_ref().is_some_and(|queue| queue.is_full())
+    /// Listeners are far behind with background events: no more of those of monitors for now, if somebody
+    /// wants them at all.
+    pub fn has_no_room_for_monitoring(&self) -> bool {
+        let Wanted { server, heartbeat, topology, .. } = self.wanted;
+        (server || heartbeat || topology || logs::wants(Logger::Topology))
+            && self.queue.as_ref().is_some_and(|queue| queue.is_full())
     }
 
     /// Waits until listeners are less far behind.

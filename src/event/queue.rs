@@ -87,7 +87,11 @@ impl Queue {
         loop {
             let books = self.books.get();
             let delivered = books.delivered.listen();
-            if !self.is_full() {
+            let delivers = {
+                let state = books.state.lock();
+                !state.ended && !state.stopped
+            };
+            if !delivers || !self.is_full() {
                 return;
             }
             wait::gate(delivered).await;
@@ -151,6 +155,7 @@ impl Queue {
         let books = self.books.get();
         books.state.lock().ended = true;
         books.moved.notify_all();
+        books.delivered.notify(usize::MAX);
     }
 
     /// Nothing shall be delivered any more: the interpreter ends.

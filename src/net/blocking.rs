@@ -127,6 +127,7 @@ impl Parker {
     /// Never dropped: the number may be another file's by now.
     fn forget(self: Arc<Self>) {
         PARKER.take();
+        self.bell.was_closed();
         std::mem::forget(self);
     }
 }

@@ -94,6 +94,15 @@ impl Descriptor {
     }
 }
 
+impl Descriptor {
+    /// The program has closed it by its number, which may be one of its own files' by now.
+    pub fn was_closed(&self) {
+        if let Some((word, bit)) = place(self.as_raw_fd()) {
+            word.fetch_and(!bit, Relaxed);
+        }
+    }
+}
+
 impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -165,6 +174,12 @@ pub const INHERITED: &str =
 fn place(descriptor: RawFd) -> Option<(&'static AtomicU64, u64)> {
     let number = usize::try_from(descriptor).ok()?;
     Some((DESCRIPTORS.get(number / 64)?, 1 << (number % 64)))
+}
+
+/// The program has closed all descriptors by their numbers, which may be its own files' by now: no child
+/// closes them.
+pub fn forget_descriptors() {
+    DESCRIPTORS.iter().for_each(|word| word.store(0, Relaxed));
 }
 
 extern "C" fn after_fork() {

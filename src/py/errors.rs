@@ -128,10 +128,11 @@ fn details<'py>(
     })
 }
 
-/// An error reply, which is told even if its text is not quite UTF-8.
+/// An error reply. The error must be raised in any case: text and dates that cannot be decoded are replaced.
 pub fn decode_reply<'py>(py: Python<'py>, reply: &RawDocument) -> PyResult<Bound<'py, PyAny>> {
     let lenient = PyDict::new(py);
     lenient.set_item("unicode_decode_error_handler", "replace")?;
+    lenient.set_item("datetime_conversion", DATETIME_AUTO)?;
     let options = imports::CODEC_OPTIONS.get(py)?.call((), Some(&lenient))?;
     codec::decode_document(py, reply.as_bytes(), &CodecSettings::from_python(&options)?)
 }
@@ -181,3 +182,6 @@ fn details_of_concern<'py>(
     concern.set_item(labels_key, labels)?;
     Ok(concern)
 }
+
+/// The value of `bson.codec_options.DatetimeConversion.DATETIME_AUTO`.
+const DATETIME_AUTO: i64 = 4;

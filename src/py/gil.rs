@@ -23,7 +23,15 @@ pub fn detach<T: Ungil>(py: Python<'_>, work: impl Ungil + FnOnce() -> T) -> T {
 pub fn attach<T>(work: impl FnOnce(Python<'_>) -> T) -> T {
     let left = LEFT.get();
     let _inside = Noted::new(null_mut());
-    let _borrowed = (!left.is_null()).then(|| Borrowed::new(left));
+    let _borrowed = match left.is_null() {
+        true => {
+            // SAFETY: asks about this thread only.
+            let has_it = unsafe { ffi::PyGILState_Check() } == 1;
+            assert!(has_it, "a thread that never had the GIL");
+            None
+        }
+        false => Some(Borrowed::new(left)),
+    };
     // SAFETY: the GIL is held: it was not left, or has just been taken again.
     unsafe { Python::attach_unchecked(work) }
 }

@@ -101,6 +101,7 @@ imports! {
     MONOTONIC = "time" "monotonic";
 
     CONTEXT = "contextvars" "Context";
+    COPY_CONTEXT = "contextvars" "copy_context";
 
     GET_RUNNING_LOOP = "asyncio" "get_running_loop";
     REGISTER_AT_FORK = "os" "register_at_fork";

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bson::oid::ObjectId;
 use parking_lot::Mutex;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
@@ -83,21 +83,26 @@ impl EventQueue {
     /// Of an operation's own events, or of the background's; then `done` is due.
     #[pyo3(signature = (own = None))]
     fn take<'py>(&self, py: Python<'py>, own: Option<&OwnEvents>) -> PyResult<Option<Taken<'py>>> {
-        let event = match own {
-            Some(own) => own.events.lock().pop_front(),
-            None => self.queue.take(),
-        };
-        let Some(event) = event else { return Ok(None) };
         let because = own.and_then(|own| own.because.as_ref());
-        let taken = self.call(py, &event, because).and_then(|(name, arguments)| {
-            let logged = logs::wants(loggers::of(&event));
-            let more = if logged { loggers::more_about(py, &event)? } else { None };
-            Ok((name, arguments, more))
-        });
-        if taken.is_err() && own.is_none() {
-            self.queue.done();
+        loop {
+            let event = match own {
+                Some(own) => own.events.lock().pop_front(),
+                None => self.queue.take(),
+            };
+            let Some(event) = event else { return Ok(None) };
+            let taken = self.call(py, &event, because).and_then(|(name, arguments)| {
+                let logged = logs::wants(loggers::of(&event));
+                let more = if logged { loggers::more_about(py, &event)? } else { None };
+                Ok((name, arguments, more))
+            });
+            if taken.is_err() && own.is_none() {
+                self.queue.done();
+            }
+            match taken {
+                Err(error) if error.is_instance_of::<PyException>(py) => error.print(py),
+                taken => return taken.map(Some),
+            }
         }
-        taken.map(Some)
     }
 
     fn done(&self) {
@@ -161,10 +166,17 @@ fn deliver(
     let deliver = imports::DELIVER.get(py)?;
     let mut raised = Ok(());
     loop {
+        let before = own.get().events.lock().len();
         let delivered = deliver.call1((queue.number, &own)).map(drop);
-        let interrupted = delivered.is_err() && !own.get().events.lock().is_empty();
+        let left = own.get().events.lock().len();
+        let interrupted = delivered.is_err() && left > 0;
         raised = raised.and(delivered);
         if !interrupted {
+            return raised;
+        }
+        if left == before {
+            // It did not even get to the first event: there is no stack or memory left for it here.
+            own.get().events.lock().drain(..).for_each(|event| queue.push(event));
             return raised;
         }
     }
@@ -301,7 +313,13 @@ impl EventQueue {
         match &event.what {
             CommandChange::Started { body, documents } => {
                 let command = match body {
-                    Some(body) => codec::decode_document(py, body, &self.codecs.0)?,
+                    Some(body) => {
+                        if_decodable(py, codec::decode_document(py, body, &self.codecs.0))?
+                    }
+                    None => None,
+                };
+                let command = match command {
+                    Some(command) => command,
                     None => {
                         let name_only = PyDict::new(py);
                         name_only.set_item(&about.name, 1)?;
@@ -309,7 +327,9 @@ impl EventQueue {
                     }
                 };
                 for (name, documents) in documents {
-                    command.set_item(*name, self.documents(py, documents)?)?;
+                    if let Some(documents) = if_decodable(py, self.documents(py, documents))? {
+                        command.set_item(*name, documents)?;
+                    }
                 }
                 call(
                     py,
@@ -329,7 +349,9 @@ impl EventQueue {
                 let hidden = matches!(reply, Answer::Hidden);
                 let reply = match reply {
                     Answer::Document(bytes) => {
-                        codec::decode_reply(py, bytes, &self.codecs.1, &Contents::Servers)?
+                        let reply =
+                            codec::decode_reply(py, bytes, &self.codecs.1, &Contents::Servers);
+                        if_decodable(py, reply)?.unwrap_or_else(|| PyDict::new(py).into_any())
                     }
                     Answer::Unasked => {
                         let ok = PyDict::new(py);
@@ -374,6 +396,14 @@ impl EventQueue {
             bytes = rest;
         }
         Ok(list)
+    }
+}
+
+/// A command that has started also ends for its listeners, whatever the user's document class raises.
+fn if_decodable<T>(py: Python<'_>, decoded: PyResult<T>) -> PyResult<Option<T>> {
+    match decoded {
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
+        decoded => decoded.map(Some),
     }
 }
 

@@ -116,7 +116,7 @@ impl Flight {
                 return Ok(Poll::Pending);
             }
             self.set.sockets.clear();
-            listeners::deliver_own(py, None)?; // as `run_to_the_end` does
+            listeners::deliver_own(py, None)?; // as `poll_blocking` does
             match self.task.take().map(|task| task.finish(py)).transpose()? {
                 Some(Step::Done(value)) => return Ok(Poll::Ready(value)),
                 Some(Step::Again(next)) => self.task = Some(next),

@@ -303,6 +303,7 @@ impl PyPending {
         let _own = own::Collecting::begin();
         match state {
             State::Flying(flight) => flight.cancel(py)?,
+            State::Elsewhere(errand) => errand.give_up(Some(because.clone_ref(py))),
             _ => return Ok(()), // dropped
         }
         listeners::deliver_own(py, Some(because)).map(drop)

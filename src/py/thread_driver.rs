@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 
-use super::listeners;
 use super::once::name;
 use super::pending::{Step, Stepped, Task, poll_blocking};
+use super::{imports, listeners};
 use crate::event::own;
 
 /// A task on its way in a thread of an event loop.
@@ -24,7 +24,8 @@ enum Place {
     /// To be polled by the thread, or polled by it to the end.
     Here(Box<dyn Task>),
     InThread,
-    GivenUp,
+    /// With the reason.
+    GivenUp(Option<PyErr>),
 }
 
 impl Errand {
@@ -52,11 +53,22 @@ impl Errand {
     }
 }
 
-impl Drop for Errand {
+impl Errand {
     /// The thread notices in its next slice of waiting, and closes the connection in use.
-    fn drop(&mut self) {
-        let left = std::mem::replace(&mut *self.place.lock(), Place::GivenUp);
+    pub fn give_up(&self, because: Option<PyErr>) {
+        let mut place = self.place.lock();
+        if matches!(*place, Place::GivenUp(_)) {
+            return;
+        }
+        let left = std::mem::replace(&mut *place, Place::GivenUp(because));
+        drop(place);
         drop(left);
+    }
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.give_up(None);
     }
 }
 
@@ -66,7 +78,9 @@ fn send(event_loop: &Bound<'_, PyAny>, task: Box<dyn Task>) -> PyResult<Sent> {
     let py = event_loop.py();
     let place = Arc::new(Mutex::new(Place::Here(task)));
     let work = Bound::new(py, Work(place.clone()))?;
-    let future = event_loop.call_method1(name!(py, "run_in_executor"), (py.None(), work))?;
+    // Listeners run in the context of the task.
+    let run = imports::COPY_CONTEXT.get(py)?.call0()?.getattr(name!(py, "run"))?;
+    let future = event_loop.call_method1(name!(py, "run_in_executor"), (py.None(), run, work))?;
     Ok((future.call_method0(name!(py, "__await__"))?.unbind(), place))
 }
 
@@ -90,17 +104,21 @@ impl Work {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let Some(mut task) = take(&self.0) else { return Ok(()) };
         let _own = own::Collecting::begin();
-        let given_up = || matches!(*self.0.lock(), Place::GivenUp);
+        let given_up = || matches!(*self.0.lock(), Place::GivenUp(_));
         let polled = poll_blocking(py, &mut task, given_up);
         if matches!(polled, Ok(true)) {
             let mut place = self.0.lock();
-            if !matches!(*place, Place::GivenUp) {
+            if !matches!(*place, Place::GivenUp(_)) {
                 *place = Place::Here(task);
                 return Ok(());
             }
         }
         drop(task);
-        listeners::deliver_own(py, polled.as_ref().err())?; // what was cut short
+        let given_up = match &mut *self.0.lock() {
+            Place::GivenUp(because) => because.take(),
+            _ => None,
+        };
+        listeners::deliver_own(py, polled.as_ref().err().or(given_up.as_ref()))?; // what was cut short
         polled.map(drop)
     }
 }

@@ -7,6 +7,9 @@ import time
 
 import pytest
 from bson import ObjectId
+from bson.codec_options import TypeDecoder, TypeRegistry
+from bson.datetime_ms import DatetimeMS
+from bson.errors import InvalidBSON
 from pymongo import WriteConcern, monitoring
 from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
 from pymongo.hello import Hello
@@ -316,3 +319,30 @@ def test_processes_with_listeners(how, mongodb_uri):
 def vars_of(event):
     names = [name for name in dir(event) if not name.startswith("_")]
     return [getattr(event, name) for name in names]
+
+
+@both_drivers
+async def test_commands_whose_documents_cannot_be_decoded_have_a_start_and_an_end(
+    driver, mongodb_uri, mongodb_database_name
+):
+    class Refusing(TypeDecoder):
+        bson_type = int
+
+        def transform_bson(self, value):
+            raise LookupError("an int")
+
+    far = DatetimeMS(10**17)
+    registry = TypeRegistry([Refusing()])
+    recorder = Recorder()
+    async with driver.client(
+        mongodb_uri, event_listeners=[recorder], type_registry=registry
+    ) as client:
+        collection = client[mongodb_database_name].c
+        await collection.insert_one({"_id": "far", "at": far, "n": 1})
+        started, succeeded = recorder.commands("insert")
+        assert started.command["documents"][0]["at"] == far
+        assert started.request_id == succeeded.request_id
+        with pytest.raises((LookupError, InvalidBSON)):
+            await collection.find_one()
+        started, succeeded = recorder.commands("find")
+        assert isinstance(succeeded, monitoring.CommandSucceededEvent)

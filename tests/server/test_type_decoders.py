@@ -6,12 +6,15 @@ import datetime
 import bson
 import pytest
 from bson import Decimal128, Int64, ObjectId
-from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
+from bson.codec_options import CodecOptions, DatetimeConversion, TypeDecoder, TypeRegistry
+from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
 from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, WriteError
 from tests.drivers import both_drivers
 from tests.fault.peer import Peer
+
+import ferromongo.bson as ferromongo_bson
 
 # Not lists: what `distinct` returns is one, and as with PyMongo their decoder gets it.
 KINDS = (int, Int64, float, str, bool, datetime.datetime, bytes)
@@ -159,3 +162,32 @@ async def test_a_server_error_is_raised_with_any_codec_options(driver, options):
                     await call()
                 assert failure.value.code == 2
                 assert failure.value.details["errmsg"] == "b\ufffdd"
+
+
+@both_drivers
+async def test_dates_out_of_range_hide_no_error(driver, mongodb_uri, mongodb_database_name):
+    far = DatetimeMS(10**17)
+    milliseconds = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
+    async with driver.client(mongodb_uri) as client:
+        x = client[mongodb_database_name].get_collection("x", codec_options=milliseconds)
+        await x.create_index("at", unique=True)
+        await x.insert_one({"_id": 1, "at": far})
+        with pytest.raises(DuplicateKeyError):
+            await x.insert_one({"_id": 2, "at": far})
+        with pytest.raises(DuplicateKeyError):
+            await x.find_one_and_update({"_id": 2}, {"$set": {"at": far}}, upsert=True)
+
+
+def test_options_that_keep_their_type_registry_are_read_once():
+    class Doubled(TypeDecoder):
+        bson_type = int
+
+        def transform_bson(self, value):
+            return 2 * value
+
+    class Stubborn(CodecOptions):
+        def with_options(self, **options):
+            return self
+
+    options = Stubborn(type_registry=TypeRegistry([Doubled()]))
+    assert ferromongo_bson.decode(bson.encode({"n": 1}), options) == {"n": 2}

@@ -15,6 +15,7 @@ import traceback
 import weakref
 from typing import Any
 
+from bson.codec_options import DatetimeConversion, TypeRegistry
 from pymongo.client_options import ClientOptions
 
 from ferromongo._calls.logs import Logs, note_levels
@@ -35,7 +36,12 @@ class Publisher:
             listeners.enabled_for_server_heartbeat,
             listeners.enabled_for_topology,
         )
-        replies = options.codec_options.with_options(unicode_decode_error_handler="replace")
+        # Whatever a command carries can be decoded: its events must not be lost.
+        replies = options.codec_options.with_options(
+            unicode_decode_error_handler="replace", type_registry=TypeRegistry()
+        )
+        if replies.datetime_conversion == DatetimeConversion.DATETIME:
+            replies = replies.with_options(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
         commands = replies.with_options(document_class=dict)
         threshold = options.local_threshold_ms / 1000
         pool_options = options.pool_options.non_default_options
@@ -48,11 +54,11 @@ class Publisher:
 
     def deliver(self, own: OwnEvents) -> None:
         """Call the listeners, and log. Call again after KeyboardInterrupt or SystemExit."""
-        while (event := self._taken(own)) is not None:
+        while (event := self.queue.take(own)) is not None:
             self._tell(*event)
 
     def deliver_background(self) -> None:
-        while (event := self._taken(None)) is not None:
+        while (event := self.queue.take()) is not None:
             try:
                 self._tell(*event)
             except SystemExit:  # a thread that a listener wants to end is not the dispatcher
@@ -61,13 +67,6 @@ class Publisher:
                 traceback.print_exc()
             finally:
                 self.queue.done()
-
-    def _taken(self, own: OwnEvents | None) -> tuple[Any, ...] | None:
-        while True:
-            try:
-                return self.queue.take(own)
-            except Exception:  # a document that the user's own codecs refuse
-                traceback.print_exc()
 
     def _tell(self, name: str, arguments: tuple[Any, ...], logged: dict[str, Any] | None) -> None:
         if logged is not None:
