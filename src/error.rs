@@ -62,7 +62,7 @@ pub enum Kind {
     Command {
         code: i32,
     },
-    /// The server's message makes no sense.
+    /// The server's message is malformed.
     Protocol,
     /// The message does, but the document in it is malformed.
     InvalidBson,

@@ -33,7 +33,7 @@ pub struct Challenge<'a> {
 
 impl<'a> Challenge<'a> {
     pub fn read(reply: &'a RawDocument) -> Result<Challenge<'a>> {
-        let malformed = || Error::authentication("The server's SASL reply makes no sense.");
+        let malformed = || Error::authentication("The server's SASL reply is malformed.");
         let Ok(Some(RawBsonRef::Binary(payload))) = reply.get("payload") else {
             return Err(malformed());
         };

@@ -236,7 +236,7 @@ fn attribute<'a>(part: Option<&'a str>, name: &str) -> Result<&'a str> {
 }
 
 fn unreadable() -> Error {
-    Error::authentication("The server's SCRAM message makes no sense.")
+    Error::authentication("The server's SCRAM message is malformed.")
 }
 
 /// Fewer would make the password cheap to guess for whoever asked for them.
@@ -351,19 +351,19 @@ mod tests {
             ("r=abcd,s=QSXCR+Q6sek8bf92,i=4095", "iteration count"),
             ("r=abcd,s=QSXCR+Q6sek8bf92,i=-1", "iteration count"),
             ("r=abcd,s=QSXCR+Q6sek8bf92,i=4000000000", "iteration count"),
-            ("r=abcd,s=*,i=4096", "makes no sense"),
-            ("r=abcd,i=4096", "makes no sense"),
-            ("r=abcd,i=4096,s=QSXCR+Q6sek8bf92", "makes no sense"),
-            ("s=QSXCR+Q6sek8bf92,r=abcd,i=4096", "makes no sense"),
-            ("x=1,r=abcd,s=QSXCR+Q6sek8bf92,i=4096", "makes no sense"),
+            ("r=abcd,s=*,i=4096", "is malformed"),
+            ("r=abcd,i=4096", "is malformed"),
+            ("r=abcd,i=4096,s=QSXCR+Q6sek8bf92", "is malformed"),
+            ("s=QSXCR+Q6sek8bf92,r=abcd,i=4096", "is malformed"),
+            ("x=1,r=abcd,s=QSXCR+Q6sek8bf92,i=4096", "is malformed"),
             ("r=abd,r=abcd,s=QSXCR+Q6sek8bf92,i=4096", "nonce"),
             ("r=abcd,s=QSXCR+Q6sek8bf92,i=4096x", "iteration count"),
             ("r=abcd,s=QSXCR+Q6sek8bf92,i=", "iteration count"),
             ("m=1,r=abcd,s=QSXCR+Q6sek8bf92,i=4096", "extension"),
             ("r=abcd,m=1,s=QSXCR+Q6sek8bf92,i=4096", "extension"),
             ("r=abcd,s=QSXCR+Q6sek8bf92,i=4096,m=1", "extension"),
-            ("ré,é,=,", "makes no sense"),
-            ("", "makes no sense"),
+            ("ré,é,=,", "is malformed"),
+            ("", "is malformed"),
         ] {
             let error = ask(lie).unwrap_err();
             assert!(error.message().contains(complaint), "{lie}: {}", error.message());

@@ -139,7 +139,7 @@ pub fn decode_reply<'py>(py: Python<'py>, reply: &RawDocument) -> PyResult<Bound
 
 /// A reply that is not built as it should be, seen while its fields were read.
 pub fn malformed_reply(py: Python<'_>, cause: PyErr) -> PyErr {
-    let error = to_python(py, &Error::protocol(format!("the reply makes no sense: {cause}")));
+    let error = to_python(py, &Error::protocol(format!("malformed reply: {cause}")));
     error.set_cause(py, Some(cause));
     error
 }

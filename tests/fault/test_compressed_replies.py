@@ -1,4 +1,4 @@
-"""Compressed replies that break off, lie or make no sense: PyMongo's exceptions, and no hang."""
+"""Compressed replies that are cut off, lie or are malformed: PyMongo's exceptions, and no hang."""
 
 import struct
 import zlib

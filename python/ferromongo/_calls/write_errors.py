@@ -65,7 +65,7 @@ def raise_bulk_errors(totals: Mapping[str, Any], operations: Sequence[Any]) -> N
 
 
 def _malformed(error: Exception) -> ProtocolError:
-    return ProtocolError(f"the errors in the reply make no sense: {error!r}")
+    return ProtocolError(f"malformed errors in the reply: {error!r}")
 
 
 def _raise_write_error(error: Mapping[str, Any]) -> NoReturn:

@@ -74,7 +74,7 @@ impl Session {
         SCRATCH.with_borrow_mut(|scratch| {
             let held = self.incoming.len();
             if held >= scratch.len() {
-                return Err(io::Error::other("a TLS message of that length makes no sense"));
+                return Err(io::Error::other("a TLS message with an invalid length"));
             }
             let count = loop {
                 match rustix::net::recv(&socket, &mut scratch[held..], RecvFlags::empty()) {
