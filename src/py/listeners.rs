@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bson::oid::ObjectId;
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::exceptions::{PyException, PyMemoryError, PyRecursionError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
@@ -169,14 +169,15 @@ fn deliver(
         let before = own.get().events.lock().len();
         let delivered = deliver.call1((queue.number, &own)).map(drop);
         let left = own.get().events.lock().len();
-        let interrupted = delivered.is_err() && left > 0;
+        // Without stack or memory for listeners, the rest is lost. So are the events of a log handler that
+        // logs by its own client: it would start again at each level.
+        let exhausted = delivered.as_ref().is_err_and(|error| {
+            error.is_instance_of::<PyRecursionError>(py)
+                || error.is_instance_of::<PyMemoryError>(py)
+        });
+        let interrupted = delivered.is_err() && !exhausted && 0 < left && left < before;
         raised = raised.and(delivered);
         if !interrupted {
-            return raised;
-        }
-        if left == before {
-            // It did not even get to the first event: there is no stack or memory left for it here.
-            own.get().events.lock().drain(..).for_each(|event| queue.push(event));
             return raised;
         }
     }

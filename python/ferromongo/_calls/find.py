@@ -41,10 +41,7 @@ def find_one(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Pending[DocumentType | None]:
-    if filter is None:
-        filter = {}
-    elif type(filter) is not dict and not isinstance(filter, Mapping):
-        filter = {"_id": filter}
+    filter = as_query(filter) or {}
     if not args and not kwargs and "$query" not in filter:
         command: Mapping[str, Any] = {
             "find": collection._name,
@@ -59,6 +56,13 @@ def find_one(
         query.set_limit(-1)
         command = query.command(collection._name)
     return document_scope(collection).find_one(command, collection_session(session, collection))
+
+
+def as_query(filter: Any) -> Mapping[str, Any] | None:
+    """What is not a query is a value of `_id`."""
+    if filter is None or type(filter) is dict or isinstance(filter, Mapping):
+        return filter
+    return {"_id": filter}
 
 
 def opening(collection: CollectionBase[Any], query: FindQuery, session: Any) -> Opening | None:

@@ -79,6 +79,8 @@ class Publisher:
     def _log(self, name: str, arguments: tuple[Any, ...], more: dict[str, Any]) -> None:
         try:
             getattr(self._logs, name)(*arguments, **more)
+        except RecursionError:
+            raise  # of a handler that logs by this client: no further level may try again
         except Exception:  # of a handler or filter: it must not be taken for one of the operation
             traceback.print_exc()
 
