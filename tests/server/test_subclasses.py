@@ -1,8 +1,10 @@
-"""Subclasses and patches of collections: what they override is what other methods use, as with PyMongo."""
+"""Subclasses and patches of collections: other methods use what they override, as with PyMongo."""
 
+import contextlib
 import logging
 from unittest import mock
 
+from bson.errors import InvalidBSON, InvalidDocument
 from tests.drivers import package
 
 DOCUMENTS = [{"_id": 1, "deleted": True}, {"_id": 2, "deleted": False}]
@@ -58,10 +60,9 @@ def test_a_log_handler_that_uses_its_own_client_ends(client, mongodb_database_na
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     try:
-        # The stack ends it. Where it ends decides on the exception.
-        collection.find_one({"_id": 1})
-    except Exception as error:
-        assert "recursion" in repr(error).lower(), error
+        # The stack ends it. Where it ends decides on the exception, if there is one.
+        with contextlib.suppress(RecursionError, InvalidBSON, InvalidDocument):
+            collection.find_one({"_id": 1})
     finally:
         logger.setLevel(level)
         logger.removeHandler(handler)
