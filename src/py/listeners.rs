@@ -169,8 +169,7 @@ fn deliver(
         let before = own.get().events.lock().len();
         let delivered = deliver.call1((queue.number, &own)).map(drop);
         let left = own.get().events.lock().len();
-        // Without stack or memory for listeners, the rest is lost. So are the events of a log handler that
-        // logs by its own client: it would start again at each level.
+        // Without stack or memory for listeners the rest is lost.
         let exhausted = delivered.as_ref().is_err_and(|error| {
             error.is_instance_of::<PyRecursionError>(py)
                 || error.is_instance_of::<PyMemoryError>(py)

@@ -77,12 +77,16 @@ class Publisher:
             listen(*arguments)
 
     def _log(self, name: str, arguments: tuple[Any, ...], more: dict[str, Any]) -> None:
+        # A handler may write its records with this client, or with another one.
+        if getattr(_handler, "is_running", False):
+            return
+        _handler.is_running = True
         try:
             getattr(self._logs, name)(*arguments, **more)
-        except RecursionError:
-            raise  # of a handler that logs by this client: no further level may try again
         except Exception:  # of a handler or filter: it must not be taken for one of the operation
             traceback.print_exc()
+        finally:
+            _handler.is_running = False
 
     def start_dispatcher(self) -> None:
         """Unless it is running, or there are neither listeners nor loggers for events."""
@@ -159,6 +163,7 @@ def _forget_the_parent() -> None:
 
 _publishers: weakref.WeakValueDictionary[int, Publisher] = weakref.WeakValueDictionary()
 _logging = False
+_handler = threading.local()
 _starting = threading.RLock()
 _STOP_WITHIN = 1.0
 """Seconds that the end of the interpreter waits for listeners."""
