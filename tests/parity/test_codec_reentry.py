@@ -446,6 +446,10 @@ def test_a_second_interpreter_is_refused() -> None:
 # ---- objects that are not what they say
 
 
+# PyMongo's C extension asks by PyMapping_HasKey, which reports what it ignores since CPython 3.13.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in PyMapping_HasKey:pytest.PytestUnraisableExceptionWarning"
+)
 @pytest.mark.parametrize("of", [*PLACED, bson.ObjectId, bson.Int64, bson.DBRef], ids=str)
 def test_a_false_class_attribute_is_not_trusted(of: type) -> None:
     class Lies:

@@ -50,7 +50,7 @@ async def meet(driver, hello, hearers):
         uri = peer.uri(serverSelectionTimeoutMS=2000, heartbeatFrequencyMS=500)
         async with driver.client(uri, **CREDENTIALS) as client:
             end = time.monotonic() + 3
-            # A monitor's second request comes after it has read the first reply, which may take long.
+            # A monitor asks again after it has read the first reply, which may take long.
             least = 2 if hearers == "monitors" else 1
             while (now := time.monotonic()) < end or (answered < least and now < end + 60):
                 with contextlib.suppress(PyMongoError):
