@@ -6,7 +6,7 @@ command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar, final
+from typing import Any, Generic, Self, TypeVar, final
 
 from bson import Int64, ObjectId, Timestamp
 
@@ -316,7 +316,7 @@ class SyncCursorCore(CursorCore[_T]):
         """The next item; raises StopIteration at the end."""
 
 class AsyncCursorCore(CursorCore[_T]):
-    def __aiter__(self) -> AsyncCursorCore[_T]: ...
+    def __aiter__(self) -> Self: ...
     def _next(self) -> Pending[_T]:
         """The next item; raises StopAsyncIteration at the end."""
 
@@ -350,7 +350,7 @@ class SyncChangeStreamCore(ChangeStreamCore[_T]):
         """The next event; raises StopIteration when the stream has ended."""
 
 class AsyncChangeStreamCore(ChangeStreamCore[_T]):
-    def __aiter__(self) -> AsyncChangeStreamCore[_T]: ...
+    def __aiter__(self) -> Self: ...
     def _next(self) -> Pending[_T]:
         """The next event; raises StopAsyncIteration when the stream has ended."""
 
