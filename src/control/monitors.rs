@@ -272,14 +272,21 @@ struct Listener {
     round_trips: BTreeMap<Address, RoundTrips>,
     /// Checks whose start was not published because listeners are far behind, by server. The latest reply
     /// of a successful one waits for room.
-    held_back: BTreeMap<Address, Option<Box<ServerHeartbeatSucceededEvent>>>,
+    held_back: BTreeMap<Address, HeldBack>,
+}
+
+#[derive(Default)]
+struct HeldBack {
+    reply: Option<Box<ServerHeartbeatSucceededEvent>>,
+    /// The check that has begun since.
+    begun: Option<Box<ServerHeartbeatStartedEvent>>,
 }
 
 impl Listener {
     async fn run(mut self, mut events: mpsc::UnboundedReceiver<SdamEvent>) {
         let publisher = self.events.clone();
         loop {
-            let event = if self.held_back.values().any(Option::is_some) {
+            let event = if self.held_back.values().any(|held| held.reply.is_some()) {
                 let room = pin!(driver::drive(publisher.room()));
                 match select(pin!(events.recv()), room).await {
                     Either::Left((event, _)) => event,
@@ -326,7 +333,7 @@ impl Listener {
     fn started(&mut self, event: ServerHeartbeatStartedEvent) {
         let Some(server) = address(&event.server_address) else { return };
         if self.held_back.contains_key(&server) || self.events.has_no_room_for_monitoring() {
-            self.held_back.entry(server).or_default();
+            self.held_back.entry(server).or_default().begun = Some(Box::new(event));
             return;
         }
         self.tell_start(&event.server_address, event.awaited, connection_of!(event));
@@ -338,20 +345,24 @@ impl Listener {
 
     /// There is room again.
     fn go_on(&mut self) {
-        let first = self.held_back.iter().find(|(_, reply)| reply.is_some());
+        let first = self.held_back.iter().find(|(_, held)| held.reply.is_some());
         let Some(server) = first.map(|(server, _)| server.clone()) else { return };
-        if let Some(Some(event)) = self.held_back.remove(&server) {
+        let Some(HeldBack { reply, begun }) = self.held_back.remove(&server) else { return };
+        if let Some(event) = reply {
             self.tell_start(&event.server_address, event.awaited, connection_of!(event));
             if let Some(observation) = self.succeeded(*event) {
                 (self.sink)(observation);
             }
+        }
+        if let Some(event) = begun {
+            self.tell_start(&event.server_address, event.awaited, connection_of!(event));
         }
     }
 
     fn succeeded(&mut self, event: ServerHeartbeatSucceededEvent) -> Option<Observation> {
         let address = address(&event.server_address)?;
         if let Some(held_back) = self.held_back.get_mut(&address) {
-            *held_back = Some(Box::new(event));
+            *held_back = HeldBack { reply: Some(Box::new(event)), begun: None };
             return None;
         }
         if event.awaited {

@@ -99,7 +99,9 @@ pub fn allowed_errors(given: &Bound<'_, PyAny>) -> PyResult<Option<Arc<Allowed>>
         return Ok(all.then(|| Arc::new(Allowed { all, ..Allowed::default() })));
     }
     let mut allowed = Allowed::default();
-    for item in given.try_iter()? {
+    // As with PyMongo, what is no collection of errors is found out when there is an error: it has none.
+    let Ok(items) = given.try_iter() else { return Ok(None) };
+    for item in items {
         let item = item?;
         if let Ok(code) = item.extract() {
             allowed.codes.push(code);
