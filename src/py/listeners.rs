@@ -131,8 +131,9 @@ pub struct OwnEvents {
 }
 
 /// Delivers what this thread's operation has done: to be called while it waits and before its result
-/// is handed over. True if Python ran. `because` is what cut the operation short, if something did. What
-/// it raises is no `Exception`: Ctrl-C, an exit. All events are delivered first.
+/// is returned. True if Python ran. `because` is what cut the operation short, if something did. Exceptions
+/// of listeners are printed. KeyboardInterrupt and the like are raised, after all events were delivered;
+/// RecursionError and MemoryError at once.
 pub fn deliver_own(py: Python<'_>, because: Option<&PyErr>) -> PyResult<bool> {
     if own::is_empty() {
         return Ok(false);

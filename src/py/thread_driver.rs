@@ -41,7 +41,7 @@ impl Errand {
                 waits => return waits.map(Stepped::Yields),
             }
             let Some(task) = take(&self.place) else {
-                unreachable!("the thread has ended, and nobody gave it up")
+                unreachable!("the thread returned the task, as it was not given up")
             };
             match task.finish(py)? {
                 Step::Done(value) => return Ok(Stepped::Done(value)),
@@ -51,9 +51,7 @@ impl Errand {
             }
         }
     }
-}
 
-impl Errand {
     /// The thread notices in its next slice of waiting, and closes the connection in use.
     pub fn give_up(&self, because: Option<PyErr>) {
         let mut place = self.place.lock();
