@@ -172,6 +172,8 @@ async def test_a_replica_set_that_grows_and_shrinks(driver):
         uri = f"mongodb://{itself}/?replicaSet=rs&heartbeatFrequencyMS=500"
         async with driver.client(uri) as client:
             await client.admin.command("ping")
+            # The operation's, the monitor's and that on which the monitor measures the round trip.
+            await eventually(driver, lambda: sum(line.open for line in peer.connections) == 3)
             before = len(os.listdir("/proc/self/fd"))
             for size in (5, 10, 20, 40):
                 peer.change(hosts=[itself, *(f"127.0.0.1:{port}" for port in range(1, size))])
