@@ -62,17 +62,17 @@ def install() -> None:
     Clients, databases, collections, cursors, change streams, sessions and GridFS, synchronous and
     asynchronous, are then ferromongo's under every path of PyMongo, and in every module that
     imported them before by name. `bson`, `pymongo.errors`, options, results and the other value
-    types stay PyMongo's: ferromongo uses them itself. Calling it again replaces what was imported in
-    between.
+    types stay PyMongo's: ferromongo uses them itself. Calling it again replaces what was imported
+    in between.
 
     Objects that were made before, and classes that were derived from PyMongo's before, go on with
-    PyMongo's engine. So does Motor. A module other than the caller's that had derived such a class
-    keeps PyMongo's names, and a warning (RuntimeWarning) says so. Methods of PyMongo's that an agent
-    has wrapped are wrapped in ferromongo too; those for which that is not possible are named by a
-    warning.
+    PyMongo's engine. So does Motor. A package other than the caller's that had derived such a class
+    keeps PyMongo's names, and a warning (RuntimeWarning) says so. Methods of PyMongo's that an
+    agent has wrapped are wrapped in ferromongo too; those for which that is not possible are named
+    by a warning.
     """
     global _installation
-    caller = sys._getframe(1).f_globals
+    caller = package(sys._getframe(1).f_globals.get("__name__"))
     installation = _installation or _Installation()
     # Imports wait for other threads that import, which may wait for `_lock`: not to be held here.
     for name in CLASSES:
@@ -86,7 +86,7 @@ def install() -> None:
             _installation = installation
             sys.meta_path.insert(0, installation.finder)
         installation = _installation
-        _keep_deriving_modules(installation, caller)
+        _keep_deriving_packages(installation, caller)
         installation.private_names.offer()
         carried, left = carry_over(installation.pairs, installation.carried)
         installation.carried += carried
@@ -117,7 +117,7 @@ def uninstall() -> None:
         for carried in reversed(installation.carried):
             carried.undo()
         installation.private_names.withdraw()
-        facade.stay.clear()
+        facade.staying.clear()
 
 
 def installed() -> bool:
@@ -142,20 +142,18 @@ def _replace_names(installation: _Installation) -> None:
                 installation.replaced.append((module, name, variables[name]))
 
 
-def _keep_deriving_modules(installation: _Installation, caller: dict[str, object]) -> None:
-    """Modules whose classes derive from PyMongo's look PyMongo's names up in their namespace."""
+def _keep_deriving_packages(installation: _Installation, caller: str) -> None:
+    """Classes that derive from PyMongo's look PyMongo's names up, and meet others in their package.
+
+    Of the caller's own package the caller knows.
+    """
     for theirs, _ in installation.pairs.all():
-        for derived in _derived(theirs):
-            module = sys.modules.get(derived.__module__)
-            if module is None or not issubclass(type(module), ModuleType):
-                continue
-            variables = namespace(module)
-            if variables is not caller and not _is_not_touched(variables):
-                facade.stay[id(variables)] = module
+        names = {package(derived.__module__) for derived in _derived(theirs)}
+        facade.staying.update(names - ON_PYMONGO - {"ferromongo", caller})
 
 
 def _derived(cls: type) -> list[type]:
-    found = list(cls.__subclasses__())
+    found: list[type] = list(cls.__subclasses__())
     for derived in found:
         found += derived.__subclasses__()
     return found
@@ -164,11 +162,11 @@ def _derived(cls: type) -> list[type]:
 def _complaints(installation: _Installation, left: list[str]) -> list[str]:
     """What has not been said yet."""
     complaints = []
-    kept = sorted(set(facade.names_of_staying()) - installation.warned)
+    kept = sorted(facade.staying - installation.warned)
     if kept:
         complaints.append(
-            f"These modules derived classes from PyMongo's before ferromongo.install() and stay on "
-            f"PyMongo: {', '.join(kept)}. Call install() before they are imported."
+            f"Classes were derived from PyMongo's before ferromongo.install(), so these packages "
+            f"stay on PyMongo: {', '.join(kept)}. Call install() before they are imported."
         )
     left = sorted(set(left) - installation.warned)
     if left:
@@ -182,7 +180,7 @@ def _complaints(installation: _Installation, left: list[str]) -> list[str]:
 
 def _is_not_touched(variables: dict[str, object]) -> bool:
     top = package(variables.get("__name__"))
-    return top == "ferromongo" or top in ON_PYMONGO or id(variables) in facade.stay
+    return top == "ferromongo" or top in ON_PYMONGO or top in facade.staying
 
 
 def _modules() -> list[ModuleType]:

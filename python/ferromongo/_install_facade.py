@@ -9,7 +9,7 @@ model). The module remains the object it was, so it makes no difference who hold
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -17,10 +17,10 @@ from ferromongo._install_pairs import Pairs
 from ferromongo._install_table import ON_PYMONGO, package
 
 # Where `ModuleType` keeps a namespace, whatever the module's class says of it.
-_NAMESPACE = ModuleType.__dict__["__dict__"]
+_NAMESPACE: Any = vars(ModuleType)["__dict__"]
 
-# Namespaces, by identity, of the modules that go on with PyMongo's classes as well.
-stay: dict[int, ModuleType] = {}
+# Further packages that go on with PyMongo's classes.
+staying: set[str] = set()
 
 
 def namespace(module: ModuleType) -> dict[str, Any]:
@@ -45,10 +45,6 @@ def take_off(module: ModuleType) -> None:
 
 def is_on(module: ModuleType) -> bool:
     return issubclass(type(module), _Facade)
-
-
-def names_of_staying() -> list[str]:
-    return [str(namespace(module).get("__name__")) for module in stay.values()]
 
 
 def _class_below(module: ModuleType) -> type[ModuleType]:
@@ -87,32 +83,27 @@ class _Name:
             raise AttributeError(self._name) from None
 
 
-class _View(MutableMapping[str, Any], dict[str, Any]):  # type: ignore[misc]
-    """What `vars(module)` answers: a dict by its type, but what is stored goes to the module."""
+class _View(dict[str, Any]):
+    """What `vars(module)` answers: what is stored in it goes to the module."""
 
     def __init__(self, module: ModuleType, pairs: Pairs) -> None:
-        dict.__init__(self, {k: pairs.ours(v) for k, v in namespace(module).copy().items()})
+        super().__init__({k: pairs.ours(v) for k, v in namespace(module).copy().items()})
         self._module = module
-
-    def __getitem__(self, name: str) -> Any:
-        return dict.__getitem__(self, name)
 
     def __setitem__(self, name: str, value: Any) -> None:
         setattr(self._module, name, value)
-        dict.__setitem__(self, name, value)
+        super().__setitem__(name, value)
 
     def __delitem__(self, name: str) -> None:
-        dict.__delitem__(self, name)
+        super().__delitem__(name)
         delattr(self._module, name)
 
-    def __iter__(self) -> Iterator[str]:
-        return dict.__iter__(self)
-
-    def __len__(self) -> int:
-        return dict.__len__(self)
-
-    def copy(self) -> dict[str, Any]:
-        return dict(self)
+    # Those of a dict do not call the two above.
+    update = MutableMapping.update
+    setdefault = MutableMapping.setdefault
+    pop = MutableMapping.pop
+    popitem = MutableMapping.popitem
+    clear = MutableMapping.clear
 
 
 class _Facade(ModuleType):
@@ -136,5 +127,5 @@ class _Facade(ModuleType):
 
 def stays(frame: FrameType) -> bool:
     """Whether the code of this frame goes on with PyMongo's classes."""
-    globals_ = frame.f_globals
-    return package(globals_.get("__name__")) in ON_PYMONGO or id(globals_) in stay
+    name = package(frame.f_globals.get("__name__"))
+    return name in ON_PYMONGO or name in staying

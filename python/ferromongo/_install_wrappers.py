@@ -75,7 +75,7 @@ def carry_over(pairs: Pairs, earlier: list[Carried]) -> tuple[list[Carried], lis
 def _made_anew(theirs: type, ours: type, name: str, value: Any) -> Any:
     base = inspect.getattr_static(ours, name, _ABSENT)
     if base is _ABSENT:
-        # Added to PyMongo's class, it uses public names; replaced in it, it is of PyMongo's insides.
+        # Added to PyMongo's class, it uses public names; replaced there, it is of PyMongo's engine.
         return _ABSENT if name.startswith("_") else value
     return _around(value, base, theirs, name)
 
@@ -92,7 +92,7 @@ def _around(value: Any, base: Any, theirs: type, name: str) -> Any:
         return _property_around(value, base, theirs, name)
     if kind is FunctionType:
         return _function_around(value, base, theirs, name)
-    if hasattr(kind, "__wrapped__") and hasattr(value, "_self_wrapper"):  # wrapt's FunctionWrapper
+    if hasattr(value, "__wrapped__") and hasattr(value, "_self_wrapper"):  # wrapt, New Relic
         inner = _around(value.__wrapped__, base, theirs, name)
         if inner is not _ABSENT:
             made = kind(inner, value._self_wrapper, value._self_enabled)
@@ -101,12 +101,12 @@ def _around(value: Any, base: Any, theirs: type, name: str) -> Any:
 
 
 def _property_around(value: property, base: property, theirs: type, name: str) -> Any:
-    new = []
+    new: list[Any] = []
     for wrapped, own in zip(
         (value.fget, value.fset, value.fdel), (base.fget, base.fset, base.fdel), strict=True
     ):
         new.append(None if wrapped is None else _around(wrapped, own, theirs, name))
-    return _ABSENT if _ABSENT in new else property(*new, doc=value.__doc__)
+    return _ABSENT if _ABSENT in new else property(new[0], new[1], new[2], value.__doc__)
 
 
 def _function_around(value: FunctionType, base: Any, theirs: type, name: str) -> Any:
