@@ -44,6 +44,8 @@ class _Installation:
         self.pairs.add(module, namespace(module))
         if _installation is self:
             facade.put_on(module, self.pairs)
+        if _installation is not self and facade.is_on(module):
+            facade.take_off(module)
 
 
 _lock = RLock()
@@ -76,10 +78,8 @@ def install() -> None:
     installation = _installation or _Installation()
     # Imports wait for other threads that import, which may wait for `_lock`: not to be held here.
     for name in CLASSES:
-        if package(name) in AT_ONCE:
-            import_module(name)
-    for name in CLASSES:
-        if (module := sys.modules.get(name)) is not None:
+        if package(name) in AT_ONCE or name in sys.modules:
+            module = import_module(name)
             installation.pairs.add(module, namespace(module))
     with _lock:
         if _installation is None:
@@ -117,6 +117,8 @@ def uninstall() -> None:
         for carried in reversed(installation.carried):
             carried.undo()
         installation.private_names.withdraw()
+        installation.replaced.clear()
+        installation.carried.clear()
         facade.staying.clear()
 
 

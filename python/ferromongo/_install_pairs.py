@@ -23,6 +23,8 @@ class Pairs:
         """Take the classes that this module defines, if it is one of the table."""
         path, names = CLASSES.get(module.__name__, ("", ()))
         for name in names:
+            if name not in namespace:  # it is being imported by the caller of `install`
+                continue
             theirs, ours = namespace[name], getattr(import_module(path), name)
             self._ours[id(theirs)] = self._theirs[id(ours)] = (theirs, ours)
 

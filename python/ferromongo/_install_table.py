@@ -73,6 +73,7 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
             "AsyncGridOutIterator",
         ),
     ),
+    # Here `motor.motor_asyncio` and `motor.motor_tornado` will be, one line each.
 }
 
 # Always there, so imported at once.

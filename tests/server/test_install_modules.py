@@ -483,3 +483,36 @@ def test_that_fails():
     )
     assert "1 failed, 2 passed" in said, said
     assert "where 1 = len(['localhost'])" in said
+
+
+def test_classes_of_a_package_that_is_imported_later(tmp_path: Path) -> None:
+    """As Motor's will be: the package is optional, and comes whenever the program imports it."""
+    (tmp_path / "optional").mkdir()
+    (tmp_path / "optional" / "__init__.py").write_text("from optional.inside import Client\n")
+    (tmp_path / "optional" / "inside.py").write_text(
+        "from pymongo import MongoClient as Base\n\nclass Client: pass\n\n"
+        "def own():\n    import optional\n    return optional.Client is Client\n"
+    )
+    (tmp_path / "replacement.py").write_text("class Client: pass\n")
+    run(
+        """
+        import sys
+        import ferromongo
+        from ferromongo import _install_facade, _install_table
+
+        _install_table.CLASSES["optional.inside"] = ("replacement", ("Client",))
+        _install_facade.ON_PYMONGO |= {"optional"}
+        ferromongo.install()
+        ferromongo.install()
+        assert "optional" not in sys.modules
+        from optional import Client
+        import optional.inside, replacement
+
+        assert Client is optional.inside.Client is optional.Client is replacement.Client
+        ferromongo.uninstall()
+        assert optional.inside.own() and optional.Client is not Client
+        ferromongo.install()
+        assert optional.Client is replacement.Client
+        """,
+        PYTHONPATH=str(tmp_path),
+    )
