@@ -186,17 +186,18 @@ def _is_foreign(value: Any) -> bool:
 
 def _of_the_engine(pairs: Pairs) -> list[str]:
     """Wrapped methods of classes that ferromongo has nothing like."""
-    found = []
+    classes = {base for theirs, _ in pairs.all() for base in theirs.__mro__}
     for path, module in sys.modules.copy().items():
-        if not path.startswith(_ENGINE) or not issubclass(type(module), ModuleType):
-            continue
-        for cls in namespace(module).copy().values():
-            if not isinstance(cls, type) or cls.__module__ != path or cls in pairs:
-                continue
-            for name, value in list(vars(cls).items()):
-                if _is_foreign(value):
-                    found.append(_described(cls, name, value))
-    return found
+        if path.startswith(_ENGINE) and issubclass(type(module), ModuleType):
+            values = namespace(module).copy().values()
+            classes.update(v for v in values if isinstance(v, type) and v.__module__ == path)
+    return [
+        _described(cls, name, value)
+        for cls in classes
+        if cls not in pairs and package(cls.__module__) in _PYMONGO
+        for name, value in list(vars(cls).items())
+        if _is_foreign(value)
+    ]
 
 
 def _described(cls: type, name: str, value: Any) -> str:

@@ -92,6 +92,7 @@ def through_a_global(self, *args, **kwargs):
 Collection.find = through_a_global
 closure(Connection, "command")
 closure(pymongo.cursor.Cursor, "_refresh")
+closure(pymongo.cursor.Cursor.__mro__[1], "_die_no_lock")
 import ferromongo
 
 with warnings.catch_warnings(record=True) as caught:
@@ -100,7 +101,7 @@ with warnings.catch_warnings(record=True) as caught:
     ferromongo.install()  # says nothing new
 (warning,) = caught
 assert warning.category is RuntimeWarning and warning.filename == "<string>"
-for name in ("Collection.find", "Connection.command", "Cursor._refresh"):
+for name in ("Collection.find", "Connection.command", "Cursor._refresh", "._die_no_lock"):
     assert name + " (by __main__)" in str(warning.message), warning.message
 assert ferromongo.collection.Collection.find is not through_a_global
 """
