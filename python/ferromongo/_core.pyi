@@ -296,6 +296,8 @@ class CursorCore(Generic[_T]):
         """True once the first command was sent: chain methods must refuse then."""
     def _start(self) -> Pending[None]:
         """Send the first command now unless it was sent: `aggregate` raises when it is called."""
+    def _refill(self) -> Pending[int]:
+        """How many items are here; if none are, after a command."""
     def _buffered(self) -> _T | None:
         """The next item, if nothing has to be sent for it."""
     def _try_next(self) -> Pending[_T | None]:

@@ -1,43 +1,55 @@
 """Programs that import PyMongo get ferromongo's classes, without a change to them.
 
-Names are replaced where PyMongo has them and wherever a module already imported them to. What
-holds PyMongo's classes otherwise stays as it is: classes derived from them, objects made before.
+Three things are changed, and changed back by `uninstall`. Modules of PyMongo show ferromongo's
+classes (`_install_facade.py`). Names in other modules that had imported one of PyMongo's classes
+are ferromongo's. Wrappers that others had put around PyMongo's methods are around ferromongo's
+(`_install_wrappers.py`). PyMongo's own code sees none of it.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
 from importlib import import_module
 from threading import RLock
 from types import ModuleType
 
-# PyMongo's package, ours, the module in `synchronous` of both: classes that are ferromongo's own.
-_CLASSES = {
-    ("pymongo", "ferromongo", "mongo_client"): ("MongoClient",),
-    ("pymongo", "ferromongo", "database"): ("Database",),
-    ("pymongo", "ferromongo", "collection"): ("Collection",),
-    ("pymongo", "ferromongo", "cursor"): ("Cursor", "RawBatchCursor"),
-    ("pymongo", "ferromongo", "command_cursor"): ("CommandCursor", "RawBatchCommandCursor"),
-    ("pymongo", "ferromongo", "client_session"): ("ClientSession",),
-    ("pymongo", "ferromongo", "change_stream"): (
-        "ChangeStream",
-        "ClusterChangeStream",
-        "CollectionChangeStream",
-        "DatabaseChangeStream",
-    ),
-    ("gridfs", "ferromongo.gridfs", "grid_file"): (
-        "GridFS",
-        "GridFSBucket",
-        "GridIn",
-        "GridOut",
-        "GridOutCursor",
-        "GridOutIterator",
-    ),
-}
+from ferromongo import _install_facade as facade
+from ferromongo._install_facade import namespace
+from ferromongo._install_imports import Finder
+from ferromongo._install_pairs import Pairs
+from ferromongo._install_private_names import PrivateNames
+from ferromongo._install_table import AT_ONCE, CLASSES, ON_PYMONGO, package
+from ferromongo._install_wrappers import Carried, carry_over
+
+
+class _Installation:
+    """What is in force, for `uninstall` to undo."""
+
+    def __init__(self) -> None:
+        self.pairs = Pairs()
+        self.finder = Finder(frozenset(map(package, CLASSES)), self.loaded)
+        self.private_names = PrivateNames()
+        self.carried: list[Carried] = []
+        # Names that were replaced in modules of others, and with what.
+        self.replaced: list[tuple[ModuleType, str, type]] = []
+        self.warned: set[str] = set()
+
+    def loaded(self, module: ModuleType) -> None:
+        """Called by the importer, which holds the module's import lock: it must not wait for ours.
+
+        So it may run before `install` has ended, or after `uninstall`.
+        """
+        self.pairs.add(module, namespace(module))
+        if _installation is self:
+            facade.put_on(module, self.pairs)
+        if _installation is not self and facade.is_on(module):
+            facade.take_off(module)
+
 
 _lock = RLock()
-# What was replaced: the module, its name for the class, PyMongo's class and ferromongo's.
-_replaced: list[tuple[ModuleType, str, type, type]] = []
+_installation: _Installation | None = None
 
 
 def install() -> None:
@@ -52,52 +64,137 @@ def install() -> None:
     Clients, databases, collections, cursors, change streams, sessions and GridFS, synchronous and
     asynchronous, are then ferromongo's under every path of PyMongo, and in every module that
     imported them before by name. `bson`, `pymongo.errors`, options, results and the other value
-    types stay PyMongo's: ferromongo uses them itself. Call it before the first client is made: an
-    object made before stays PyMongo's and must not be used together with new ones; so does a class
-    that was derived from one of PyMongo's before. Calling it again replaces what was imported in
-    between.
+    types stay PyMongo's: ferromongo uses them itself. Calling it again replaces what was imported
+    in between.
+
+    Objects that were made before, and classes that were derived from PyMongo's before, go on with
+    PyMongo's engine. So does Motor. A package other than the caller's that had derived such a class
+    keeps PyMongo's names, and a warning (RuntimeWarning) says so. Methods of PyMongo's that an
+    agent has wrapped are wrapped in ferromongo too; those for which that is not possible are named
+    by a warning.
     """
+    global _installation
+    caller = package(sys._getframe(1).f_globals.get("__name__"))
+    installation = _installation or _Installation()
+    # Imports wait for other threads that import, which may wait for `_lock`: not to be held here.
+    for name in CLASSES:
+        if package(name) in AT_ONCE or name in sys.modules:
+            module = import_module(name)
+            installation.pairs.add(module, namespace(module))
     with _lock:
-        ours_for = {id(theirs): (theirs, ours) for theirs, ours in _pairs()}
-        for module in list(sys.modules.values()):
-            if not isinstance(module, ModuleType) or _is_ours(module):
-                continue
-            for name, value in list(vars(module).items()):
-                if (pair := ours_for.get(id(value))) is not None:
-                    setattr(module, name, pair[1])
-                    _replaced.append((module, name, *pair))
+        if _installation is None:
+            _installation = installation
+            sys.meta_path.insert(0, installation.finder)
+        installation = _installation
+        _keep_deriving_packages(installation, caller)
+        installation.private_names.offer()
+        carried, left = carry_over(installation.pairs, installation.carried)
+        installation.carried += carried
+        _replace_names(installation)
+        complaints = _complaints(installation, left)
+    for complaint in complaints:
+        warnings.warn(complaint, RuntimeWarning, stacklevel=2)
 
 
 def uninstall() -> None:
-    """Undo `install`: the names it replaced are PyMongo's again, unless set anew since.
+    """Undo `install`: what it replaced is PyMongo's again, unless set anew since.
 
     A module that imported a class by name while ferromongo was installed keeps ferromongo's.
     """
+    global _installation
     with _lock:
-        for module, name, theirs, ours in _replaced:
-            if vars(module).get(name) is ours:
-                setattr(module, name, theirs)
-        _replaced.clear()
+        installation, _installation = _installation, None
+        if installation is None:
+            return
+        if installation.finder in sys.meta_path:
+            sys.meta_path.remove(installation.finder)
+        for module in _modules():
+            if facade.is_on(module):
+                facade.take_off(module)
+        for module, name, ours in installation.replaced:
+            if namespace(module).get(name) is ours:
+                namespace(module)[name] = installation.pairs.theirs(ours)
+        for carried in reversed(installation.carried):
+            carried.undo()
+        installation.private_names.withdraw()
+        installation.replaced.clear()
+        installation.carried.clear()
+        facade.staying.clear()
 
 
 def installed() -> bool:
     """Whether `install` is in force."""
-    return bool(_replaced)
+    return _installation is not None
 
 
-def _pairs() -> list[tuple[type, type]]:
-    """PyMongo's class and what takes its place. Importing both makes their modules known."""
-    pairs = []
-    for api, prefix in (("synchronous", ""), ("asynchronous", "Async")):
-        for (their_package, our_package, module), names in _CLASSES.items():
-            theirs = import_module(f"{their_package}.{api}.{module}")
-            ours = import_module(f"{our_package}.{api}.{module}")
-            for name in (prefix + name for name in names):
-                pairs.append((getattr(ours, name), getattr(theirs, name)))
-    # While installed the names in PyMongo's modules are ours: its classes are remembered.
-    known = {ours: theirs for _, _, theirs, ours in _replaced}
-    return [(known.get(ours, theirs), ours) for ours, theirs in pairs]
+def _replace_names(installation: _Installation) -> None:
+    pairs, packages = installation.pairs, {package(name) for name in CLASSES}
+    modules = _modules()
+    # First those that are imported from: nobody gets one of PyMongo's classes from here on.
+    for module in modules:
+        if package(namespace(module).get("__name__")) in packages:
+            facade.put_on(module, pairs)
+    for module in modules:
+        variables = namespace(module)
+        if _is_not_touched(variables):
+            continue
+        for name, value in variables.copy().items():
+            if value in pairs:
+                variables[name] = pairs.ours(value)
+                installation.replaced.append((module, name, variables[name]))
 
 
-def _is_ours(module: ModuleType) -> bool:
-    return module.__name__.partition(".")[0] == "ferromongo"
+def _keep_deriving_packages(installation: _Installation, caller: str) -> None:
+    """Classes that derive from PyMongo's look PyMongo's names up, and meet others in their package.
+
+    Of the caller's own package the caller knows.
+    """
+    for theirs, _ in installation.pairs.all():
+        names = {package(derived.__module__) for derived in _derived(theirs)}
+        facade.staying.update(names - ON_PYMONGO - {"ferromongo", caller})
+
+
+def _derived(cls: type) -> list[type]:
+    found: list[type] = list(cls.__subclasses__())
+    for derived in found:
+        found += derived.__subclasses__()
+    return found
+
+
+def _complaints(installation: _Installation, left: list[str]) -> list[str]:
+    """What has not been said yet."""
+    complaints = []
+    kept = sorted(facade.staying - installation.warned)
+    if kept:
+        complaints.append(
+            f"Classes were derived from PyMongo's before ferromongo.install(), so these packages "
+            f"stay on PyMongo: {', '.join(kept)}. Call install() before they are imported."
+        )
+    left = sorted(set(left) - installation.warned)
+    if left:
+        complaints.append(
+            f"Methods of PyMongo are wrapped in a way that ferromongo.install() cannot repeat, so "
+            f"these wrappers will not run: {', '.join(left)}."
+        )
+    installation.warned.update(kept, left)
+    return complaints
+
+
+def _is_not_touched(variables: dict[str, object]) -> bool:
+    top = package(variables.get("__name__"))
+    return top == "ferromongo" or top in ON_PYMONGO or top in facade.staying
+
+
+def _modules() -> list[ModuleType]:
+    """Some packages put other objects into `sys.modules`, or modules that lie about their class."""
+    found = sys.modules.copy().values()
+    return [module for module in found if issubclass(type(module), ModuleType)]
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = RLock()
+
+
+# A thread that the child does not have may have held it.
+os.register_at_fork(after_in_child=_renew_lock)

@@ -217,6 +217,24 @@ impl CursorCore {
         })
     }
 
+    /// How many items are here without a command; if none, as many as the next one brings.
+    fn _refill(slf: Bound<'_, Self>) -> PyPending {
+        fn left(py: Python<'_>, cursor: &CursorCore) -> PyResult<Step> {
+            let left = cursor.0.lock().left;
+            Ok(Step::Done(left.into_pyobject(py)?.into_any().unbind()))
+        }
+        let cursor = slf.unbind();
+        PyPending::later(move |py| {
+            if cursor.get().0.lock().left > 0 {
+                return left(py, cursor.get());
+            }
+            match fetch(cursor.bind(py), |py, cursor, _| left(py, cursor.get()))? {
+                Some(task) => Ok(Step::Again(task)),
+                None => left(py, cursor.get()),
+            }
+        })
+    }
+
     /// The next item if no command has to be sent for it; else None, also at the end.
     fn _buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.buffered(py)

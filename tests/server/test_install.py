@@ -1,19 +1,6 @@
 """`ferromongo.install()`, in processes of their own, as it changes all their modules."""
 
-import subprocess
-import sys
-import textwrap
-
-
-def run(program: str, *arguments: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(program), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+from tests.server.install_programs import run
 
 
 def test_every_path_leads_to_our_classes() -> None:
@@ -26,6 +13,7 @@ def test_every_path_leads_to_our_classes() -> None:
         for info in pkgutil.walk_packages(pymongo.__path__, "pymongo."):
             with contextlib.suppress(ImportError):  # some need packages that are not there
                 importlib.import_module(info.name)
+        ferromongo.install()  # finds nothing to warn of in any of them
         names = [
             prefix + name
             for prefix in ("", "Async")
