@@ -15,6 +15,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Event;
 use super::pool::PoolChange;
+use crate::deadline::Deadline;
 use crate::net::fork::PerProcess;
 use crate::net::wait;
 
@@ -32,6 +33,8 @@ struct Books {
     moved: Condvar,
     /// Notified when an event was delivered.
     delivered: Signal,
+    /// Notified when an event was pushed, and at the end.
+    arrived: Signal,
 }
 
 #[derive(Default)]
@@ -69,6 +72,7 @@ impl Queue {
         state.waiting.push_back(event);
         drop(state);
         books.moved.notify_all();
+        books.arrived.notify(usize::MAX);
     }
 
     /// How many events wait.
@@ -119,10 +123,25 @@ impl Queue {
     pub fn wait(&self) -> bool {
         let books = self.books.get();
         let mut state = books.state.lock();
-        while state.waiting.is_empty() && !state.ended && !state.stopped {
-            books.moved.wait(&mut state);
+        loop {
+            match state.arrival() {
+                Some(arrived) => return arrived,
+                None => books.moved.wait(&mut state),
+            }
         }
-        !state.stopped && !state.waiting.is_empty()
+    }
+
+    /// The same for a dispatcher whose thread has other work.
+    pub async fn arrival(&self) -> bool {
+        loop {
+            let books = self.books.get();
+            let signal = books.arrived.listen();
+            let arrived = books.state.lock().arrival();
+            match arrived {
+                Some(arrived) => return arrived,
+                None => wait::gate(signal).await,
+            }
+        }
     }
 
     /// The next event, to be delivered by the dispatcher, which then calls `done`.
@@ -156,6 +175,7 @@ impl Queue {
         books.state.lock().ended = true;
         books.moved.notify_all();
         books.delivered.notify(usize::MAX);
+        books.arrived.notify(usize::MAX);
     }
 
     /// Nothing shall be delivered any more: the interpreter ends.
@@ -164,6 +184,7 @@ impl Queue {
         books.state.lock().stopped = true;
         books.moved.notify_all();
         books.delivered.notify(usize::MAX);
+        books.arrived.notify(usize::MAX);
     }
 
     pub fn is_pool_ready_untold(&self) -> bool {
@@ -183,6 +204,35 @@ impl Queue {
                 state.ready = 0;
             }
         }
+    }
+
+    /// The same where the dispatcher is a greenlet of this thread.
+    pub async fn pool_ready_told(&self) {
+        let until = Deadline::after(Instant::now(), Some(READY_WITHIN));
+        let told = wait::until(until, async {
+            loop {
+                let books = self.books.get();
+                let signal = books.delivered.listen();
+                {
+                    let state = books.state.lock();
+                    if state.delivered >= state.ready || state.stopped {
+                        return;
+                    }
+                }
+                wait::gate(signal).await;
+            }
+        });
+        if told.await.is_none() {
+            self.books.get().state.lock().ready = 0;
+        }
+    }
+}
+
+impl State {
+    /// Whether there is an event to deliver, once that is known.
+    fn arrival(&self) -> Option<bool> {
+        let is_known = !self.waiting.is_empty() || self.ended || self.stopped;
+        is_known.then(|| !self.stopped && !self.waiting.is_empty())
     }
 }
 
@@ -249,7 +299,7 @@ mod tests {
         assert!(!is_ready(queue.room()));
         let other = queue.clone();
         let waiting =
-            thread::spawn(move || crate::net::blocking::run(pin!(other.room()), || false));
+            thread::spawn(move || crate::net::blocking::run(pin!(other.room()), |_| false));
         queue.take();
         queue.done();
         assert!(waiting.join().unwrap().is_some());

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::descriptions::{self, object_id, place};
-use super::{errors, gil, imports, loggers, options};
+use super::{errors, gil, hub_driver, imports, loggers, options};
 use crate::codec::{self, CodecSettings, Contents};
 use crate::error::Error;
 use crate::event::command::{Answer, CommandChange, CommandEvent};
@@ -109,8 +109,11 @@ impl EventQueue {
         self.queue.done();
     }
 
-    fn wait(&self, py: Python<'_>) -> bool {
-        gil::detach(py, || self.queue.wait())
+    fn wait(&self, py: Python<'_>) -> PyResult<bool> {
+        match hub_driver::here(py)? {
+            Some(waits) => Ok(hub_driver::block_on(&waits, self.queue.arrival())? == Some(true)),
+            None => Ok(gil::detach(py, || self.queue.wait())),
+        }
     }
 
     fn end(&self) {
@@ -160,7 +163,10 @@ fn deliver(
 ) -> PyResult<()> {
     let uses_pool = events.iter().any(|event| matches!(event, Event::Pool(_)));
     if uses_pool && queue.is_pool_ready_untold() {
-        gil::detach(py, || queue.wait_for_pool_ready());
+        match hub_driver::here(py)? {
+            Some(waits) => hub_driver::block_on(&waits, queue.pool_ready_told()).map(drop)?,
+            None => gil::detach(py, || queue.wait_for_pool_ready()),
+        }
     }
     let because = because.map(|because| because.clone_ref(py));
     let own = Bound::new(py, OwnEvents { events: Mutex::new(events), because })?;
@@ -168,7 +174,9 @@ fn deliver(
     let mut raised = Ok(());
     loop {
         let before = own.get().events.lock().len();
+        let current = own::current();
         let delivered = deliver.call1((queue.number, &own)).map(drop);
+        own::resume(current);
         let left = own.get().events.lock().len();
         // Without stack or memory for listeners the rest is lost.
         let exhausted = delivered.as_ref().is_err_and(|error| {
