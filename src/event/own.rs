@@ -157,7 +157,7 @@ mod tests {
         }
         assert_eq!(take().len(), 1);
         assert!(is_empty());
-        assert!(queue.take().is_none());
+        assert!(queue.take(1).is_none());
         drop(outer);
     }
 
@@ -165,12 +165,12 @@ mod tests {
     fn events_outside_of_an_operation_or_undelivered_go_to_the_queue() {
         let queue = Queue::new();
         push(&queue, event());
-        assert!(queue.take().is_some());
+        assert!(queue.take(1).is_some());
         queue.done();
         let operation = Collecting::begin();
         push(&queue, event());
         drop(operation);
-        assert!(queue.take().is_some());
+        assert!(queue.take(1).is_some());
     }
 
     #[test]
@@ -192,11 +192,11 @@ mod tests {
         assert_eq!(take().len(), 1);
         push(&queue, event());
         drop(second);
-        assert!(queue.take().is_some(), "undelivered");
+        assert!(queue.take(1).is_some(), "undelivered");
         queue.done();
         push(&queue, event());
         assert!(
-            queue.take().is_some(),
+            queue.take(1).is_some(),
             "the first operation has ended, though it was the outer one"
         );
         queue.done();
@@ -204,7 +204,7 @@ mod tests {
         let of_third = current();
         leave();
         push(&queue, event());
-        assert!(queue.take().is_some(), "no operation's");
+        assert!(queue.take(1).is_some(), "no operation's");
         resume(of_third);
         assert!(is_empty());
         drop(third);

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use event_listener::Event as Signal;
@@ -18,6 +17,9 @@ use super::pool::PoolChange;
 use crate::deadline::Deadline;
 use crate::net::fork::PerProcess;
 use crate::net::wait;
+
+/// A thread, or a greenlet where the threads of the program are such: Python's `threading.get_ident()`.
+pub type Ident = u64;
 
 pub struct Queue {
     /// Names the queue; unique in the process.
@@ -45,7 +47,7 @@ struct State {
     /// How many events were ever pushed, and delivered.
     pushed: u64,
     delivered: u64,
-    deliverer: Option<ThreadId>,
+    deliverer: Option<Ident>,
     /// The number of the latest `PoolReady` event.
     ready: u64,
     /// No more events will come, or no event is to be delivered.
@@ -102,15 +104,15 @@ impl Queue {
         }
     }
 
-    /// Waits until all is delivered that was pushed before, unless this is the dispatcher.
-    pub async fn drained(&self) {
+    /// Waits until all is delivered that was pushed before, unless the caller is the dispatcher.
+    pub async fn drained(&self, caller: Ident) {
         let books = self.books.get();
         let upto = books.state.lock().pushed;
         loop {
             let delivered = books.delivered.listen();
             {
                 let state = books.state.lock();
-                let own = state.deliverer == Some(thread::current().id());
+                let own = state.deliverer == Some(caller);
                 if state.delivered >= upto || state.stopped || own {
                     return;
                 }
@@ -144,8 +146,8 @@ impl Queue {
         }
     }
 
-    /// The next event, to be delivered by the dispatcher, which then calls `done`.
-    pub fn take(&self) -> Option<Event> {
+    /// The next event, to be delivered by the dispatcher, which is the caller and then calls `done`.
+    pub fn take(&self, caller: Ident) -> Option<Event> {
         let books = self.books.get();
         let mut state = books.state.lock();
         if state.stopped {
@@ -153,7 +155,7 @@ impl Queue {
         }
         let event = state.waiting.pop_front()?;
         state.bytes -= event.size();
-        state.deliverer = Some(thread::current().id());
+        state.deliverer = Some(caller);
         Some(event)
     }
 
@@ -190,7 +192,11 @@ impl Queue {
     pub fn is_pool_ready_untold(&self) -> bool {
         let books = self.books.get();
         let state = books.state.lock();
-        state.delivered < state.ready && state.deliverer != Some(thread::current().id())
+        state.delivered < state.ready
+    }
+
+    pub fn is_delivering(&self, caller: Ident) -> bool {
+        self.books.get().state.lock().deliverer == Some(caller)
     }
 
     /// Called before an operation uses a pool, so that listeners receive `PoolReady` first. Waits for the
@@ -245,6 +251,7 @@ mod tests {
     use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Waker};
+    use std::thread;
 
     use super::*;
     use crate::event::pool::PoolEvent;
@@ -278,11 +285,11 @@ mod tests {
         queue.push(event(1));
         queue.push(event(2));
         assert!(queue.wait());
-        assert_eq!(number(queue.take()), Some(1));
+        assert_eq!(number(queue.take(1)), Some(1));
         queue.done();
-        assert_eq!(number(queue.take()), Some(2));
+        assert_eq!(number(queue.take(1)), Some(2));
         queue.done();
-        assert_eq!(number(queue.take()), None);
+        assert_eq!(number(queue.take(1)), None);
         queue.end();
         assert!(!queue.wait());
     }
@@ -300,7 +307,7 @@ mod tests {
         let other = queue.clone();
         let waiting =
             thread::spawn(move || crate::net::blocking::run(pin!(other.room()), |_| false));
-        queue.take();
+        queue.take(1);
         queue.done();
         assert!(waiting.join().unwrap().is_some());
     }
@@ -315,8 +322,8 @@ mod tests {
         queue.push(ready());
         let other = queue.clone();
         let dispatcher = thread::spawn(move || {
-            while other.take().is_some() {
-                assert!(!other.is_pool_ready_untold(), "the dispatcher does not wait for itself");
+            while other.take(1).is_some() {
+                assert!(other.is_delivering(1) && !other.is_delivering(2));
                 other.done();
             }
         });
@@ -328,14 +335,14 @@ mod tests {
     #[test]
     fn a_client_that_closes_waits_for_what_was_pushed() {
         let queue = Queue::new();
-        assert!(is_ready(queue.drained()));
+        assert!(is_ready(queue.drained(1)));
         queue.push(event(1));
-        assert!(!is_ready(queue.drained()));
-        queue.take();
-        assert!(is_ready(queue.drained()), "a listener that closes its client");
+        assert!(!is_ready(queue.drained(1)));
+        queue.take(1);
+        assert!(is_ready(queue.drained(1)), "a listener that closes its client");
         let other = queue.clone();
-        assert!(!thread::spawn(move || is_ready(other.drained())).join().unwrap());
+        assert!(!is_ready(other.drained(2)));
         queue.done();
-        assert!(is_ready(queue.drained()));
+        assert!(is_ready(queue.drained(1)));
     }
 }

@@ -90,6 +90,7 @@ imports! {
     TOPOLOGY_DESCRIPTION = "pymongo.topology_description" "TopologyDescription";
 
     SOCKET_MODULE = "socket" "__dict__";
+    THREADING_MODULE = "threading" "__dict__";
     LOOK_FOR_HUB = "ferromongo._hubs" "look";
 
     DELIVER = "ferromongo._calls.listeners" "deliver";

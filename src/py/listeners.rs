@@ -20,7 +20,7 @@ use crate::event::command::{Answer, CommandChange, CommandEvent};
 use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
 use crate::event::own;
 use crate::event::pool::{CheckOutFailure, CloseReason, PoolChange, PoolEvent};
-use crate::event::queue::Queue;
+use crate::event::queue::{Ident, Queue};
 use crate::event::topology::{TopologyChange, TopologyEvent};
 use crate::event::{Event, Publisher, Wanted, logs};
 
@@ -84,10 +84,11 @@ impl EventQueue {
     #[pyo3(signature = (own = None))]
     fn take<'py>(&self, py: Python<'py>, own: Option<&OwnEvents>) -> PyResult<Option<Taken<'py>>> {
         let because = own.and_then(|own| own.because.as_ref());
+        let caller = if own.is_none() { ident(py)? } else { 0 };
         loop {
             let event = match own {
                 Some(own) => own.events.lock().pop_front(),
-                None => self.queue.take(),
+                None => self.queue.take(caller),
             };
             let Some(event) = event else { return Ok(None) };
             let taken = self.call(py, &event, because).and_then(|(name, arguments)| {
@@ -133,6 +134,12 @@ pub struct OwnEvents {
     because: Option<PyErr>,
 }
 
+/// The caller, as threads or greenlets name themselves.
+pub fn ident(py: Python<'_>) -> PyResult<Ident> {
+    let threading = imports::THREADING_MODULE.get(py)?;
+    threading.get_item("get_ident")?.call0()?.extract()
+}
+
 /// Delivers what this thread's operation has done: to be called while it waits and before its result
 /// is returned. True if Python ran. `because` is what cut the operation short, if something did. Exceptions
 /// of listeners are printed. KeyboardInterrupt and the like are raised, after all events were delivered;
@@ -162,7 +169,7 @@ fn deliver(
     because: Option<&PyErr>,
 ) -> PyResult<()> {
     let uses_pool = events.iter().any(|event| matches!(event, Event::Pool(_)));
-    if uses_pool && queue.is_pool_ready_untold() {
+    if uses_pool && queue.is_pool_ready_untold() && !queue.is_delivering(ident(py)?) {
         match hub_driver::here(py)? {
             Some(waits) => hub_driver::block_on(&waits, queue.pool_ready_told()).map(drop)?,
             None => gil::detach(py, || queue.wait_for_pool_ready()),
