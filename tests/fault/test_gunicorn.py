@@ -1,4 +1,4 @@
-"""A blocking client in a real gunicorn with workers of gevent, or of eventlet, which later releases lack."""
+"""A blocking client in a real gunicorn, with each worker of greenlets that it has."""
 
 import concurrent.futures
 import json

@@ -83,8 +83,8 @@ class SeedWatch:
     def __init__(self, client: ClientBase, look_up: Callable[[], ClientSettings]) -> None:
         self._client = weakref.ref(client)
         self._look_up = look_up
-        # Unlike an Event it may be used in the callback of a weak reference: its put never waits. Looked up
-        # where it is made, for gevent and eventlet put one of their own in its place.
+        # Unlike an Event it may be used in the callback of a weak reference: its put never waits.
+        # Not imported by name: gevent and eventlet replace it in its module.
         self._stop: queue.SimpleQueue[None] | None = None
 
     def start(self, lookup: SeedLookup) -> None:

@@ -1,9 +1,9 @@
 """Blocking calls on gevent and eventlet: what a call waits for is handed to the hub of its thread.
 
-The engine asks `look` at the first call, and again whenever `socket.socket` has become another class. Neither
-library is imported before the program has done so. Its module here has one function, `here`: the `Waits` of
-the calling thread, or None where a call has to block as usual. That is a thread without a hub (nobody
-else runs in it), and the hub's own greenlet, where nothing can be waited for.
+The engine asks `look` at the first call, and again whenever `socket.socket` has become another
+class. Neither library is imported before the program has done so. Its module here has a function
+`here`: the `Waits` of the calling thread, or None where a call has to block as usual. That is a
+thread without a hub (nobody else runs in it), and the hub's own greenlet, which cannot wait.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Waits(Protocol):
         bell: Bell | None,
         number: int,
     ) -> None:
-        """Let other greenlets run until the call `number` may go on, or longer than that by no means.
+        """Let other greenlets run until the call `number` may be able to go on.
 
-        `sockets`: file descriptors, and whether the call writes (or else reads). `bell`: None if nobody
-        wakes it otherwise. What is raised into the greenlet meanwhile is raised here.
+        `sockets`: file descriptors, and whether the call writes (or else reads). `bell`: None if
+        nobody else wakes it. What is raised into the greenlet meanwhile is raised here.
         """
 
 

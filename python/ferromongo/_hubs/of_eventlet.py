@@ -105,7 +105,7 @@ class _Wait:
 def _add(hub: Any, descriptor: int, writes: bool, wake: Callable[..., None]) -> Any:
     kind = hub.WRITE if writes else hub.READ
     if descriptor in hub.listeners[kind]:
-        # Left by a file that had this number before: eventlet does not learn of the engine's sockets.
+        # Left by a file that had this number before: eventlet does not know the engine's sockets.
         hub.mark_as_reopened(descriptor)
     return hub.add(kind, descriptor, wake, wake, None)
 

@@ -1,4 +1,4 @@
-"""gevent and eventlet under one set of names, for the programs about greenlets. Patches when it is told to."""
+"""gevent and eventlet under one set of names, for the programs about greenlets."""
 
 import functools
 import warnings
@@ -31,6 +31,9 @@ class Gevent:
 
     def in_thread(self, function):
         return self.library.get_hub().threadpool.apply(function)
+
+    def call_in_hub(self, function):
+        self.library.get_hub().loop.run_callback(function)
 
 
 class Eventlet:
@@ -65,6 +68,9 @@ class Eventlet:
 
     def in_thread(self, function):
         return self.library.tpool.execute(function)
+
+    def call_in_hub(self, function):
+        self.library.hubs.get_hub().schedule_call_global(0, function)
 
 
 HUBS = {"gevent": Gevent, "eventlet": Eventlet}

@@ -6,7 +6,6 @@ import sys
 
 from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from pymongo import monitoring
-
 from tests.drivers import package
 from tests.fault.programs.greenlet_tools import all_of, slow
 from tests.listeners import Recorder

@@ -1,13 +1,13 @@
 """Calls in greenlets that end before their time, or in another process. See `greenlets`."""
 
 import os
+import random
 import sys
 
 from pymongo import monitoring
 from pymongo.errors import AutoReconnect
-
 from tests.drivers import package
-from tests.fault.programs.greenlet_tools import slow
+from tests.fault.programs.greenlet_tools import all_of, overlap, slow
 from tests.listeners import Recorder
 
 
@@ -83,6 +83,57 @@ def killed(hub, client, database):
     one.close()
 
 
+def storm(hub, client, database):
+    """Calls are cut short at any point, in listeners too; no connection is lost by that."""
+    recorder = Recorder()
+
+    class Sleeping(monitoring.CommandListener):
+        def started(self, event):
+            hub.sleep(0.0005)
+
+        succeeded = failed = started
+
+    watched = package.MongoClient(
+        sys.argv[3], event_listeners=[recorder, Sleeping()], maxPoolSize=5
+    )
+    collection = watched[database.name].storm
+    collection.insert_many([{"n": number} for number in range(200)])
+    chance = random.Random(7)
+
+    def work(number):
+        for _ in range(8):
+            calls = [
+                lambda: collection.find_one({"n": number}),
+                lambda: collection.find(batch_size=20).to_list(),
+                lambda: [*collection.find(batch_size=50)],
+                lambda: collection.update_one({"n": number}, {"$inc": {"x": 1}}),
+                in_transaction,
+            ]
+            try:
+                with hub.Timeout(chance.choice([0.001, 0.01, 0.03, 0.1, 10])):
+                    chance.choice(calls)()
+            except hub.Timeout:
+                cut.append(number)
+
+    def in_transaction():
+        with watched.start_session() as session, session.start_transaction():
+            collection.insert_one({}, session=session)
+            collection.find_one({}, session=session)
+
+    cut = []
+    all_of(hub, *[(work, number) for number in range(40)])
+    assert cut
+    overlap(hub, watched)
+    started = recorder.of(monitoring.CommandStartedEvent)
+    ended = recorder.of(monitoring.CommandSucceededEvent, monitoring.CommandFailedEvent)
+    assert sorted(event.request_id for event in started) == sorted(
+        event.request_id for event in ended
+    )
+    out = recorder.of(monitoring.ConnectionCheckedOutEvent)
+    assert len(out) == len(recorder.of(monitoring.ConnectionCheckedInEvent))
+    watched.close()
+
+
 def cursors(hub, client, database):
     """A cursor that lost a batch says so; one that lost nothing goes on."""
     collection = database.cursors
@@ -115,6 +166,9 @@ def cursors(hub, client, database):
 def forked(hub, client, database):
     """The child has none of the parent's calls: they raise there, and end in the parent."""
     answers = []
+    recorder = Recorder()
+    watched = package.MongoClient(sys.argv[3], event_listeners=[recorder], heartbeatFrequencyMS=500)
+    watched.admin.command("ping")
 
     def in_flight():
         try:
@@ -133,6 +187,11 @@ def forked(hub, client, database):
             for greenlet in greenlets:
                 hub.wait(greenlet)
             assert hub.wait(new)["ok"] == 1
+            recorder.events.clear()
+            watched.admin.command("ping")
+            assert len(recorder.commands("ping")) == 2
+            while not recorder.of(monitoring.ServerHeartbeatSucceededEvent):
+                hub.sleep(0.01)  # delivered in the background
             os.write(writing, ",".join(answers).encode())
         finally:
             os._exit(0)
@@ -141,4 +200,17 @@ def forked(hub, client, database):
         hub.wait(greenlet)
     told = os.read(reading, 100).decode()
     os.waitpid(child, 0)
+    watched.close()
     assert (answers, told) == (["ok"] * 3, "forked,forked,forked"), (answers, told)
+
+
+def left(hub, client, database):
+    """The program ends while greenlets are in calls."""
+    watched = package.MongoClient(sys.argv[3], event_listeners=[Recorder()], maxPoolSize=2)
+    for _ in range(4):
+        hub.spawn(slow, client, 20_000)
+        hub.spawn(slow, watched, 20_000)
+    hub.spawn(list, watched[database.name].left.watch())
+    hub.sleep(0.3)
+    print("well", flush=True)
+    sys.exit()

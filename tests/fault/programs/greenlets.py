@@ -1,4 +1,6 @@
-"""Blocking calls in greenlets. Arguments: which hub, what to try, URI, database. Prints "well" if all is.
+"""Blocking calls in greenlets. Prints "well" if all is.
+
+Arguments: which hub, what to try, URI, database.
 
 That other greenlets run while a call waits is told from the order of events and never from times.
 """
@@ -11,6 +13,8 @@ hub = hub_of(sys.argv[1])
 if sys.argv[2] not in ("unpatched", "late"):
     hub.patch()
 
+import asyncio  # noqa: E402
+import contextlib  # noqa: E402
 import os  # noqa: E402
 import subprocess  # noqa: E402
 import threading  # noqa: E402
@@ -18,6 +22,7 @@ import threading  # noqa: E402
 from tests.drivers import gridfs, package  # noqa: E402
 from tests.fault.programs import greenlet_callbacks, greenlet_ends  # noqa: E402
 from tests.fault.programs.greenlet_tools import all_of, overlap, slow  # noqa: E402
+from tests.name_server import NameServer  # noqa: E402
 
 
 def crud(client, database):
@@ -51,7 +56,7 @@ def overlapping(client, database):
 
 
 def pool_of_one(client, database):
-    """Those who wait for the only connection get it in turn, and do not keep others from running."""
+    """Those who wait for the only connection get it in turn, and others run meanwhile."""
     one = package.MongoClient(sys.argv[3], maxPoolSize=1)
     ended = []
 
@@ -169,6 +174,63 @@ def threads(client, database):
     for thread in started:
         thread.join()
     assert order[:3] == [0, 1, 2], order
+
+
+def other_hubs(client, database):
+    """Another thread has a hub of its own; in a hub's own greenlet a call blocks."""
+    one = package.MongoClient(sys.argv[3], maxPoolSize=1)
+
+    def turns():
+        all_of(hub, *[(slow, one, 20)] * 5)
+        overlap(hub, client)
+        return "well"
+
+    native = hub.spawn(hub.in_thread, turns)
+    all_of(hub, *[(slow, one, 20)] * 5)
+    assert hub.wait(native) == "well"
+    answers = []
+    hub.call_in_hub(lambda: answers.append(one.admin.command("ping")["ok"]))
+    while not answers:
+        hub.sleep(0.01)
+    one.close()
+
+
+def looked_up(client, database):
+    """Look-ups for `mongodb+srv://` and their thread let others run."""
+    ticks = []
+
+    def tick():
+        while True:
+            ticks.append(1)
+            hub.sleep(0.02)
+
+    ticker = hub.spawn(tick)
+    name, everyone = "cluster.sample.test", {"srv_host_validator": lambda host: True}
+    with NameServer() as names:
+        names.srv(name, ("localhost", client.address[1]))
+        uri = f"mongodb+srv://{name}/?tls=false"
+        with package.MongoClient(uri, **everyone) as found:
+            overlap(hub, found)
+        names.srv(name, ("localhost", 1))
+        with package.MongoClient(f"{uri}&serverSelectionTimeoutMS=1500", **everyone) as lost:
+            before = len(ticks)
+            with contextlib.suppress(package.errors.ServerSelectionTimeoutError):
+                lost.admin.command("ping")
+            assert len(ticks) > before + 5, len(ticks) - before
+        hub.kill(ticker)
+        hub.sleep(0.05)
+
+
+def asynchronous(client, database):
+    """The other API is as ever."""
+
+    async def work():
+        async with package.AsyncMongoClient(sys.argv[3]) as client:
+            collection = client[database.name].asynchronous
+            await collection.insert_many([{"_id": n} for n in range(300)])
+            return [document["_id"] async for document in collection.find(batch_size=50)]
+
+    assert sorted(asyncio.run(work())) == [*range(300)]
 
 
 def unpatched(client, database):

@@ -1,4 +1,4 @@
-"""A WSGI application on a blocking client, for gunicorn. A request ends once five were there at a time."""
+"""A WSGI application on a blocking client. A request ends once five were there at a time."""
 
 import json
 import os
