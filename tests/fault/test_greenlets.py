@@ -38,7 +38,7 @@ HUBS = [("gevent", "libev-cext"), ("gevent", "libuv-cffi"), ("eventlet", "")]
 HUBS = [hub for hub in HUBS if importlib.util.find_spec(hub[0])]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("hub", HUBS, ids="-".join)
 @pytest.mark.parametrize("what", CASES)
 def test_calls_in_greenlets(what, hub, mongodb_uri, mongodb_database_name):
@@ -51,6 +51,6 @@ def test_calls_in_greenlets(what, hub, mongodb_uri, mongodb_database_name):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=150,
     )
     assert (program.stdout, program.returncode) == ("well\n", 0), program.stderr
