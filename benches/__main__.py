@@ -12,6 +12,7 @@ from benches import (
     command_line,
     documents,
     gate,
+    greenlets,
     growth,
     memory,
     readme,
@@ -27,7 +28,12 @@ from benches.mongojet_peer import leave
 from benches.peers import DATABASE, PEERS
 from benches.workloads import WORKLOADS
 
-COMMANDS = {"codec": codec.main, "growth": growth.main, "readme": readme.main}
+COMMANDS = {
+    "codec": codec.main,
+    "greenlets": greenlets.main,
+    "growth": growth.main,
+    "readme": readme.main,
+}
 TLS = "tls"  # beside the delays, of which none goes with it
 LATEST = Path(__file__).parent / "results" / "latest.json"
 

@@ -18,7 +18,7 @@ use self::command::CommandEvent;
 use self::heartbeat::HeartbeatEvent;
 use self::logs::Logger;
 use self::pool::{PoolChange, PoolEvent};
-use self::queue::Queue;
+use self::queue::{Ident, Queue};
 use self::selection::{RetryEvent, SelectionEvent};
 use self::topology::{TopologyChange, TopologyEvent};
 
@@ -108,9 +108,9 @@ impl Publisher {
     }
 
     /// Waits until the dispatcher has delivered all events so far.
-    pub async fn drained(&self) {
+    pub async fn drained(&self, caller: Ident) {
         if let Some(queue) = &self.queue {
-            queue.drained().await;
+            queue.drained(caller).await;
         }
     }
 

@@ -1,6 +1,10 @@
 //! The events of the operation that runs on this thread. They are kept by the thread until it delivers
 //! them itself, in the operation's context and before its result is returned. No other thread delivers
 //! them.
+//!
+//! Operations nest: a listener, or another callback of the user's, may use a client. With gevent and
+//! eventlet the greenlets of a thread take turns wherever Python code runs, so operations may also end in
+//! another order than they began. After Python ran, an operation is made the current one again (`resume`).
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -10,31 +14,54 @@ use super::Event;
 use super::queue::Queue;
 use crate::net::fork;
 
-/// While it lives, events that this thread makes are an operation's. Operations nest: a listener, or
-/// another callback of the user's, may use a client.
+/// While it lives, events that this thread makes are an operation's.
 pub struct Collecting {
-    /// Of the operation around this one.
-    outer: Option<Own>,
+    own: Current,
+    /// What was current when it began.
+    outer: Current,
     of_this_thread: PhantomData<*const ()>,
 }
 
+/// Names the operation whose events are collected, if there is one.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Current(u64);
+
 pub type Collected = Vec<(Arc<Queue>, Event)>;
 
+/// Of one thread.
+#[derive(Default)]
+struct Books {
+    current: Current,
+    latest: u64,
+    /// Of all operations under way, in the order in which they began.
+    open: Vec<Own>,
+}
+
 struct Own {
+    of: Current,
     events: Collected,
     born_in: u64,
 }
 
 impl Collecting {
     pub fn begin() -> Collecting {
-        let own = Own { events: Vec::new(), born_in: fork::generation() };
-        Collecting { outer: OWN.replace(Some(own)), of_this_thread: PhantomData }
+        BOOKS.with_borrow_mut(|books| {
+            books.latest += 1;
+            let own = Current(books.latest);
+            books.open.push(Own { of: own, events: Vec::new(), born_in: fork::generation() });
+            let outer = std::mem::replace(&mut books.current, own);
+            Collecting { own, outer, of_this_thread: PhantomData }
+        })
     }
 }
 
 impl Drop for Collecting {
     fn drop(&mut self) {
-        let left = OWN.replace(self.outer.take());
+        let left = BOOKS.with_borrow_mut(|books| {
+            books.current = self.outer;
+            let at = books.open.iter().rposition(|own| own.of == self.own)?;
+            Some(books.open.remove(at))
+        });
         // They were not delivered because of an error: the dispatcher delivers them.
         for (queue, event) in left.map(Own::taken).unwrap_or_default() {
             queue.push(event);
@@ -44,7 +71,7 @@ impl Drop for Collecting {
 
 /// Gives it to this thread's operation, or to the background if there is none.
 pub fn push(queue: &Arc<Queue>, event: Event) {
-    let left = OWN.with_borrow_mut(|own| match own {
+    let left = BOOKS.with_borrow_mut(|books| match books.own() {
         Some(own) => {
             own.events.push((queue.clone(), event));
             None
@@ -57,17 +84,40 @@ pub fn push(queue: &Arc<Queue>, event: Event) {
 }
 
 pub fn is_empty() -> bool {
-    OWN.with_borrow(|own| own.as_ref().is_none_or(|own| own.events.is_empty()))
+    BOOKS.with_borrow_mut(|books| books.own().is_none_or(|own| own.events.is_empty()))
 }
 
 pub fn take() -> Collected {
-    OWN.with_borrow_mut(|own| {
-        own.as_mut().map(|own| {
-            let fresh = Own { events: Vec::new(), born_in: fork::generation() };
-            std::mem::replace(own, fresh).taken()
+    BOOKS
+        .with_borrow_mut(|books| {
+            let own = books.own()?;
+            let of_parent = own.born_in != fork::generation();
+            own.born_in = fork::generation();
+            let events = std::mem::take(&mut own.events);
+            (!of_parent).then_some(events)
         })
-    })
-    .unwrap_or_default()
+        .unwrap_or_default()
+}
+
+/// To be given to `resume` when Python code has run.
+pub fn current() -> Current {
+    BOOKS.with_borrow(|books| books.current)
+}
+
+pub fn resume(current: Current) {
+    BOOKS.with_borrow_mut(|books| books.current = current);
+}
+
+/// Other greenlets of this thread have their turn: what they do is none of this operation's.
+pub fn leave() {
+    resume(Current::default());
+}
+
+impl Books {
+    /// `None` too if the current operation has ended, in another greenlet.
+    fn own(&mut self) -> Option<&mut Own> {
+        self.open.iter_mut().rfind(|own| own.of == self.current)
+    }
 }
 
 impl Own {
@@ -78,7 +128,9 @@ impl Own {
 }
 
 thread_local! {
-    static OWN: RefCell<Option<Own>> = const { RefCell::new(None) };
+    static BOOKS: RefCell<Books> = const {
+        RefCell::new(Books { current: Current(0), latest: 0, open: Vec::new() })
+    };
 }
 
 #[cfg(test)]
@@ -105,7 +157,7 @@ mod tests {
         }
         assert_eq!(take().len(), 1);
         assert!(is_empty());
-        assert!(queue.take().is_none());
+        assert!(queue.take(1).is_none());
         drop(outer);
     }
 
@@ -113,11 +165,48 @@ mod tests {
     fn events_outside_of_an_operation_or_undelivered_go_to_the_queue() {
         let queue = Queue::new();
         push(&queue, event());
-        assert!(queue.take().is_some());
+        assert!(queue.take(1).is_some());
         queue.done();
         let operation = Collecting::begin();
         push(&queue, event());
         drop(operation);
-        assert!(queue.take().is_some());
+        assert!(queue.take(1).is_some());
+    }
+
+    #[test]
+    fn greenlets_end_their_operations_in_any_order() {
+        let queue = Queue::new();
+        let first = Collecting::begin();
+        let of_first = current();
+        // The first greenlet's listener lets another one run, which begins in the same way.
+        let second = Collecting::begin();
+        let of_second = current();
+        push(&queue, event());
+        resume(of_first);
+        assert!(is_empty());
+        push(&queue, event());
+        push(&queue, event());
+        assert_eq!(take().len(), 2);
+        drop(first);
+        resume(of_second);
+        assert_eq!(take().len(), 1);
+        push(&queue, event());
+        drop(second);
+        assert!(queue.take(1).is_some(), "undelivered");
+        queue.done();
+        push(&queue, event());
+        assert!(
+            queue.take(1).is_some(),
+            "the first operation has ended, though it was the outer one"
+        );
+        queue.done();
+        let third = Collecting::begin();
+        let of_third = current();
+        leave();
+        push(&queue, event());
+        assert!(queue.take(1).is_some(), "no operation's");
+        resume(of_third);
+        assert!(is_empty());
+        drop(third);
     }
 }

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use event_listener::Event as Signal;
@@ -15,8 +14,12 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Event;
 use super::pool::PoolChange;
+use crate::deadline::Deadline;
 use crate::net::fork::PerProcess;
 use crate::net::wait;
+
+/// A thread, or a greenlet where the threads of the program are such: Python's `threading.get_ident()`.
+pub type Ident = u64;
 
 pub struct Queue {
     /// Names the queue; unique in the process.
@@ -32,6 +35,8 @@ struct Books {
     moved: Condvar,
     /// Notified when an event was delivered.
     delivered: Signal,
+    /// Notified when an event was pushed, and at the end.
+    arrived: Signal,
 }
 
 #[derive(Default)]
@@ -42,7 +47,7 @@ struct State {
     /// How many events were ever pushed, and delivered.
     pushed: u64,
     delivered: u64,
-    deliverer: Option<ThreadId>,
+    deliverer: Option<Ident>,
     /// The number of the latest `PoolReady` event.
     ready: u64,
     /// No more events will come, or no event is to be delivered.
@@ -69,6 +74,7 @@ impl Queue {
         state.waiting.push_back(event);
         drop(state);
         books.moved.notify_all();
+        books.arrived.notify(usize::MAX);
     }
 
     /// How many events wait.
@@ -98,15 +104,15 @@ impl Queue {
         }
     }
 
-    /// Waits until all is delivered that was pushed before, unless this is the dispatcher.
-    pub async fn drained(&self) {
+    /// Waits until all is delivered that was pushed before, unless the caller is the dispatcher.
+    pub async fn drained(&self, caller: Ident) {
         let books = self.books.get();
         let upto = books.state.lock().pushed;
         loop {
             let delivered = books.delivered.listen();
             {
                 let state = books.state.lock();
-                let own = state.deliverer == Some(thread::current().id());
+                let own = state.deliverer == Some(caller);
                 if state.delivered >= upto || state.stopped || own {
                     return;
                 }
@@ -119,14 +125,29 @@ impl Queue {
     pub fn wait(&self) -> bool {
         let books = self.books.get();
         let mut state = books.state.lock();
-        while state.waiting.is_empty() && !state.ended && !state.stopped {
-            books.moved.wait(&mut state);
+        loop {
+            match state.arrival() {
+                Some(arrived) => return arrived,
+                None => books.moved.wait(&mut state),
+            }
         }
-        !state.stopped && !state.waiting.is_empty()
     }
 
-    /// The next event, to be delivered by the dispatcher, which then calls `done`.
-    pub fn take(&self) -> Option<Event> {
+    /// The same for a dispatcher whose thread has other work.
+    pub async fn arrival(&self) -> bool {
+        loop {
+            let books = self.books.get();
+            let signal = books.arrived.listen();
+            let arrived = books.state.lock().arrival();
+            match arrived {
+                Some(arrived) => return arrived,
+                None => wait::gate(signal).await,
+            }
+        }
+    }
+
+    /// The next event, to be delivered by the dispatcher, which is the caller and then calls `done`.
+    pub fn take(&self, caller: Ident) -> Option<Event> {
         let books = self.books.get();
         let mut state = books.state.lock();
         if state.stopped {
@@ -134,7 +155,7 @@ impl Queue {
         }
         let event = state.waiting.pop_front()?;
         state.bytes -= event.size();
-        state.deliverer = Some(thread::current().id());
+        state.deliverer = Some(caller);
         Some(event)
     }
 
@@ -156,6 +177,7 @@ impl Queue {
         books.state.lock().ended = true;
         books.moved.notify_all();
         books.delivered.notify(usize::MAX);
+        books.arrived.notify(usize::MAX);
     }
 
     /// Nothing shall be delivered any more: the interpreter ends.
@@ -164,12 +186,17 @@ impl Queue {
         books.state.lock().stopped = true;
         books.moved.notify_all();
         books.delivered.notify(usize::MAX);
+        books.arrived.notify(usize::MAX);
     }
 
     pub fn is_pool_ready_untold(&self) -> bool {
         let books = self.books.get();
         let state = books.state.lock();
-        state.delivered < state.ready && state.deliverer != Some(thread::current().id())
+        state.delivered < state.ready
+    }
+
+    pub fn is_delivering(&self, caller: Ident) -> bool {
+        self.books.get().state.lock().deliverer == Some(caller)
     }
 
     /// Called before an operation uses a pool, so that listeners receive `PoolReady` first. Waits for the
@@ -184,6 +211,35 @@ impl Queue {
             }
         }
     }
+
+    /// The same where the dispatcher is a greenlet of this thread.
+    pub async fn pool_ready_told(&self) {
+        let until = Deadline::after(Instant::now(), Some(READY_WITHIN));
+        let told = wait::until(until, async {
+            loop {
+                let books = self.books.get();
+                let signal = books.delivered.listen();
+                {
+                    let state = books.state.lock();
+                    if state.delivered >= state.ready || state.stopped {
+                        return;
+                    }
+                }
+                wait::gate(signal).await;
+            }
+        });
+        if told.await.is_none() {
+            self.books.get().state.lock().ready = 0;
+        }
+    }
+}
+
+impl State {
+    /// Whether there is an event to deliver, once that is known.
+    fn arrival(&self) -> Option<bool> {
+        let is_known = !self.waiting.is_empty() || self.ended || self.stopped;
+        is_known.then(|| !self.stopped && !self.waiting.is_empty())
+    }
 }
 
 const MOST_EVENTS: usize = 1000;
@@ -195,6 +251,7 @@ mod tests {
     use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Waker};
+    use std::thread;
 
     use super::*;
     use crate::event::pool::PoolEvent;
@@ -228,11 +285,11 @@ mod tests {
         queue.push(event(1));
         queue.push(event(2));
         assert!(queue.wait());
-        assert_eq!(number(queue.take()), Some(1));
+        assert_eq!(number(queue.take(1)), Some(1));
         queue.done();
-        assert_eq!(number(queue.take()), Some(2));
+        assert_eq!(number(queue.take(1)), Some(2));
         queue.done();
-        assert_eq!(number(queue.take()), None);
+        assert_eq!(number(queue.take(1)), None);
         queue.end();
         assert!(!queue.wait());
     }
@@ -249,8 +306,8 @@ mod tests {
         assert!(!is_ready(queue.room()));
         let other = queue.clone();
         let waiting =
-            thread::spawn(move || crate::net::blocking::run(pin!(other.room()), || false));
-        queue.take();
+            thread::spawn(move || crate::net::blocking::run(pin!(other.room()), |_| false));
+        queue.take(1);
         queue.done();
         assert!(waiting.join().unwrap().is_some());
     }
@@ -265,8 +322,8 @@ mod tests {
         queue.push(ready());
         let other = queue.clone();
         let dispatcher = thread::spawn(move || {
-            while other.take().is_some() {
-                assert!(!other.is_pool_ready_untold(), "the dispatcher does not wait for itself");
+            while other.take(1).is_some() {
+                assert!(other.is_delivering(1) && !other.is_delivering(2));
                 other.done();
             }
         });
@@ -278,14 +335,14 @@ mod tests {
     #[test]
     fn a_client_that_closes_waits_for_what_was_pushed() {
         let queue = Queue::new();
-        assert!(is_ready(queue.drained()));
+        assert!(is_ready(queue.drained(1)));
         queue.push(event(1));
-        assert!(!is_ready(queue.drained()));
-        queue.take();
-        assert!(is_ready(queue.drained()), "a listener that closes its client");
+        assert!(!is_ready(queue.drained(1)));
+        queue.take(1);
+        assert!(is_ready(queue.drained(1)), "a listener that closes its client");
         let other = queue.clone();
-        assert!(!thread::spawn(move || is_ready(other.drained())).join().unwrap());
+        assert!(!is_ready(other.drained(2)));
         queue.done();
-        assert!(is_ready(queue.drained()));
+        assert!(is_ready(queue.drained(1)));
     }
 }

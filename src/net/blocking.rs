@@ -14,20 +14,20 @@ use rustix::io::Errno;
 use super::fork::Descriptor;
 use super::wait::{self, Interest, WaitSet};
 
-/// Runs `future` to its end. `interrupted` is asked a few times a second and after each signal;
-/// when it says yes the future is left as it is and `None` returned.
-pub fn run<F: Future + ?Sized>(
-    future: Pin<&mut F>,
-    interrupted: impl FnMut() -> bool,
-) -> Option<F::Output> {
-    run_beside(future, || false, interrupted)
+/// Where the caller may be wanted elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// The future waits.
+    Before,
+    /// It has waited for a slice of time, or until a signal.
+    Within,
 }
 
-/// The same with other work for the time in which the future waits; `work` says whether it did any.
-pub fn run_beside<F: Future + ?Sized>(
+/// Runs `future` until it ends or `leave` says so: it is left as it is and `None` returned. It may then be
+/// run again.
+pub fn run<F: Future + ?Sized>(
     mut future: Pin<&mut F>,
-    mut work: impl FnMut() -> bool,
-    mut interrupted: impl FnMut() -> bool,
+    mut leave: impl FnMut(Pause) -> bool,
 ) -> Option<F::Output> {
     let mut parker = Parker::of_this_thread();
     let mut waker = Waker::from(parker.clone());
@@ -36,14 +36,14 @@ pub fn run_beside<F: Future + ?Sized>(
         if let Poll::Ready(value) = wait::poll(&mut set, &waker, future.as_mut()) {
             return Some(value);
         }
-        if work() {
-            continue; // that took its time, and may have used this thread's bell
+        if leave(Pause::Before) {
+            return None;
         }
         // After a slice the future is polled too: a signal handler may itself have waited on this
         // thread, and have taken a wake-up that was meant for us.
         match sleep(&set, &parker) {
             Woken::Maybe => {}
-            Woken::Slice if interrupted() => return None,
+            Woken::Slice if leave(Pause::Within) => return None,
             Woken::Slice => {}
             Woken::BellLost => {
                 parker.forget();

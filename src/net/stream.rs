@@ -553,7 +553,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let connect = Stream::connect(Endpoint::Ip(address), length, Arc::default());
-        let stream = blocking::run(pin!(connect), || false).unwrap().unwrap();
+        let stream = blocking::run(pin!(connect), |_| false).unwrap().unwrap();
         stream.expect_more(true);
         let (mut peer, _) = listener.accept().unwrap();
         peer.write_all(&[3, 1, 2, 2, 8, 4, 5]).unwrap();
@@ -561,7 +561,7 @@ mod tests {
         assert_eq!(stream.fill(), Filled::Full);
         peer.write_all(&[6, 7]).unwrap();
         for expected in [&[3, 1, 2][..], &[2, 8], &[4, 5, 6, 7]] {
-            let frame = blocking::run(pin!(stream.frame()), || false).unwrap().unwrap();
+            let frame = blocking::run(pin!(stream.frame()), |_| false).unwrap().unwrap();
             assert_eq!(*frame, *expected);
         }
         assert!(stream.is_clean());
@@ -572,7 +572,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let connect = Stream::connect(Endpoint::Ip(address), length, Arc::default());
-        let stream = blocking::run(pin!(connect), || false).unwrap().unwrap();
+        let stream = blocking::run(pin!(connect), |_| false).unwrap().unwrap();
         let (mut peer, _) = listener.accept().unwrap();
         peer.write_all(&[3, 1, 2]).unwrap();
         while stream.fill() == Filled::Partly {}
@@ -581,7 +581,7 @@ mod tests {
         // An event loop calls this again and again while the socket is readable.
         stream.fill();
         assert!(stream.has_ended());
-        let frame = blocking::run(pin!(stream.frame()), || false).unwrap().unwrap();
+        let frame = blocking::run(pin!(stream.frame()), |_| false).unwrap().unwrap();
         assert_eq!(*frame, [3, 1, 2]);
     }
 }

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::descriptions::{self, place};
-use super::listeners::EventQueue;
+use super::listeners::{EventQueue, ident};
 use super::pending::{PyPending, Step, task};
 use super::seed_lookup;
 use super::session::PySession;
@@ -111,13 +111,14 @@ impl PyClient {
     fn close(&self, py: Python<'_>) -> PyResult<PyPending> {
         let core = self.core();
         let limit = time_limit::current(py, &core.settings)?;
+        let caller = ident(py)?;
         let work = async move {
             if !core.is_closed() {
                 end_sessions(&core, limit).await;
             }
             core.close();
             let limit = Deadline::after(Instant::now(), Some(LAST_EVENTS_WITHIN));
-            wait::until(limit, core.settings.events.drained()).await;
+            wait::until(limit, core.settings.events.drained(caller)).await;
         };
         Ok(PyPending::new(task(work, |py, ()| Ok(Step::Done(py.None())))))
     }

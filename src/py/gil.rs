@@ -10,6 +10,9 @@ use pyo3::ffi::{self, PyThreadState};
 use pyo3::marker::Ungil;
 use pyo3::prelude::*;
 
+use crate::event::own;
+use crate::net::wait;
+
 /// Does `work` without the GIL.
 #[allow(clippy::disallowed_methods, reason = "its home")]
 pub fn detach<T: Ungil>(py: Python<'_>, work: impl Ungil + FnOnce() -> T) -> T {
@@ -32,8 +35,12 @@ pub fn attach<T>(work: impl FnOnce(Python<'_>) -> T) -> T {
         }
         false => Some(Borrowed::new(left)),
     };
+    // The work may let other greenlets of this thread run.
+    let own = own::current();
     // SAFETY: the GIL is held: it was not left, or has just been taken again.
-    unsafe { Python::attach_unchecked(work) }
+    let done = wait::aside(|| unsafe { Python::attach_unchecked(work) });
+    own::resume(own);
+    done
 }
 
 thread_local! {

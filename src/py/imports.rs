@@ -89,6 +89,10 @@ imports! {
     SERVER_DESCRIPTION = "pymongo.server_description" "ServerDescription";
     TOPOLOGY_DESCRIPTION = "pymongo.topology_description" "TopologyDescription";
 
+    SOCKET_MODULE = "socket" "__dict__";
+    THREADING_MODULE = "threading" "__dict__";
+    LOOK_FOR_HUB = "ferromongo._hubs" "look";
+
     DELIVER = "ferromongo._calls.listeners" "deliver";
     LOOK_AT_LOGGERS = "ferromongo._calls.listeners" "look_at_loggers";
     KNOWN_LEVELS = "ferromongo._calls.logs" "KNOWN_LEVELS";

@@ -13,14 +13,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::descriptions::{self, object_id, place};
-use super::{errors, gil, imports, loggers, options};
+use super::{errors, gil, hub_driver, imports, loggers, options};
 use crate::codec::{self, CodecSettings, Contents};
 use crate::error::Error;
 use crate::event::command::{Answer, CommandChange, CommandEvent};
 use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
 use crate::event::own;
 use crate::event::pool::{CheckOutFailure, CloseReason, PoolChange, PoolEvent};
-use crate::event::queue::Queue;
+use crate::event::queue::{Ident, Queue};
 use crate::event::topology::{TopologyChange, TopologyEvent};
 use crate::event::{Event, Publisher, Wanted, logs};
 
@@ -84,10 +84,11 @@ impl EventQueue {
     #[pyo3(signature = (own = None))]
     fn take<'py>(&self, py: Python<'py>, own: Option<&OwnEvents>) -> PyResult<Option<Taken<'py>>> {
         let because = own.and_then(|own| own.because.as_ref());
+        let caller = if own.is_none() { ident(py)? } else { 0 };
         loop {
             let event = match own {
                 Some(own) => own.events.lock().pop_front(),
-                None => self.queue.take(),
+                None => self.queue.take(caller),
             };
             let Some(event) = event else { return Ok(None) };
             let taken = self.call(py, &event, because).and_then(|(name, arguments)| {
@@ -109,8 +110,11 @@ impl EventQueue {
         self.queue.done();
     }
 
-    fn wait(&self, py: Python<'_>) -> bool {
-        gil::detach(py, || self.queue.wait())
+    fn wait(&self, py: Python<'_>) -> PyResult<bool> {
+        match hub_driver::here(py)? {
+            Some(waits) => Ok(hub_driver::block_on(&waits, self.queue.arrival())? == Some(true)),
+            None => Ok(gil::detach(py, || self.queue.wait())),
+        }
     }
 
     fn end(&self) {
@@ -128,6 +132,12 @@ pub struct OwnEvents {
     events: Mutex<VecDeque<Event>>,
     /// What cut the operation short.
     because: Option<PyErr>,
+}
+
+/// The caller, as threads or greenlets name themselves.
+pub fn ident(py: Python<'_>) -> PyResult<Ident> {
+    let threading = imports::THREADING_MODULE.get(py)?;
+    threading.get_item("get_ident")?.call0()?.extract()
 }
 
 /// Delivers what this thread's operation has done: to be called while it waits and before its result
@@ -159,8 +169,11 @@ fn deliver(
     because: Option<&PyErr>,
 ) -> PyResult<()> {
     let uses_pool = events.iter().any(|event| matches!(event, Event::Pool(_)));
-    if uses_pool && queue.is_pool_ready_untold() {
-        gil::detach(py, || queue.wait_for_pool_ready());
+    if uses_pool && queue.is_pool_ready_untold() && !queue.is_delivering(ident(py)?) {
+        match hub_driver::here(py)? {
+            Some(waits) => hub_driver::block_on(&waits, queue.pool_ready_told()).map(drop)?,
+            None => gil::detach(py, || queue.wait_for_pool_ready()),
+        }
     }
     let because = because.map(|because| because.clone_ref(py));
     let own = Bound::new(py, OwnEvents { events: Mutex::new(events), because })?;
@@ -168,7 +181,9 @@ fn deliver(
     let mut raised = Ok(());
     loop {
         let before = own.get().events.lock().len();
+        let current = own::current();
         let delivered = deliver.call1((queue.number, &own)).map(drop);
+        own::resume(current);
         let left = own.get().events.lock().len();
         // Without stack or memory for listeners the rest is lost.
         let exhausted = delivered.as_ref().is_err_and(|error| {

@@ -15,6 +15,7 @@ mod descriptions;
 mod errors;
 mod exit;
 mod gil;
+mod hub_driver;
 pub mod imports;
 mod interpreter;
 mod listeners;
@@ -43,6 +44,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::control::prepare();
     loop_driver::prepare(module)?;
     thread_driver::prepare(module.py());
+    hub_driver::prepare(module.py());
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<change_stream::ChangeStreamCore>()?;
     module.add_class::<change_stream::SyncChangeStreamCore>()?;

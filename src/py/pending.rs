@@ -5,7 +5,6 @@
 //! The future is polled without the GIL (blocking driver) or within the awaiting task's own step
 //! (event loop driver); `finish` always runs with the GIL, and may hand over a further task.
 
-use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,10 +15,10 @@ use pyo3::prelude::*;
 
 use super::loop_driver::Flight;
 use super::thread_driver::Errand;
-use super::{errors, gil, listeners, loggers};
+use super::{errors, gil, hub_driver, listeners, loggers};
 use crate::error::Error;
 use crate::event::own;
-use crate::net::blocking;
+use crate::net::blocking::{self, Pause};
 use crate::net::fork::OfProcess;
 
 pub trait Task: Send {
@@ -171,12 +170,15 @@ pub fn run_blocking(py: Python<'_>, task: Box<dyn Task>) -> PyResult<Py<PyAny>> 
 }
 
 fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>> {
+    let own = own::current();
     loop {
         // An exception drops the task, which closes the connection that is in mid-flight.
-        if !poll_blocking(py, &mut task, || false)? {
+        if !poll_blocking(py, &mut task, None)? {
             unreachable!("only an exception interrupts");
         }
-        match task.finish(py)? {
+        let step = task.finish(py);
+        own::resume(own);
+        match step? {
             Step::Done(value) => return Ok(value),
             Step::Again(next) | Step::Pause(next) => task = next,
         }
@@ -187,34 +189,30 @@ fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>
 pub fn poll_blocking(
     py: Python<'_>,
     task: &mut Box<dyn Task>,
-    given_up: impl Fn() -> bool + Send + Sync,
+    given_up: Option<&dyn Fn() -> bool>,
 ) -> PyResult<bool> {
-    let (done, raised) = gil::detach(py, || {
-        let raised = RefCell::new(None);
+    if let Some(waits) = hub_driver::here(py)? {
         let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
-        // Events so far are delivered before the wait.
-        let tell = || {
-            let told = || gil::attach(|py| listeners::deliver_own(py, None));
-            !own::is_empty()
-                && told().unwrap_or_else(|error| {
-                    raised.replace(Some(error));
-                    true
-                })
-        };
-        let interrupted = || {
-            if raised.borrow().is_none() {
-                raised.replace(gil::attach(|py| py.check_signals()).err());
-            }
-            raised.borrow().is_some() || given_up()
-        };
-        (blocking::run_beside(work, tell, interrupted), raised.into_inner())
-    });
-    if let Some(raised) = raised {
-        return Err(raised);
+        return Ok(hub_driver::run(&waits, work, given_up)?.is_some());
     }
-    // Before the result is taken in: Ctrl-C in a listener must not lose a change of a stream.
-    listeners::deliver_own(py, None)?;
-    Ok(done.is_some())
+    loop {
+        let done = gil::detach(py, || {
+            let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
+            blocking::run(work, |pause| pause == Pause::Within || !own::is_empty())
+        });
+        // Before the wait, and before the result is taken in: Ctrl-C in a listener must not lose a change
+        // of a stream.
+        let told = listeners::deliver_own(py, None)?;
+        if done.is_some() {
+            return Ok(true);
+        }
+        if !told {
+            py.check_signals()?;
+            if given_up.is_some_and(|given_up| given_up()) {
+                return Ok(false);
+            }
+        }
+    }
 }
 
 #[pymethods]

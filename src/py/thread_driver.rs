@@ -103,7 +103,7 @@ impl Work {
         let Some(mut task) = take(&self.0) else { return Ok(()) };
         let _own = own::Collecting::begin();
         let given_up = || matches!(*self.0.lock(), Place::GivenUp(_));
-        let polled = poll_blocking(py, &mut task, given_up);
+        let polled = poll_blocking(py, &mut task, Some(&given_up));
         if matches!(polled, Ok(true)) {
             let mut place = self.0.lock();
             if !matches!(*place, Place::GivenUp(_)) {

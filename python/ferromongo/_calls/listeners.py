@@ -78,15 +78,16 @@ class Publisher:
 
     def _log(self, name: str, arguments: tuple[Any, ...], more: dict[str, Any]) -> None:
         # A handler may write its records with this client, or with another one.
-        if getattr(_handler, "is_running", False):
+        ident = threading.get_ident()  # of the greenlet, where gevent or eventlet has patched it
+        if ident in _in_a_handler:
             return
-        _handler.is_running = True
+        _in_a_handler.add(ident)
         try:
             getattr(self._logs, name)(*arguments, **more)
         except Exception:  # of a handler or filter: it must not be taken for one of the operation
             traceback.print_exc()
         finally:
-            _handler.is_running = False
+            _in_a_handler.discard(ident)
 
     def start_dispatcher(self) -> None:
         """Unless it is running, or there are neither listeners nor loggers for events."""
@@ -157,13 +158,14 @@ def _stop() -> None:
 def _forget_the_parent() -> None:
     global _starting
     _starting = threading.RLock()
+    _in_a_handler.intersection_update({threading.get_ident()})
     for known in _known():
         known.forget_dispatcher()
 
 
 _publishers: weakref.WeakValueDictionary[int, Publisher] = weakref.WeakValueDictionary()
 _logging = False
-_handler = threading.local()
+_in_a_handler: set[int] = set()
 _starting = threading.RLock()
 _STOP_WITHIN = 1.0
 """Seconds that the end of the interpreter waits for listeners."""

@@ -6,12 +6,12 @@ server. Look-ups are PyMongo's, made with dnspython: its resolver and its rules 
 
 from __future__ import annotations
 
+import queue
 import random
 import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Mapping
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymongo import common
@@ -84,11 +84,12 @@ class SeedWatch:
         self._client = weakref.ref(client)
         self._look_up = look_up
         # Unlike an Event it may be used in the callback of a weak reference: its put never waits.
-        self._stop: SimpleQueue[None] | None = None
+        # Not imported by name: gevent and eventlet replace it in its module.
+        self._stop: queue.SimpleQueue[None] | None = None
 
     def start(self, lookup: SeedLookup) -> None:
         """Called by the engine, again after a failure and in a forked child."""
-        stop: SimpleQueue[None] = SimpleQueue()
+        stop: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._stop = stop
         client = self._client()
         if client is not None:
@@ -117,7 +118,7 @@ def _run(
     client: weakref.ref[ClientBase],
     look_up: Callable[[], ClientSettings],
     lookup: SeedLookup,
-    stop: SimpleQueue[None],
+    stop: queue.SimpleQueue[None],
 ) -> None:
     try:
         settings = look_up()
@@ -135,7 +136,7 @@ def _run(
 
 
 def _poll(
-    client: weakref.ref[ClientBase], settings: ClientSettings, stop: SimpleQueue[None]
+    client: weakref.ref[ClientBase], settings: ClientSettings, stop: queue.SimpleQueue[None]
 ) -> None:
     source, options = settings.srv, settings.options
     pause: float = common.MIN_SRV_RESCAN_INTERVAL
@@ -154,7 +155,7 @@ def _poll(
 
 
 def _wait(
-    client: weakref.ref[ClientBase], seconds: float, step: float, stop: SimpleQueue[None]
+    client: weakref.ref[ClientBase], seconds: float, step: float, stop: queue.SimpleQueue[None]
 ) -> bool:
     """False once there is nothing more to poll for."""
     end = time.monotonic() + seconds
@@ -164,7 +165,7 @@ def _wait(
             return True
         try:
             stop.get(timeout=min(left, step))
-        except Empty:
+        except queue.Empty:
             continue
         return False
     return False
