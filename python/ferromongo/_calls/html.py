@@ -35,7 +35,10 @@ def client(client: ClientBase) -> str:
     state = "closed" if client._core.closed else known.topology_type_name
     name = f" {known.replica_set_name}" if known.replica_set_name else ""
     heading = f"{type(client).__name__}: {state}{name}"
-    return _block(heading, _grid(["server", "type", "round trip", "error"], rows, len(servers)))
+    columns = [
+        name for name in ("server", "type", "round trip", "error") if any(row[name] for row in rows)
+    ]
+    return _block(heading, _grid(columns, rows, len(servers)))
 
 
 def session(session: SessionBase) -> str:
@@ -121,28 +124,34 @@ def _state(cursor: Any) -> str:
 
 
 def _pairs(rows: Iterable[tuple[str, Any]]) -> str:
-    cells = "".join(
-        f"<tr><th>{_escaped(name)}</th><td>"
-        f"{_escaped(value if isinstance(value, str) else text(value))}</td></tr>"
+    lines = "".join(
+        _row([_cell("th", name), _cell("td", value if isinstance(value, str) else text(value))])
         for name, value in rows
     )
-    return f"<table>{cells}</table>"
+    return f"<table>{lines}</table>"
 
 
 def _grid(
     columns: list[str], rows: list[dict[str, str]], count: int, caption: str | None = None
 ) -> str:
     shown = columns[:MAX_COLUMNS]
-    more = "<th>" + ELLIPSIS + "</th>" if len(columns) > MAX_COLUMNS else ""
-    head = "".join(f"<th>{_escaped(str(name))}</th>" for name in shown) + more
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_escaped(row.get(name, ''))}</td>" for name in shown) + "</tr>"
-        for row in rows
-    )
+    head = [_cell("th", str(name)) for name in shown]
+    if len(columns) > MAX_COLUMNS:
+        head.append(_cell("th", ELLIPSIS))
+    lines = [_row(_cell("td", row.get(name, "")) for name in shown) for row in rows]
     if count > len(rows):
-        body += f"<tr><td>{ELLIPSIS}</td></tr>"
+        lines.append(_row([_cell("td", ELLIPSIS)]))
     top = "" if caption is None else f"<caption>{caption}</caption>"
-    return f"<table>{top}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table>{top}<thead>{_row(head)}</thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _cell(tag: str, text: str) -> str:
+    # Jupyter sets tables of text as it sets those of numbers.
+    return f'<{tag} style="text-align: left">{_escaped(text)}</{tag}>'
 
 
 def _block(heading: str, body: str) -> str:
