@@ -69,10 +69,13 @@ from ferromongo import typings as typings
 from ferromongo import uri_parser as uri_parser
 from ferromongo import write_concern as write_concern
 from ferromongo._install import install, installed, uninstall
+from ferromongo._ipython import load_if_it_runs as _load_if_it_runs
+from ferromongo._ipython import load_ipython_extension as load_ipython_extension
 from ferromongo.asynchronous.mongo_client import AsyncMongoClient
 from ferromongo.synchronous.mongo_client import MongoClient
 
 __version__ = _installed_version("ferromongo")
+_load_if_it_runs()
 
 __all__ = [
     "ASCENDING",

@@ -300,6 +300,8 @@ class CursorCore(Generic[_T]):
         """How many items are here; if none are, after a command."""
     def _buffered(self) -> _T | None:
         """The next item, if nothing has to be sent for it."""
+    def _peek(self, most: int) -> list[_T]:
+        """The next items, at most `most`, if they are here; they stay to be read."""
     def _try_next(self) -> Pending[_T | None]:
         """The next item, or None if there is none after at most one command."""
     def _set_batch_size(self, batch_size: int) -> None:

@@ -40,6 +40,16 @@ impl CursorCore {
         found
     }
 
+    /// The next documents of the batch that is here; they stay unread.
+    fn peek<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
+        let Some(mut unread) = self.unread()? else { return Ok(PyList::empty(py)) };
+        let at = unread.at;
+        let found = unread.some(py, most);
+        unread.at = at;
+        self.give_back(unread, Some(0));
+        found
+    }
+
     /// The next event of a change stream, with what `look` makes of its bytes and of whether it is the last
     /// of the batch. If the user's decoders fail, that is the event, which has been read.
     pub fn event_with<'py, T>(
@@ -238,6 +248,11 @@ impl CursorCore {
     /// The next item if no command has to be sent for it; else None, also at the end.
     fn _buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.buffered(py)
+    }
+
+    /// The next items, at most `most`, if they are here. They stay to be read.
+    fn _peek<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
+        self.peek(py, most)
     }
 
     /// The next item if there is one now: at most one command is sent.

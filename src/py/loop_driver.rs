@@ -20,6 +20,7 @@ use pyo3::types::{PyDict, PyWeakrefReference};
 
 use super::once::{Once, name};
 use super::pending::{Step, Task};
+use super::pulse::{Beat, Pulse, Waiting};
 use super::{errors, gil, imports, listeners};
 use crate::error::Error;
 use crate::net::event_loop::{self, Lane};
@@ -34,6 +35,8 @@ pub struct Flight {
     waker: Waker,
     number: u64,
     timer: Option<Py<PyAny>>,
+    /// While it is suspended.
+    waiting: Option<Waiting>,
     /// A bare yield: let others run, then go on.
     pause: bool,
 }
@@ -55,11 +58,13 @@ impl Flight {
         let waker = event_loop::waker(&lane.get().lane, number);
         let set = WaitSet { lane: Some(lane.get().lane.clone()), ..WaitSet::default() };
         let lane = lane.unbind();
-        Ok(Ok(Flight { task: Some(task), lane, set, waker, number, timer: None, pause: false }))
+        let task = Some(task);
+        Ok(Ok(Flight { task, lane, set, waker, number, timer: None, waiting: None, pause: false }))
     }
 
     /// Polls until the task waits for something; `suspended` then answers what to yield.
     pub fn step(&mut self, py: Python<'_>) -> PyResult<Poll<Py<PyAny>>> {
+        self.waiting = None;
         self.forget_timer(py)?;
         self.forget_gate();
         let result = self.advance(py);
@@ -96,6 +101,7 @@ impl Flight {
             let timer = in_empty_context(&event_loop, "call_later", delay, wake)?;
             self.timer = Some(timer.unbind());
         }
+        self.waiting = Some(lane.pulse.wait(&event_loop, self.lane.bind(py))?);
         lane.close_buried(py)?;
         Ok(future.unbind())
     }
@@ -156,6 +162,7 @@ pub struct LoopLane {
     registered: Mutex<HashMap<RawFd, Arc<Registration>>>,
     /// Operations that wait for their waker.
     gates: Mutex<HashMap<u64, Py<PyAny>>>,
+    pulse: Pulse,
 }
 
 struct Registration {
@@ -173,7 +180,12 @@ impl LoopLane {
             watches,
             registered: Mutex::default(),
             gates: Mutex::default(),
+            pulse: Pulse::default(),
         })
+    }
+
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     fn of<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, LoopLane>> {
@@ -309,6 +321,7 @@ pub fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     py.get_type::<Readable>();
     py.get_type::<Writable>();
     py.get_type::<Bell>();
+    py.get_type::<Beat>();
     let hooks = PyDict::new(py);
     hooks.set_item("after_in_child", wrap_pyfunction!(wake_inherited, module)?)?;
     imports::REGISTER_AT_FORK.get(py)?.call((), Some(&hooks)).map(drop)
@@ -353,7 +366,7 @@ fn retire_closed(lanes: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// Calls a loop method that captures the current context, inside an empty one: the callback would
 /// keep the caller's context alive, and show its variables to every later user of the connection.
-fn in_empty_context<'py>(
+pub fn in_empty_context<'py>(
     event_loop: &Bound<'py, PyAny>,
     method: &str,
     what: impl IntoPyObject<'py>,

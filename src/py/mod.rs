@@ -26,6 +26,7 @@ mod object_ids;
 pub mod once;
 mod options;
 mod pending;
+mod pulse;
 mod scope;
 mod seed_lookup;
 mod server_selector;

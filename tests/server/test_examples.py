@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SAID_BY_BOTH = (
@@ -59,3 +61,44 @@ def run(example, environment):
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     return done.stdout
+
+
+def test_the_notebook_runs_and_shows(tmp_path):
+    notebook = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
+    stored = [cell.source for cell in notebook.cells]
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert {output.output_type for output in outputs} <= {"execute_result", "stream"}
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    plain = "".join(_text(output, "text/plain") for output in outputs)
+    tables = "".join(_text(output, "text/html") for output in outputs)
+    for text in NOTEBOOK_SAYS:
+        assert text in plain
+    for text in NOTEBOOK_SHOWS:
+        assert text in tables
+    assert "<b>giant" not in tables
+    assert [cell.source for cell in notebook.cells] == stored
+
+
+def _text(output, kind):
+    return output.get("text", "") or output.get("data", {}).get(kind, "")
+
+
+NOTEBOOK_SAYS = (
+    "Sirius\n",
+    "['Canopus', 'Arcturus', 'Betelgeuse']",
+    "{'_id': 'red', 'stars': 2, 'brightest': 0.42}",
+    "rolled back: no, not all of them\n5",
+    "['white', 'orange', 'red']",
+    "('insert', {'_id': 'Vega', 'magnitude': 0.03})",
+)
+NOTEBOOK_SHOWS = (
+    "RSPrimary",
+    "inserted ids",
+    "not sent",
+    "next documents",
+    "Canopus",
+    "modified count",
+    "MongoClient: closed",
+)

@@ -38,6 +38,9 @@ def synchronous(client: MongoClient[dict[str, Any]]) -> None:
     assert_type(orders.insert_many([{"item": "tea"}]), InsertManyResult)
     assert_type(orders.find_one({"item": "tea"}), dict[str, Any] | None)
     assert_type(orders.find(), Cursor[dict[str, Any]])
+    assert_type(orders.find_one({}, {"_id": 0}, skip=1), dict[str, Any] | None)
+    assert_type(orders.find({}, ["item"], 1, 2, sort={"item": 1}), Cursor[dict[str, Any]])
+    orders.find({}, hint=[("item", 1)], min=[("item", "t")], collation={"locale": "en"})
     for order in orders.find({"price": {"$gt": 1}}, limit=3).sort("price", ASCENDING):
         assert_type(order, dict[str, Any])
     assert_type(orders.find().to_list(), list[dict[str, Any]])

@@ -10,7 +10,7 @@ from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.client_session import ClientSession
 from ferromongo.collection import Collection
 from ferromongo.embedded import ReplicaSet
-from ferromongo.gridfs import GridFSBucket
+from ferromongo.gridfs import GridFS, GridFSBucket
 
 
 def synchronous(client: MongoClient[dict[str, Any]]) -> None:
@@ -79,3 +79,19 @@ async def asynchronous(client: AsyncMongoClient[dict[str, Any]]) -> None:
     with client.start_session():  # error: attr-defined
         pass
     print(number)
+
+
+def finding(client: MongoClient[dict[str, Any]], aio: AsyncMongoClient[dict[str, Any]]) -> None:
+    orders = client.shop.orders
+    orders.find(limit="3")  # error: arg-type
+    orders.find(nonsense=1)  # error: call-arg
+    orders.find({}, {"_id": 0}, "many")  # error: arg-type
+    orders.find_one(nonsense=1)  # error: call-arg
+    orders.find_one({}, skip="many")  # error: arg-type
+    orders.find_raw_batches(nonsense=1)  # error: call-arg
+    orders.find_raw_batches(batch_size="10")  # error: arg-type
+    aio.shop.orders.find(sort=3)  # error: arg-type
+    aio.shop.orders.find(session=client.start_session())  # error: arg-type
+    GridFSBucket(client.media).find(limit="3")  # error: arg-type
+    GridFS(client.media).find(projection=["_id"])  # error: call-arg
+    GridFS(client.media).find_one({}, limit="3")  # error: arg-type

@@ -40,6 +40,8 @@ from pymongo import MongoClient
 
 # Python 3.12 warns of each fork in a process with threads; the page on processes tells of it.
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+# PyMongoArrow was built with an older pyarrow.
+warnings.filterwarnings("ignore", "pyarrow.lib.*size changed", RuntimeWarning)
 # asyncio's debug mode logs steps over 0.1 s, which says more of the machine than of the snippet.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
 uri, *paths = sys.argv[1:]

@@ -88,6 +88,16 @@ class ClientBase(Configured):
     _used: bool = False
     """True once the engine may have started: dropping it unclosed is worth a warning then."""
 
+    def _ipython_key_completions_(self) -> list[str]:
+        from ferromongo._calls import notebook
+
+        return notebook.database_names(self)
+
+    def _repr_html_(self) -> str:
+        from ferromongo._calls import html
+
+        return html.client(self)
+
 
 class DatabaseBase(Configured):
     """What commands need to know of a database."""
@@ -100,6 +110,11 @@ class DatabaseBase(Configured):
 
     def __bool__(self) -> NoReturn:
         raise _no_truth_value(self, "database")
+
+    def _ipython_key_completions_(self) -> list[str]:
+        from ferromongo._calls import notebook
+
+        return notebook.collection_names(self)
 
 
 class CollectionBase(Configured, Generic[DocumentType]):
@@ -127,6 +142,11 @@ class SessionBase:
     _client: ClientBase
     _core: _core.Session
     _options: SessionOptions
+
+    def _repr_html_(self) -> str:
+        from ferromongo._calls import html
+
+        return html.session(self)
 
 
 def check_codec_options(codec_options: Any) -> None:

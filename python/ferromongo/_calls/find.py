@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ def find_one(
     collection: CollectionBase[DocumentType],
     filter: Any,
     args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    kwargs: Any,
 ) -> Pending[DocumentType | None]:
     filter = as_query(filter) or {}
     if not args and not kwargs and "$query" not in filter:
@@ -56,6 +57,20 @@ def find_one(
         query.set_limit(-1)
         command = query.command(collection._name)
     return document_scope(collection).find_one(command, collection_session(session, collection))
+
+
+def show_arguments(find_one: Any, find: Any) -> None:
+    """Have `inspect.signature`, and so notebooks and mocks, see those of `find` in `find_one`.
+
+    It takes them as `*args` and `**kwargs`: without them, which is usual, it is the fast way.
+    """
+    returned = inspect.signature(find_one).return_annotation
+    parameters = inspect.signature(find).parameters
+    taken = [
+        parameter.replace(annotation="Any | None") if name == "filter" else parameter
+        for name, parameter in parameters.items()
+    ]
+    find_one.__signature__ = inspect.Signature(taken, return_annotation=returned)
 
 
 def as_query(filter: Any) -> Mapping[str, Any] | None:

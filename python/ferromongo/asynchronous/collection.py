@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, overload
+from typing import TYPE_CHECKING, Any, Generic, Unpack, overload
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo.asynchronous.collection import ReturnDocument as ReturnDocument
+from pymongo.cursor import CursorType
 from pymongo.errors import OperationFailure
 from pymongo.operations import IndexModel, SearchIndexModel
 from pymongo.read_concern import ReadConcern
@@ -30,6 +31,7 @@ from ferromongo._calls import search_indexes as search_index_calls
 from ferromongo._calls.bases import CollectionBase, check_collection_name, check_kind
 from ferromongo._drive import drive, run
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.asynchronous._find_options import AsyncFindOptions
 from ferromongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.command_cursor import (
@@ -257,7 +259,7 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         )
 
     async def find_one(
-        self, filter: Any | None = None, *args: Any, **kwargs: Any
+        self, filter: Any | None = None, *args: Any, **kwargs: Unpack[AsyncFindOptions]
     ) -> DocumentType | None:
         """The first document that matches, or None.
 
@@ -274,7 +276,32 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
             return None
         return await drive(find_calls.find_one(self, filter, args, kwargs))
 
-    def find(self, *args: Any, **kwargs: Any) -> AsyncCursor[DocumentType]:
+    def find(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        projection: Mapping[str, Any] | Iterable[str] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        no_cursor_timeout: bool = False,
+        cursor_type: int = CursorType.NON_TAILABLE,
+        sort: KeyPattern | None = None,
+        allow_partial_results: bool = False,
+        oplog_replay: bool = False,
+        batch_size: int = 0,
+        collation: CollationIn | None = None,
+        hint: Hint | None = None,
+        max_scan: int | None = None,
+        max_time_ms: int | None = None,
+        max: KeyPattern | None = None,
+        min: KeyPattern | None = None,
+        return_key: bool | None = None,
+        show_record_id: bool | None = None,
+        snapshot: bool | None = None,
+        comment: Any | None = None,
+        session: AsyncClientSession | None = None,
+        allow_disk_use: bool | None = None,
+        let: Mapping[str, Any] | None = None,
+    ) -> AsyncCursor[DocumentType]:
         """A cursor over the documents that match; the query is sent at the first iteration.
 
         :param filter: a query; None for all documents
@@ -298,9 +325,59 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         `snapshot` are for servers of long ago. Raises TypeError or ValueError for arguments that
         cannot be right.
         """
-        return AsyncCursor(self, *args, **kwargs)
+        return AsyncCursor(
+            self,
+            filter,
+            projection,
+            skip,
+            limit,
+            no_cursor_timeout,
+            cursor_type,
+            sort,
+            allow_partial_results,
+            oplog_replay,
+            batch_size,
+            collation,
+            hint,
+            max_scan,
+            max_time_ms,
+            max,
+            min,
+            return_key,
+            show_record_id,
+            snapshot,
+            comment,
+            session,
+            allow_disk_use,
+            let,
+        )
 
-    def find_raw_batches(self, *args: Any, **kwargs: Any) -> AsyncRawBatchCursor[DocumentType]:
+    def find_raw_batches(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        projection: Mapping[str, Any] | Iterable[str] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        no_cursor_timeout: bool = False,
+        cursor_type: int = CursorType.NON_TAILABLE,
+        sort: KeyPattern | None = None,
+        allow_partial_results: bool = False,
+        oplog_replay: bool = False,
+        batch_size: int = 0,
+        collation: CollationIn | None = None,
+        hint: Hint | None = None,
+        max_scan: int | None = None,
+        max_time_ms: int | None = None,
+        max: KeyPattern | None = None,
+        min: KeyPattern | None = None,
+        return_key: bool | None = None,
+        show_record_id: bool | None = None,
+        snapshot: bool | None = None,
+        comment: Any | None = None,
+        session: AsyncClientSession | None = None,
+        allow_disk_use: bool | None = None,
+        let: Mapping[str, Any] | None = None,
+    ) -> AsyncRawBatchCursor[DocumentType]:
         """A cursor over whole batches of documents, as the server sent them: `bytes`.
 
         The arguments are those of `find`.
@@ -308,7 +385,32 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
             async for batch in orders.find_raw_batches({"open": True}):
                 documents = bson.decode_all(batch)
         """
-        return AsyncRawBatchCursor(self, *args, **kwargs)
+        return AsyncRawBatchCursor(
+            self,
+            filter,
+            projection,
+            skip,
+            limit,
+            no_cursor_timeout,
+            cursor_type,
+            sort,
+            allow_partial_results,
+            oplog_replay,
+            batch_size,
+            collation,
+            hint,
+            max_scan,
+            max_time_ms,
+            max,
+            min,
+            return_key,
+            show_record_id,
+            snapshot,
+            comment,
+            session,
+            allow_disk_use,
+            let,
+        )
 
     async def update_one(
         self,
@@ -957,3 +1059,4 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
 
 
 _FIND = AsyncCollection.find
+find_calls.show_arguments(AsyncCollection.find_one, _FIND)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 from pymongo.errors import InvalidOperation
 
+from ferromongo._calls import html
 from ferromongo._calls.cursor_cores import AsyncCursorCore
 from ferromongo._calls.find import Opening, check_int, get_more_batch_size
 from ferromongo._calls.sessions import ambient_session
@@ -70,6 +71,9 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         if length is not None and length < 1:
             raise ValueError("the length given to to_list must be greater than 0")
         return await drive(self._fetch_all(length))
+
+    def _repr_html_(self) -> str:
+        return html.cursor(self, None, None)
 
     async def close(self) -> None:
         """Let the server forget the cursor. Iterating to the end does so by itself."""

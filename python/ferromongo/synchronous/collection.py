@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, overload
+from typing import TYPE_CHECKING, Any, Generic, Unpack, overload
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
+from pymongo.cursor import CursorType
 from pymongo.errors import OperationFailure
 from pymongo.operations import IndexModel, SearchIndexModel
 from pymongo.read_concern import ReadConcern
@@ -31,6 +32,7 @@ from ferromongo._calls import search_indexes as search_index_calls
 from ferromongo._calls.bases import CollectionBase, check_collection_name, check_kind
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.synchronous._find_options import FindOptions
 from ferromongo.synchronous.change_stream import CollectionChangeStream
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.command_cursor import CommandCursor, RawBatchCommandCursor
@@ -247,7 +249,9 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
             )
         )
 
-    def find_one(self, filter: Any | None = None, *args: Any, **kwargs: Any) -> DocumentType | None:
+    def find_one(
+        self, filter: Any | None = None, *args: Any, **kwargs: Unpack[FindOptions]
+    ) -> DocumentType | None:
         """The first document that matches, or None.
 
         :param filter: a query, or a value of `_id`
@@ -263,7 +267,32 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
             return None
         return run(find_calls.find_one(self, filter, args, kwargs))
 
-    def find(self, *args: Any, **kwargs: Any) -> Cursor[DocumentType]:
+    def find(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        projection: Mapping[str, Any] | Iterable[str] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        no_cursor_timeout: bool = False,
+        cursor_type: int = CursorType.NON_TAILABLE,
+        sort: KeyPattern | None = None,
+        allow_partial_results: bool = False,
+        oplog_replay: bool = False,
+        batch_size: int = 0,
+        collation: CollationIn | None = None,
+        hint: Hint | None = None,
+        max_scan: int | None = None,
+        max_time_ms: int | None = None,
+        max: KeyPattern | None = None,
+        min: KeyPattern | None = None,
+        return_key: bool | None = None,
+        show_record_id: bool | None = None,
+        snapshot: bool | None = None,
+        comment: Any | None = None,
+        session: ClientSession | None = None,
+        allow_disk_use: bool | None = None,
+        let: Mapping[str, Any] | None = None,
+    ) -> Cursor[DocumentType]:
         """A cursor over the documents that match; the query is sent at the first iteration.
 
         :param filter: a query; None for all documents
@@ -287,9 +316,59 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         `snapshot` are for servers of long ago. Raises TypeError or ValueError for arguments that
         cannot be right.
         """
-        return Cursor(self, *args, **kwargs)
+        return Cursor(
+            self,
+            filter,
+            projection,
+            skip,
+            limit,
+            no_cursor_timeout,
+            cursor_type,
+            sort,
+            allow_partial_results,
+            oplog_replay,
+            batch_size,
+            collation,
+            hint,
+            max_scan,
+            max_time_ms,
+            max,
+            min,
+            return_key,
+            show_record_id,
+            snapshot,
+            comment,
+            session,
+            allow_disk_use,
+            let,
+        )
 
-    def find_raw_batches(self, *args: Any, **kwargs: Any) -> RawBatchCursor[DocumentType]:
+    def find_raw_batches(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        projection: Mapping[str, Any] | Iterable[str] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        no_cursor_timeout: bool = False,
+        cursor_type: int = CursorType.NON_TAILABLE,
+        sort: KeyPattern | None = None,
+        allow_partial_results: bool = False,
+        oplog_replay: bool = False,
+        batch_size: int = 0,
+        collation: CollationIn | None = None,
+        hint: Hint | None = None,
+        max_scan: int | None = None,
+        max_time_ms: int | None = None,
+        max: KeyPattern | None = None,
+        min: KeyPattern | None = None,
+        return_key: bool | None = None,
+        show_record_id: bool | None = None,
+        snapshot: bool | None = None,
+        comment: Any | None = None,
+        session: ClientSession | None = None,
+        allow_disk_use: bool | None = None,
+        let: Mapping[str, Any] | None = None,
+    ) -> RawBatchCursor[DocumentType]:
         """A cursor over whole batches of documents, as the server sent them: `bytes`.
 
         The arguments are those of `find`.
@@ -297,7 +376,32 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
             for batch in orders.find_raw_batches({"open": True}):
                 documents = bson.decode_all(batch)
         """
-        return RawBatchCursor(self, *args, **kwargs)
+        return RawBatchCursor(
+            self,
+            filter,
+            projection,
+            skip,
+            limit,
+            no_cursor_timeout,
+            cursor_type,
+            sort,
+            allow_partial_results,
+            oplog_replay,
+            batch_size,
+            collation,
+            hint,
+            max_scan,
+            max_time_ms,
+            max,
+            min,
+            return_key,
+            show_record_id,
+            snapshot,
+            comment,
+            session,
+            allow_disk_use,
+            let,
+        )
 
     def update_one(
         self,
@@ -944,3 +1048,4 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
 
 _FIND = Collection.find
+find_calls.show_arguments(Collection.find_one, _FIND)

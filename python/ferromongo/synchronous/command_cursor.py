@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 from pymongo.errors import InvalidOperation
 
+from ferromongo._calls import html
 from ferromongo._calls.cursor_cores import SyncCursorCore
 from ferromongo._calls.find import Opening, check_int, get_more_batch_size
 from ferromongo._calls.sessions import ambient_session
@@ -67,6 +68,9 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         if length is not None and length < 1:
             raise ValueError("the length given to to_list must be greater than 0")
         return run(self._fetch_all(length))
+
+    def _repr_html_(self) -> str:
+        return html.cursor(self, None, None)
 
     def close(self) -> None:
         """Let the server forget the cursor. Iterating to the end does so by itself."""

@@ -13,7 +13,7 @@ from pymongo.cursor import CursorType
 from pymongo.errors import InvalidOperation
 from pymongo.write_concern import validate_boolean
 
-from ferromongo._calls import find, reads
+from ferromongo._calls import find, html, reads
 from ferromongo._calls.cursor_cores import SyncCursorCore
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import run
@@ -271,6 +271,9 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
 
     def __deepcopy__(self, memo: Any) -> Self:
         return self.clone()
+
+    def _repr_html_(self) -> str:
+        return html.cursor(self, self._collection.full_name, self._query)
 
     def close(self) -> None:
         """Let the server forget the cursor. Iterating to the end does so by itself."""

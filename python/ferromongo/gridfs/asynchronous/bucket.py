@@ -202,13 +202,24 @@ class AsyncGridFSBucket:
         if not deleted.deleted_count:
             raise NoFile(f"nothing to delete: no file is named {filename!r}")
 
-    def find(self, *args: Any, **kwargs: Any) -> AsyncGridOutCursor:
+    def find(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        no_cursor_timeout: bool = False,
+        sort: Any | None = None,
+        batch_size: int = 0,
+        session: AsyncClientSession | None = None,
+    ) -> AsyncGridOutCursor:
         """The files whose documents match; the arguments are those of `AsyncGridOutCursor`.
 
         async for file in bucket.find({"metadata.lang": "en"}).sort("uploadDate", -1).limit(3):
             print(file.filename, file.length)
         """
-        return AsyncGridOutCursor(self._collection, *args, **kwargs)
+        return AsyncGridOutCursor(
+            self._collection, filter, skip, limit, no_cursor_timeout, sort, batch_size, session
+        )
 
     async def rename(
         self, file_id: Any, new_filename: str, session: AsyncClientSession | None = None

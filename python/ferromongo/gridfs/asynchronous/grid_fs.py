@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ferromongo._calls import gridfs_files as files
+from ferromongo.asynchronous._find_options import AsyncFileFindOptions
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.gridfs.asynchronous.grid_in import AsyncGridIn
@@ -104,21 +106,33 @@ class AsyncGridFS:
         filter: Any | None = None,
         session: AsyncClientSession | None = None,
         *args: Any,
-        **kwargs: Any,
+        **kwargs: Unpack[AsyncFileFindOptions],
     ) -> AsyncGridOut | None:
         """The first file that `find` would find, or None. What is no mapping is an `_id`."""
         query = files.by_document_or_id(filter)
-        found = self.find(query, *args, session=session, **kwargs).limit(-1)
+        find: Any = self.find  # PyMongo's takes any arguments
+        found: AsyncGridOutCursor = find(query, *args, session=session, **kwargs).limit(-1)
         files_found = await found.to_list()
         return files_found[0] if files_found else None
 
-    def find(self, *args: Any, **kwargs: Any) -> AsyncGridOutCursor:
+    def find(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        no_cursor_timeout: bool = False,
+        sort: Any | None = None,
+        batch_size: int = 0,
+        session: AsyncClientSession | None = None,
+    ) -> AsyncGridOutCursor:
         """The files whose documents match; the arguments are those of `AsyncGridOutCursor`.
 
         async for file in fs.find({"filename": "tea.txt"}).sort("uploadDate", -1).limit(3):
             print(await file.read())
         """
-        return AsyncGridOutCursor(self._collection, *args, **kwargs)
+        return AsyncGridOutCursor(
+            self._collection, filter, skip, limit, no_cursor_timeout, sort, batch_size, session
+        )
 
     async def exists(
         self,

@@ -199,13 +199,24 @@ class GridFSBucket:
         if not deleted.deleted_count:
             raise NoFile(f"nothing to delete: no file is named {filename!r}")
 
-    def find(self, *args: Any, **kwargs: Any) -> GridOutCursor:
+    def find(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        no_cursor_timeout: bool = False,
+        sort: Any | None = None,
+        batch_size: int = 0,
+        session: ClientSession | None = None,
+    ) -> GridOutCursor:
         """The files whose documents match; the arguments are those of `GridOutCursor`.
 
         for file in bucket.find({"metadata.lang": "en"}).sort("uploadDate", -1).limit(3):
             print(file.filename, file.length)
         """
-        return GridOutCursor(self._collection, *args, **kwargs)
+        return GridOutCursor(
+            self._collection, filter, skip, limit, no_cursor_timeout, sort, batch_size, session
+        )
 
     def rename(self, file_id: Any, new_filename: str, session: ClientSession | None = None) -> None:
         """Give the file with this `_id` another name; raises NoFile if there is none."""

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ferromongo._calls import gridfs_files as files
 from ferromongo.gridfs.synchronous.grid_in import GridIn
 from ferromongo.gridfs.synchronous.grid_out import GridOut, open_version
 from ferromongo.gridfs.synchronous.grid_out_cursor import GridOutCursor
+from ferromongo.synchronous._find_options import FileFindOptions
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.database import Database
 
@@ -103,21 +105,33 @@ class GridFS:
         filter: Any | None = None,
         session: ClientSession | None = None,
         *args: Any,
-        **kwargs: Any,
+        **kwargs: Unpack[FileFindOptions],
     ) -> GridOut | None:
         """The first file that `find` would find, or None. What is no mapping is an `_id`."""
         query = files.by_document_or_id(filter)
-        found = self.find(query, *args, session=session, **kwargs).limit(-1)
+        find: Any = self.find  # PyMongo's takes any arguments
+        found: GridOutCursor = find(query, *args, session=session, **kwargs).limit(-1)
         files_found = found.to_list()
         return files_found[0] if files_found else None
 
-    def find(self, *args: Any, **kwargs: Any) -> GridOutCursor:
+    def find(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        no_cursor_timeout: bool = False,
+        sort: Any | None = None,
+        batch_size: int = 0,
+        session: ClientSession | None = None,
+    ) -> GridOutCursor:
         """The files whose documents match; the arguments are those of `GridOutCursor`.
 
         for file in fs.find({"filename": "tea.txt"}).sort("uploadDate", -1).limit(3):
             print(file.read())
         """
-        return GridOutCursor(self._collection, *args, **kwargs)
+        return GridOutCursor(
+            self._collection, filter, skip, limit, no_cursor_timeout, sort, batch_size, session
+        )
 
     def exists(
         self,

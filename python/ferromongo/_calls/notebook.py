@@ -1,0 +1,62 @@
+"""What notebooks ask of clients and databases while the user types: names to complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+import pymongo
+
+from ferromongo._calls import client as client_calls
+from ferromongo._calls import database as database_calls
+from ferromongo._calls.bases import ClientBase, DatabaseBase
+
+
+def database_names(client: Any) -> list[str]:
+    """For `client["`."""
+
+    def names() -> list[str]:
+        return client_calls.list_database_names(client._admin(), None, None).run()
+
+    return _quickly(client, names)
+
+
+def collection_names(database: DatabaseBase) -> list[str]:
+    """For `db["`."""
+
+    def names() -> list[str]:
+        listing = {
+            "listCollections": 1,
+            "nameOnly": True,
+            "authorizedCollections": True,
+            "cursor": {"batchSize": MOST},
+        }
+        command = database_calls.command(
+            database, listing, 1, None, None, None, None, True, None, {}
+        )
+        return sorted(found["name"] for found in command.run()["cursor"]["firstBatch"])
+
+    return _quickly(database._client, names)
+
+
+def _quickly(client: ClientBase, names: Callable[[], list[str]]) -> list[str]:
+    """Blocks, on both APIs: IPython asks from outside of any coroutine. No names if that fails.
+
+    Outside of the user's context: the transaction of a bound session is none of ours.
+    """
+
+    def limited() -> list[str]:
+        with pymongo.timeout(TIME_LIMIT):
+            return names()
+
+    try:
+        return [] if client._core.closed else Context().run(limited)
+    except Exception:
+        return []
+
+
+TIME_LIMIT = 1.0
+"""Seconds: enough for a new connection over TLS. The event loop of an asynchronous notebook stands
+still meanwhile."""
+MOST = 1000
