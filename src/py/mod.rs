@@ -16,6 +16,7 @@ mod errors;
 mod exit;
 mod gil;
 pub mod imports;
+mod instance;
 mod interpreter;
 mod listeners;
 mod loggers;

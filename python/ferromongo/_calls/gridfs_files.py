@@ -99,11 +99,9 @@ def by_document_or_id(given: Any) -> Any:
     return given if given is None or isinstance(given, Mapping) else by_id(given)
 
 
-def version_options(version: int) -> dict[str, Any]:
-    """The options of a find for one of several files of a name: -1 the newest, 0 the oldest."""
-    if version < 0:
-        return {"skip": -version - 1, "sort": [("uploadDate", DESCENDING)]}
-    return {"skip": version, "sort": [("uploadDate", ASCENDING)]}
+def place_of_version(version: int) -> tuple[int, int]:
+    """What to skip and how to sort for one of the files of a name: -1 the newest, 0 the oldest."""
+    return (-version - 1, DESCENDING) if version < 0 else (version, ASCENDING)
 
 
 def no_version(version: int, filename: str | None) -> NoFile:

@@ -14,6 +14,7 @@ from pymongo.write_concern import WriteConcern
 from ferromongo._calls import gridfs_files as files
 from ferromongo._drive import answer
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.asynchronous._iteration import every
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.gridfs.asynchronous.grid_in import AsyncGridIn
@@ -196,7 +197,7 @@ class AsyncGridFSBucket:
         files.check_no_transaction(session)
         with files.whole_operation(self._timeout):
             found = self._files.find({"filename": filename}, {"_id": 1}, session=session)
-            any_of = {"$in": [file["_id"] for file in await found.to_list()]}
+            any_of = {"$in": [file["_id"] for file in await every(found)]}
             deleted = await self._files.delete_many({"_id": any_of}, session=session)
             await self._chunks.delete_many({"files_id": any_of}, session=session)
         if not deleted.deleted_count:

@@ -108,9 +108,10 @@ class AsyncGridFS:
     ) -> AsyncGridOut | None:
         """The first file that `find` would find, or None. What is no mapping is an `_id`."""
         query = files.by_document_or_id(filter)
-        found = self.find(query, *args, session=session, **kwargs).limit(-1)
-        files_found = await found.to_list()
-        return files_found[0] if files_found else None
+        file: AsyncGridOut
+        async for file in self.find(query, *args, session=session, **kwargs).limit(-1):
+            return file
+        return None
 
     def find(self, *args: Any, **kwargs: Any) -> AsyncGridOutCursor:
         """The files whose documents match; the arguments are those of `AsyncGridOutCursor`.

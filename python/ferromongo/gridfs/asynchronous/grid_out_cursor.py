@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ferromongo._calls import gridfs_files as files
 from ferromongo._calls.find import FindQuery
+from ferromongo.asynchronous._iteration import is_own
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.cursor import AsyncCursor
 from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut
@@ -67,7 +68,16 @@ class AsyncGridOutCursor(AsyncCursor[Any]):
     async def to_list(self, length: int | None = None) -> list[AsyncGridOut]:
         """The remaining files, at most `length` of them."""
         files.check_no_transaction(self._session)
-        return [self._file(document) for document in await super().to_list(length)]
+        if is_own(self, "next", _NEXT) and type(self).__anext__ is _NEXT:
+            return [self._file(document) for document in await super().to_list(length)]
+        if length is not None and length < 1:
+            raise ValueError("the length given to to_list must be greater than 0")
+        found: list[AsyncGridOut] = []
+        async for file in self:
+            found.append(file)
+            if len(found) == length:
+                break
+        return found
 
     def add_option(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raises NotImplementedError: what the flags do is no use for files."""
@@ -76,3 +86,6 @@ class AsyncGridOutCursor(AsyncCursor[Any]):
     def remove_option(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raises NotImplementedError, as `add_option` does."""
         raise NotImplementedError("a cursor over files has no query flags")
+
+
+_NEXT = AsyncGridOutCursor.next

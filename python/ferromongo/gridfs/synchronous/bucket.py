@@ -18,6 +18,7 @@ from ferromongo._pymongo_internals import ServerMode
 from ferromongo.gridfs.synchronous.grid_in import GridIn
 from ferromongo.gridfs.synchronous.grid_out import GridOut, open_version
 from ferromongo.gridfs.synchronous.grid_out_cursor import GridOutCursor
+from ferromongo.synchronous._iteration import every
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.database import Database
 
@@ -193,7 +194,7 @@ class GridFSBucket:
         files.check_no_transaction(session)
         with files.whole_operation(self._timeout):
             found = self._files.find({"filename": filename}, {"_id": 1}, session=session)
-            any_of = {"$in": [file["_id"] for file in found.to_list()]}
+            any_of = {"$in": [file["_id"] for file in every(found)]}
             deleted = self._files.delete_many({"_id": any_of}, session=session)
             self._chunks.delete_many({"files_id": any_of}, session=session)
         if not deleted.deleted_count:

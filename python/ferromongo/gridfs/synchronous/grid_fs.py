@@ -107,9 +107,10 @@ class GridFS:
     ) -> GridOut | None:
         """The first file that `find` would find, or None. What is no mapping is an `_id`."""
         query = files.by_document_or_id(filter)
-        found = self.find(query, *args, session=session, **kwargs).limit(-1)
-        files_found = found.to_list()
-        return files_found[0] if files_found else None
+        file: GridOut
+        for file in self.find(query, *args, session=session, **kwargs).limit(-1):
+            return file
+        return None
 
     def find(self, *args: Any, **kwargs: Any) -> GridOutCursor:
         """The files whose documents match; the arguments are those of `GridOutCursor`.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ferromongo._calls import gridfs_files as files
 from ferromongo._calls.find import FindQuery
 from ferromongo.gridfs.synchronous.grid_out import GridOut
+from ferromongo.synchronous._iteration import is_own
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.cursor import Cursor
 
@@ -68,7 +69,16 @@ class GridOutCursor(Cursor[Any]):
     def to_list(self, length: int | None = None) -> list[GridOut]:
         """The remaining files, at most `length` of them."""
         files.check_no_transaction(self._session)
-        return [self._file(document) for document in super().to_list(length)]
+        if is_own(self, "next", _NEXT) and type(self).__next__ is _NEXT:
+            return [self._file(document) for document in super().to_list(length)]
+        if length is not None and length < 1:
+            raise ValueError("the length given to to_list must be greater than 0")
+        found: list[GridOut] = []
+        for file in self:
+            found.append(file)
+            if len(found) == length:
+                break
+        return found
 
     def add_option(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raises NotImplementedError: what the flags do is no use for files."""
@@ -77,3 +87,6 @@ class GridOutCursor(Cursor[Any]):
     def remove_option(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raises NotImplementedError, as `add_option` does."""
         raise NotImplementedError("a cursor over files has no query flags")
+
+
+_NEXT = GridOutCursor.next
