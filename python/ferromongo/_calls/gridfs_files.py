@@ -39,8 +39,9 @@ def check_no_transaction(session: Any) -> None:
         raise InvalidOperation("GridFS does not support multi-document transactions")
 
 
-def check_kind(owner: object, kind: type, name: str) -> None:
-    if not isinstance(owner, kind):
+def check_kind(owner: Any, kind: type, name: str) -> None:
+    """GridFS needs the public methods only: mongomock's classes have the same names."""
+    if all(base.__name__ != kind.__name__ for base in owner.__class__.__mro__):
         raise TypeError(f"{name} must be an instance of {kind.__name__}, not {type(owner)}")
 
 
@@ -54,6 +55,12 @@ def without_type_registry(owner: Any, **options: Any) -> Any:
     """The database or collection as GridFS uses it: user's types have no place in its documents."""
     plain = owner.codec_options.with_options(type_registry=None)
     return owner.with_options(codec_options=plain, **options)
+
+
+def time_limit(database: Any) -> float | None:
+    """The client's timeoutMS in seconds. Other libraries' clients have databases of these names."""
+    limit = database.client.options.timeout
+    return limit if isinstance(limit, int | float) else None
 
 
 def whole_operation(seconds: float | None) -> AbstractContextManager[None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ferromongo._calls.cursor_cores import CursorCore
 from ferromongo._drive import drive
 
 if TYPE_CHECKING:
-    from ferromongo._core import Pending
+    from ferromongo._calls.cursor_cores import Pending
 
 _T = TypeVar("_T")
 
@@ -19,8 +20,9 @@ def is_own(owner: Any, name: str, method: Any) -> bool:
 
 async def every(cursor: Any) -> list[Any]:
     """The documents of a cursor: at once, or one by one where `next` may be another's."""
-    if cursor._is_plain():
-        return cast("list[Any]", await drive(cursor._fetch_all()))
+    if isinstance(cursor, CursorCore) and cursor._is_plain():
+        found: list[Any] = await drive(cursor._fetch_all())
+        return found
     documents = []
     async for document in cursor:
         documents.append(document)

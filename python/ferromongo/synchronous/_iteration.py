@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ferromongo._calls.cursor_cores import CursorCore
 from ferromongo._drive import run
 
 if TYPE_CHECKING:
-    from ferromongo._core import Pending
+    from ferromongo._calls.cursor_cores import Pending
 
 _T = TypeVar("_T")
 
@@ -20,8 +21,9 @@ def is_own(owner: Any, name: str, method: Any) -> bool:
 
 def every(cursor: Any) -> list[Any]:
     """The documents of a cursor: at once, or one by one where `next` may be another's."""
-    if cursor._is_plain():
-        return cast("list[Any]", run(cursor._fetch_all()))
+    if isinstance(cursor, CursorCore) and cursor._is_plain():
+        found: list[Any] = run(cursor._fetch_all())
+        return found
     documents = []
     for document in cursor:
         documents.append(document)

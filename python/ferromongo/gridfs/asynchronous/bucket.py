@@ -19,7 +19,7 @@ from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.gridfs.asynchronous.grid_in import AsyncGridIn
 from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut, open_version
-from ferromongo.gridfs.asynchronous.grid_out_cursor import AsyncGridOutCursor
+from ferromongo.gridfs.asynchronous.grid_out_cursor import AsyncGridOutCursor, files_of
 
 if TYPE_CHECKING:
     from ferromongo.asynchronous.client_session import AsyncClientSession
@@ -64,7 +64,7 @@ class AsyncGridFSBucket:
         self._files = self._collection.files
         self._chunks = self._collection.chunks
         self._chunk_size_bytes = chunk_size_bytes
-        self._timeout: float | None = db.client.options.timeout
+        self._timeout = files.time_limit(db)
 
     def open_upload_stream(
         self,
@@ -209,7 +209,7 @@ class AsyncGridFSBucket:
         async for file in bucket.find({"metadata.lang": "en"}).sort("uploadDate", -1).limit(3):
             print(file.filename, file.length)
         """
-        return AsyncGridOutCursor(self._collection, *args, **kwargs)
+        return files_of(self._collection, *args, **kwargs)
 
     async def rename(
         self, file_id: Any, new_filename: str, session: AsyncClientSession | None = None

@@ -9,7 +9,7 @@ from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.gridfs.asynchronous.grid_in import AsyncGridIn
 from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut, open_version
-from ferromongo.gridfs.asynchronous.grid_out_cursor import AsyncGridOutCursor
+from ferromongo.gridfs.asynchronous.grid_out_cursor import AsyncGridOutCursor, files_of
 
 if TYPE_CHECKING:
     from ferromongo.asynchronous.client_session import AsyncClientSession
@@ -119,7 +119,7 @@ class AsyncGridFS:
         async for file in fs.find({"filename": "tea.txt"}).sort("uploadDate", -1).limit(3):
             print(await file.read())
         """
-        return AsyncGridOutCursor(self._collection, *args, **kwargs)
+        return files_of(self._collection, *args, **kwargs)
 
     async def exists(
         self,

@@ -187,7 +187,7 @@ class AsyncGridIn:
         except OperationFailure:
             indexes = []
         if keys not in [index["key"] for index in indexes]:
-            await collection.create_index(keys, unique=unique, session=self._session)
+            await collection.create_index(list(keys.items()), unique=unique, session=self._session)
 
     async def close(self) -> None:
         """Store what was written, then the file's document. Does nothing if closed already.

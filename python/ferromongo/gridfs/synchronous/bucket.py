@@ -17,7 +17,7 @@ from ferromongo._drive import plain_answer
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.gridfs.synchronous.grid_in import GridIn
 from ferromongo.gridfs.synchronous.grid_out import GridOut, open_version
-from ferromongo.gridfs.synchronous.grid_out_cursor import GridOutCursor
+from ferromongo.gridfs.synchronous.grid_out_cursor import GridOutCursor, files_of
 from ferromongo.synchronous._iteration import every
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.database import Database
@@ -65,7 +65,7 @@ class GridFSBucket:
         self._files = self._collection.files
         self._chunks = self._collection.chunks
         self._chunk_size_bytes = chunk_size_bytes
-        self._timeout: float | None = db.client.options.timeout
+        self._timeout = files.time_limit(db)
 
     def open_upload_stream(
         self,
@@ -206,7 +206,7 @@ class GridFSBucket:
         for file in bucket.find({"metadata.lang": "en"}).sort("uploadDate", -1).limit(3):
             print(file.filename, file.length)
         """
-        return GridOutCursor(self._collection, *args, **kwargs)
+        return files_of(self._collection, *args, **kwargs)
 
     def rename(self, file_id: Any, new_filename: str, session: ClientSession | None = None) -> None:
         """Give the file with this `_id` another name; raises NoFile if there is none."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ferromongo._calls import gridfs_files as files
 from ferromongo.gridfs.synchronous.grid_in import GridIn
 from ferromongo.gridfs.synchronous.grid_out import GridOut, open_version
-from ferromongo.gridfs.synchronous.grid_out_cursor import GridOutCursor
+from ferromongo.gridfs.synchronous.grid_out_cursor import GridOutCursor, files_of
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.database import Database
 
@@ -118,7 +118,7 @@ class GridFS:
         for file in fs.find({"filename": "tea.txt"}).sort("uploadDate", -1).limit(3):
             print(file.read())
         """
-        return GridOutCursor(self._collection, *args, **kwargs)
+        return files_of(self._collection, *args, **kwargs)
 
     def exists(
         self,

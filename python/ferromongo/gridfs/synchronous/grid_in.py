@@ -182,7 +182,7 @@ class GridIn:
         except OperationFailure:
             indexes = []
         if keys not in [index["key"] for index in indexes]:
-            collection.create_index(keys, unique=unique, session=self._session)
+            collection.create_index(list(keys.items()), unique=unique, session=self._session)
 
     def close(self) -> None:
         """Store what was written, then the file's document. Does nothing if closed already.
