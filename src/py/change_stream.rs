@@ -93,14 +93,13 @@ impl End {
 
 impl StreamEngine {
     fn of<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, StreamEngine>> {
-        instance::part(&instance::dict(owner)?)
+        instance::part(owner)
     }
 
     /// The next event if it is here, and if nothing overrides what `next` does with it.
     fn ready<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let dict = instance::dict(owner)?;
-        let stream = instance::part::<StreamEngine>(&dict)?;
-        match stream.get().plain.holds(owner, &dict)? {
+        let (stream, version) = instance::find::<StreamEngine>(owner)?;
+        match stream.get().plain.holds(owner, version)? {
             true => stream.get().buffered_now(owner.py()),
             false => Ok(None),
         }

@@ -36,14 +36,13 @@ pub struct CursorEngine {
 
 impl CursorEngine {
     pub fn of<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, CursorEngine>> {
-        instance::part(&instance::dict(owner)?)
+        instance::part(owner)
     }
 
     /// The next document if it is here, and if nothing overrides what `next` does with it.
     fn ready<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let dict = instance::dict(owner)?;
-        let cursor = instance::part::<CursorEngine>(&dict)?;
-        match cursor.get().plain.holds(owner, &dict)? {
+        let (cursor, version) = instance::find::<CursorEngine>(owner)?;
+        match cursor.get().plain.holds(owner, version)? {
             true => cursor.get().buffered(owner.py()),
             false => Ok(None),
         }
@@ -266,8 +265,8 @@ impl CursorCore {
 
     /// Whether iteration has not been overridden or patched.
     fn _is_plain(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        let dict = instance::dict(slf)?;
-        instance::part::<CursorEngine>(&dict)?.get().plain.holds(slf, &dict)
+        let (cursor, version) = instance::find::<CursorEngine>(slf)?;
+        cursor.get().plain.holds(slf, version)
     }
 
     /// The next item if there is one now: at most one command is sent.

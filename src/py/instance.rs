@@ -8,28 +8,61 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
-use pyo3::{PyClass, ffi};
+use pyo3::{PyClass, PyTypeInfo, ffi};
 
 use super::once::name;
 
-/// What `object.__dict__` returns, whatever the class makes of attributes.
-pub fn dict<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
-    // SAFETY: the GIL is held; a new reference or null with an exception set.
-    let found = unsafe {
-        let dict = ffi::PyObject_GenericGetDict(owner.as_ptr(), std::ptr::null_mut());
-        Bound::from_owned_ptr_or_err(owner.py(), dict)?
-    };
-    Ok(found.cast_into::<PyDict>()?)
-}
+pub trait Part: PyClass + PyTypeInfo + Default + Into<PyClassInitializer<Self>> {}
+
+impl<T: PyClass + PyTypeInfo + Default + Into<PyClassInitializer<T>>> Part for T {}
 
 /// The engine's part, made at its first use: a subclass need not call `__init__`.
-pub fn part<'py, T>(dict: &Bound<'py, PyDict>) -> PyResult<Bound<'py, T>>
-where
-    T: PyClass + Default + Into<PyClassInitializer<T>>,
-{
-    let py = dict.py();
+pub fn part<'py, T: Part>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, T>> {
+    Ok(find(owner)?.0)
+}
+
+/// With the version of the object's methods: that of its class, which any change of the class or of its
+/// bases changes, and the number of the object's attributes. `UNKNOWN` if the class has none now.
+#[inline]
+pub fn find<'py, T: Part>(owner: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, T>, u64)> {
+    let py = owner.py();
+    let dict = dict(owner)?;
+    // SAFETY: the GIL is held, the dict is one. A part is borrowed from it, and is a T if its type says so; an
+    // object keeps its type.
+    unsafe {
+        let key = name!(py, "_ferromongo_engine").as_ptr();
+        let found = ffi::PyDict_GetItemWithError(dict.as_ptr(), key);
+        if found.is_null() || ffi::Py_TYPE(found) != T::type_object_raw(py) {
+            return Ok((other_part(owner, &dict)?, UNKNOWN));
+        }
+        let attributes = (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_used as u64;
+        let class = u64::from((*owner.get_type_ptr()).tp_version_tag);
+        let version = if class == 0 { UNKNOWN } else { (class << 32) | (attributes & 0xffff_ffff) };
+        Ok((Bound::from_borrowed_ptr(py, found).cast_into_unchecked(), version))
+    }
+}
+
+const UNKNOWN: u64 = 0;
+
+/// What `object.__dict__` returns, whatever the class makes of attributes.
+#[inline]
+fn dict<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    // SAFETY: the GIL is held; a new reference to a dict, or null with an exception set.
+    unsafe {
+        let dict = ffi::PyObject_GenericGetDict(owner.as_ptr(), std::ptr::null_mut());
+        Ok(Bound::from_owned_ptr_or_err(owner.py(), dict)?.cast_into_unchecked())
+    }
+}
+
+/// That of the object which a wrapper such as umongo's cursor stands for (by `__getattr__`), or a new one.
+#[cold]
+fn other_part<'py, T: Part>(
+    owner: &Bound<'py, PyAny>,
+    dict: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, T>> {
+    let py = owner.py();
     let key = name!(py, "_ferromongo_engine");
-    if let Some(found) = dict.get_item(key)? {
+    if let Some(found) = owner.getattr_opt(key)? {
         return Ok(found.cast_into::<T>()?);
     }
     let made = Bound::new(py, T::default())?;
@@ -41,30 +74,34 @@ where
     Ok(made)
 }
 
-/// Whether an object has the methods its class was written with: remembered until the class changes, or
-/// the object's number of attributes.
+/// Whether an object has the methods its class was written with: the version for which that was found so.
 #[derive(Default)]
 pub struct Plain(AtomicU64);
 
 impl Plain {
     /// The methods are those of the class attribute `_plain`, a dict of names and functions.
-    pub fn holds(&self, owner: &Bound<'_, PyAny>, dict: &Bound<'_, PyDict>) -> PyResult<bool> {
-        let now = version(owner, dict);
-        if now.is_some() && now == Some(self.0.load(Ordering::Relaxed)) {
+    #[inline]
+    pub fn holds(&self, owner: &Bound<'_, PyAny>, version: u64) -> PyResult<bool> {
+        if version != UNKNOWN && version == self.0.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        let (py, kind) = (owner.py(), owner.get_type());
-        let methods = kind.getattr(name!(py, "_plain"))?.cast_into::<PyDict>()?;
-        for (name, method) in methods.iter() {
-            let name = name.cast_into::<PyString>()?;
-            if dict.contains(&name)? || !has(&kind, &name, &method)? {
-                return Ok(false);
-            }
-        }
-        // Zero matches no version: it is looked at again the next time.
-        self.0.store(version(owner, dict).unwrap_or(0), Ordering::Relaxed);
-        Ok(true)
+        let holds = look(owner)?;
+        self.0.store(if holds { version } else { UNKNOWN }, Ordering::Relaxed);
+        Ok(holds)
     }
+}
+
+#[cold]
+fn look(owner: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let (py, kind) = (owner.py(), owner.get_type());
+    let methods = kind.getattr(name!(py, "_plain"))?.cast_into::<PyDict>()?;
+    for (name, method) in methods.iter() {
+        let name = name.cast_into::<PyString>()?;
+        if dict(owner)?.contains(&name)? || !has(&kind, &name, &method)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn has(
@@ -77,12 +114,4 @@ fn has(
         Err(error) if error.is_instance_of::<PyAttributeError>(kind.py()) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// Of the class, which any change of it or of its bases changes, and the number of the object's attributes.
-/// None if the class has no version now.
-fn version(owner: &Bound<'_, PyAny>, dict: &Bound<'_, PyDict>) -> Option<u64> {
-    // SAFETY: the GIL is held, and an object holds its type.
-    let tag = unsafe { (*owner.get_type_ptr()).tp_version_tag };
-    (tag != 0).then(|| (u64::from(tag) << 32) | (dict.len() as u64 & 0xffff_ffff))
 }
