@@ -11,7 +11,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::cursor::{CursorCore, CursorEngine};
 use super::cursor_fetch::{self as fetch, Request};
-use super::instance::{self, Plain};
+use super::instance::{self, Part, Plain};
 use super::once::name;
 use super::pending::{PyPending, Step, Task};
 use super::scope::run_owned;
@@ -91,6 +91,12 @@ impl End {
     }
 }
 
+impl Part for StreamEngine {
+    fn plain(&self) -> &Plain {
+        &self.plain
+    }
+}
+
 impl StreamEngine {
     fn of<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, StreamEngine>> {
         instance::part(owner)
@@ -98,10 +104,9 @@ impl StreamEngine {
 
     /// The next event if it is here, and if nothing overrides what `next` does with it.
     fn ready<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (stream, version) = instance::find::<StreamEngine>(owner)?;
-        match stream.get().plain.holds(owner, version)? {
-            true => stream.get().buffered_now(owner.py()),
-            false => Ok(None),
+        match instance::plain_part::<StreamEngine>(owner)? {
+            Some(stream) => stream.get().buffered_now(owner.py()),
+            None => Ok(None),
         }
     }
 

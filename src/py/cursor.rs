@@ -16,7 +16,7 @@ use super::cursor_fetch::{busy, fetch, next_request};
 use super::cursor_state::{State, Unread};
 use super::errors;
 use super::imports;
-use super::instance::{self, Plain};
+use super::instance::{self, Part, Plain};
 use super::once::name;
 use super::pending::{PyPending, Step, task};
 use super::time_limit;
@@ -34,6 +34,12 @@ pub struct CursorEngine {
     plain: Plain,
 }
 
+impl Part for CursorEngine {
+    fn plain(&self) -> &Plain {
+        &self.plain
+    }
+}
+
 impl CursorEngine {
     pub fn of<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, CursorEngine>> {
         instance::part(owner)
@@ -41,10 +47,9 @@ impl CursorEngine {
 
     /// The next document if it is here, and if nothing overrides what `next` does with it.
     fn ready<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (cursor, version) = instance::find::<CursorEngine>(owner)?;
-        match cursor.get().plain.holds(owner, version)? {
-            true => cursor.get().buffered(owner.py()),
-            false => Ok(None),
+        match instance::plain_part::<CursorEngine>(owner)? {
+            Some(cursor) => cursor.get().buffered(owner.py()),
+            None => Ok(None),
         }
     }
 
@@ -265,8 +270,7 @@ impl CursorCore {
 
     /// Whether iteration has not been overridden or patched.
     fn _is_plain(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        let (cursor, version) = instance::find::<CursorEngine>(slf)?;
-        cursor.get().plain.holds(slf, version)
+        Ok(instance::plain_part::<CursorEngine>(slf)?.is_some())
     }
 
     /// The next item if there is one now: at most one command is sent.

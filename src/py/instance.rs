@@ -7,24 +7,51 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
+use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::{PyDict, PyString, PyType};
-use pyo3::{PyClass, PyTypeInfo, ffi};
+use pyo3::{PyClass, ffi};
 
+use super::last_found;
 use super::once::name;
 
-pub trait Part: PyClass + PyTypeInfo + Default + Into<PyClassInitializer<Self>> {}
-
-impl<T: PyClass + PyTypeInfo + Default + Into<PyClassInitializer<T>>> Part for T {}
+pub trait Part: PyClass<Frozen = True> + Sync + Default + Into<PyClassInitializer<Self>> {
+    fn plain(&self) -> &Plain;
+}
 
 /// The engine's part, made at its first use: a subclass need not call `__init__`.
 pub fn part<'py, T: Part>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, T>> {
     Ok(find(owner)?.0)
 }
 
+/// The engine's part, if the object has the methods its class was written with: see `Plain`.
+#[inline]
+pub fn plain_part<'py, T: Part>(owner: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, T>>> {
+    let dict = dict(owner)?;
+    if let Some(part) = last_found::get(owner, &dict) {
+        return Ok(Some(part));
+    }
+    look_for_plain_part(owner, &dict)
+}
+
+#[cold]
+fn look_for_plain_part<'py, T: Part>(
+    owner: &Bound<'py, PyAny>,
+    dict: &Bound<'py, PyDict>,
+) -> PyResult<Option<Bound<'py, T>>> {
+    let state = last_found::State::of(owner, dict);
+    let (part, version) = find::<T>(owner)?;
+    if !part.get().plain().holds(owner, version)? {
+        return Ok(None);
+    }
+    if state == last_found::State::of(owner, dict) {
+        last_found::set(dict, state, &part);
+    }
+    Ok(Some(part))
+}
+
 /// With the version of the object's methods: that of its class, which any change of the class or of its
 /// bases changes, and the number of the object's attributes. `UNKNOWN` if the class has none now.
-#[inline]
-pub fn find<'py, T: Part>(owner: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, T>, u64)> {
+fn find<'py, T: Part>(owner: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, T>, u64)> {
     let py = owner.py();
     let dict = dict(owner)?;
     // SAFETY: the GIL is held, the dict is one. A part is borrowed from it, and is a T if its type says so; an

@@ -18,6 +18,7 @@ mod gil;
 pub mod imports;
 mod instance;
 mod interpreter;
+mod last_found;
 mod listeners;
 mod loggers;
 mod loop_driver;
@@ -44,6 +45,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::control::prepare();
     loop_driver::prepare(module)?;
     thread_driver::prepare(module.py());
+    last_found::prepare(module.py());
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<change_stream::ChangeStreamCore>()?;
     module.add_class::<change_stream::SyncChangeStreamCore>()?;
