@@ -273,6 +273,10 @@ class Scope:
 class CursorCore(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.
 
+    It has no fields: what the engine knows of a cursor is in the object's `__dict__`, so that a
+    class can be derived from a cursor and from any other class. `next` and the other methods in
+    the class attribute `_plain` are looked up only once they were overridden or patched.
+
     A subclass defines `_open(self)`, called once, at the first fetch: scope, command (`find`,
     `aggregate`, `list...`), session or None, batch size (0 = server's), limit (0 = none), a
     mapping of what every getMore carries besides (`comment`, `maxTimeMS`) or None, and three bools:
@@ -302,6 +306,8 @@ class CursorCore(Generic[_T]):
         """The next item, if nothing has to be sent for it."""
     def _peek(self, most: int) -> list[_T]:
         """The next items, at most `most`, if they are here; they stay to be read."""
+    def _is_plain(self) -> bool:
+        """Whether iteration has not been overridden or patched."""
     def _try_next(self) -> Pending[_T | None]:
         """The next item, or None if there is none after at most one command."""
     def _set_batch_size(self, batch_size: int) -> None:
@@ -321,6 +327,8 @@ class SyncCursorCore(CursorCore[_T]):
 
 class AsyncCursorCore(CursorCore[_T]):
     def __aiter__(self) -> Self: ...
+    def _ready(self) -> _T | None:
+        """For `__anext__`: the next item if it is here and iteration is plain, else None."""
     def _next(self) -> Pending[_T]:
         """The next item; raises StopAsyncIteration at the end."""
 
@@ -355,6 +363,8 @@ class SyncChangeStreamCore(ChangeStreamCore[_T]):
 
 class AsyncChangeStreamCore(ChangeStreamCore[_T]):
     def __aiter__(self) -> Self: ...
+    def _ready(self) -> _T | None:
+        """For `__anext__`: the next item if it is here and iteration is plain, else None."""
     def _next(self) -> Pending[_T]:
         """The next event; raises StopAsyncIteration when the stream has ended."""
 

@@ -39,6 +39,7 @@ NAMES = {
     "pause": "sleep",
 }
 _PLAIN_ENGLISH = {"answer", "asynchronous", "drive", "pause"}
+ASYNC_ONLY_DECORATORS = {"openable"}
 UNWRAPPED = {"Awaitable", "Coroutine"}
 """`Awaitable[X]` and `Coroutine[Any, Any, X]` become `X`."""
 
@@ -148,6 +149,14 @@ class ToSync(cst.CSTTransformer):
 
     def leave_With(self, original_node: cst.With, updated_node: cst.With) -> cst.With:
         return updated_node.with_changes(asynchronous=None)
+
+    def leave_Decorator(
+        self, original_node: cst.Decorator, updated_node: cst.Decorator
+    ) -> cst.Decorator | cst.RemovalSentinel:
+        name = updated_node.decorator
+        if isinstance(name, cst.Name) and name.value in ASYNC_ONLY_DECORATORS:
+            return cst.RemoveFromParent()
+        return updated_node
 
     def leave_For(self, original_node: cst.For, updated_node: cst.For) -> cst.For:
         return updated_node.with_changes(asynchronous=None)

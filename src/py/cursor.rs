@@ -1,4 +1,4 @@
-//! `_core.CursorCore` and its two iterators: a batch decoded one document at a time.
+//! `_core.CursorEngine` and its two iterators: a batch decoded one document at a time.
 //!
 //! The Python subclass knows what to ask (`_open`); here is everything after: batches, getMore,
 //! the end. A cursor is for one caller at a time. The lock is held neither while bytes travel nor
@@ -16,7 +16,9 @@ use super::cursor_fetch::{busy, fetch, next_request};
 use super::cursor_state::{State, Unread};
 use super::errors;
 use super::imports;
-use super::pending::{PyPending, Step, run_blocking, task};
+use super::instance::{self, Part, Plain};
+use super::once::name;
+use super::pending::{PyPending, Step, task};
 use super::time_limit;
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result as CoreResult};
@@ -24,12 +26,31 @@ use crate::exec::client::ClientCore;
 use crate::exec::operation::Outcome;
 use crate::ops::cursor::close::{self, Held};
 
-#[pyclass(module = "ferromongo._core", subclass, frozen, generic)]
-pub struct CursorCore(pub(super) Mutex<State>);
+/// What the engine has of a cursor. The public object (`owner` below) holds it, see `instance`.
+#[derive(Default)]
+#[pyclass(module = "ferromongo._core", frozen)]
+pub struct CursorEngine {
+    pub(super) state: Mutex<State>,
+    plain: Plain,
+}
 
-impl CursorCore {
-    fn new() -> CursorCore {
-        CursorCore(Mutex::default())
+impl Part for CursorEngine {
+    fn plain(&self) -> &Plain {
+        &self.plain
+    }
+}
+
+impl CursorEngine {
+    pub fn of<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, CursorEngine>> {
+        instance::part(owner)
+    }
+
+    /// The next document if it is here, and if nothing overrides what `next` does with it.
+    fn ready<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match instance::plain_part::<CursorEngine>(owner)? {
+            Some(cursor) => cursor.get().buffered(owner.py()),
+            None => Ok(None),
+        }
     }
 
     /// The next document of the batch that is here.
@@ -73,20 +94,25 @@ impl CursorCore {
         Ok(Some((event, looked.ok_or_else(malformed)?)))
     }
 
+    pub fn has_begun(&self) -> bool {
+        self.state.lock().started
+    }
+
     /// Neither is anything left of it nor will more come.
     pub fn is_over(&self) -> bool {
-        let state = self.0.lock();
+        let state = self.state.lock();
         state.left == 0 && !state.more_to_fetch()
     }
 
     /// Takes in a reply; on an error the cursor is over.
     pub fn install(&self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
-        self.0.lock().install(outcome)
+        self.state.lock().install(outcome)
     }
 
     /// That of a command of this cursor's.
     pub fn exception(&self, py: Python<'_>, error: &Error) -> PyErr {
-        let codec = self.0.lock().origin.as_ref().map(|origin| origin.scope.get().codec.clone());
+        let codec =
+            self.state.lock().origin.as_ref().map(|origin| origin.scope.get().codec.clone());
         match codec {
             Some(codec) => errors::of_command(py, error, &codec),
             None => errors::to_python(py, error),
@@ -95,7 +121,7 @@ impl CursorCore {
 
     /// Nothing more will be asked of it. What the server still has of it is the caller's to close.
     pub fn abandon(&self) -> Option<(Arc<ClientCore>, Held)> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let held = state.take_held();
         state.end();
         held
@@ -104,7 +130,7 @@ impl CursorCore {
     /// A call was cancelled or interrupted, and documents were lost with it. Continuing after them would
     /// skip them silently: the cursor raises until it is closed or rewound.
     pub fn cut(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.closed {
             return;
         }
@@ -118,31 +144,35 @@ impl CursorCore {
     }
 
     /// The next document, or the task that brings it; `end` raises where there is none.
-    fn advance(cursor: &Bound<'_, CursorCore>, end: fn() -> PyErr) -> PyResult<Step> {
-        let py = cursor.py();
+    fn advance(
+        owner: &Bound<'_, PyAny>,
+        cursor: &Bound<'_, CursorEngine>,
+        end: fn() -> PyErr,
+    ) -> PyResult<Step> {
+        let py = owner.py();
         loop {
             if let Some(document) = cursor.get().buffered(py)? {
                 return Ok(Step::Done(document.unbind()));
             }
-            let after = move |py: Python<'_>, cursor: Py<CursorCore>, _| {
-                CursorCore::advance(cursor.bind(py), end)
+            let same = owner.clone().unbind();
+            let after = move |py: Python<'_>, cursor: Py<CursorEngine>, _| {
+                CursorEngine::advance(same.bind(py), cursor.bind(py), end)
             };
-            match fetch(cursor, after)? {
+            match fetch(owner, cursor, after)? {
                 Some(task) => return Ok(Step::Again(task)),
-                None if cursor.get().0.lock().waits_for_more() => continue,
+                None if cursor.get().state.lock().waits_for_more() => continue,
                 None => return Err(end()),
             }
         }
     }
 
-    fn next(cursor: &Bound<'_, CursorCore>, end: fn() -> PyErr) -> PyPending {
-        let cursor = cursor.clone().unbind();
-        PyPending::later(move |py| CursorCore::advance(cursor.bind(py), end))
+    fn next(owner: Bound<'_, PyAny>, end: fn() -> PyErr) -> PyPending {
+        later(owner, move |owner, cursor| CursorEngine::advance(owner, cursor, end))
     }
 
     pub fn close(&self, py: Python<'_>) -> PyResult<Step> {
         let held = self.abandon();
-        self.0.lock().cut = false;
+        self.state.lock().cut = false;
         let Some((core, held)) = held else { return Ok(Step::Done(py.None())) };
         let limit = time_limit::current(py, &core.settings)?;
         let work = async move {
@@ -155,7 +185,7 @@ impl CursorCore {
 
     /// Takes the batch for decoding; `None` when it has been read.
     fn unread(&self) -> PyResult<Option<Box<Unread>>> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         match state.batch.take() {
             Some(unread) if state.left > 0 => Ok(Some(unread)),
             None if state.left > 0 => Err(busy()),
@@ -165,7 +195,7 @@ impl CursorCore {
 
     /// `None`: not decoded, and it could not be the next time either. The cursor is over, as PyMongo's.
     fn give_back(&self, unread: Box<Unread>, decoded: Option<usize>) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.left == 0 || state.batch.is_some() {
             return; // the cursor was rewound meanwhile
         }
@@ -181,49 +211,65 @@ impl CursorCore {
     }
 }
 
+/// A call of `owner`'s that begins when it is awaited.
+fn later(
+    owner: Bound<'_, PyAny>,
+    begin: impl FnOnce(&Bound<'_, PyAny>, &Bound<'_, CursorEngine>) -> PyResult<Step> + Send + 'static,
+) -> PyPending {
+    let owner = owner.unbind();
+    PyPending::later(move |py| {
+        let owner = owner.into_bound(py);
+        begin(&owner, &CursorEngine::of(&owner)?)
+    })
+}
+
+/// What a cursor of the public classes is derived from: methods, and no field.
+#[pyclass(module = "ferromongo._core", subclass, frozen, generic)]
+pub struct CursorCore;
+
 #[pymethods]
 impl CursorCore {
     /// Whether there may be more documents: False once the last was read, or after `close()`.
     #[getter]
-    fn alive(&self) -> bool {
-        !self.is_over()
+    fn alive(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Ok(!CursorEngine::of(slf)?.get().is_over())
     }
 
     /// The server's number for the cursor: None before it was asked, 0 when all has been sent.
     #[getter]
-    fn cursor_id<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let id = self.0.lock().cursor_id;
+    fn cursor_id<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let id = CursorEngine::of(slf)?.get().state.lock().cursor_id;
         // An Int64: servers take no shorter integer for it, and a small one would become that.
-        id.map(|id| imports::INT64.get(py)?.call1((id,))).transpose()
+        id.map(|id| imports::INT64.get(slf.py())?.call1((id,))).transpose()
     }
 
     /// How many documents have been received so far, read or not.
     #[getter]
-    fn retrieved(&self) -> usize {
-        self.0.lock().retrieved
+    fn retrieved(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        Ok(CursorEngine::of(slf)?.get().state.lock().retrieved)
     }
 
     /// The (host, port) of the server that holds the documents; None before it was asked.
     #[getter]
-    fn address(&self) -> Option<(String, Option<u16>)> {
-        let address = self.0.lock().address.clone()?;
-        let port = (!address.is_unix_socket()).then_some(address.port);
-        Some((address.host, port))
+    fn address(slf: &Bound<'_, Self>) -> PyResult<Option<(String, Option<u16>)>> {
+        let address = CursorEngine::of(slf)?.get().state.lock().address.clone();
+        Ok(address.map(|address| {
+            let port = (!address.is_unix_socket()).then_some(address.port);
+            (address.host, port)
+        }))
     }
 
-    #[pyo3(name = "_started")]
-    pub fn has_begun(&self) -> bool {
-        self.0.lock().started
+    fn _started(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Ok(CursorEngine::of(slf)?.get().has_begun())
     }
 
     fn _start(slf: Bound<'_, Self>) -> PyPending {
-        let cursor = slf.unbind();
-        PyPending::later(move |py| {
+        later(slf.into_any(), |owner, cursor| {
             let first = match cursor.get().has_begun() {
                 true => None,
-                false => fetch(cursor.bind(py), |py, _, _| Ok(Step::Done(py.None())))?,
+                false => fetch(owner, cursor, |py, _, _| Ok(Step::Done(py.None())))?,
             };
-            Ok(first.map_or_else(|| Step::Done(py.None()), Step::Again))
+            Ok(first.map_or_else(|| Step::Done(owner.py().None()), Step::Again))
         })
     }
 
@@ -246,8 +292,13 @@ impl CursorCore {
     }
 
     /// The next item if no command has to be sent for it; else None, also at the end.
-    fn _buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.buffered(py)
+    fn _buffered<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        CursorEngine::of(slf)?.get().buffered(slf.py())
+    }
+
+    /// Whether iteration has not been overridden or patched.
+    fn _is_plain(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Ok(instance::plain_part::<CursorEngine>(slf)?.is_some())
     }
 
     /// The next items, at most `most`, if they are here. They stay to be read.
@@ -257,14 +308,14 @@ impl CursorCore {
 
     /// The next item if there is one now: at most one command is sent.
     fn _try_next(slf: Bound<'_, Self>) -> PyPending {
-        let cursor = slf.unbind();
-        PyPending::later(move |py| {
+        later(slf.into_any(), |owner, cursor| {
+            let py = owner.py();
             if let Some(item) = cursor.get().buffered(py)? {
                 return Ok(Step::Done(item.unbind()));
             }
-            cursor.get().0.lock().dry = false;
-            let next = fetch(cursor.bind(py), |py, cursor, _| {
-                cursor.get().0.lock().dry = false; // reported by `None` already
+            cursor.get().state.lock().dry = false;
+            let next = fetch(owner, cursor, |py, cursor, _| {
+                cursor.get().state.lock().dry = false; // reported by `None` already
                 let item = cursor.get().buffered(py)?;
                 Ok(Step::Done(item.map_or_else(|| py.None(), Bound::unbind)))
             })?;
@@ -272,36 +323,37 @@ impl CursorCore {
         })
     }
 
-    fn _set_batch_size(&self, batch_size: i64) {
-        if let Some(origin) = &mut self.0.lock().origin {
+    fn _set_batch_size(slf: &Bound<'_, Self>, batch_size: i64) -> PyResult<()> {
+        if let Some(origin) = &mut CursorEngine::of(slf)?.get().state.lock().origin {
             origin.batch_size = batch_size;
         }
+        Ok(())
     }
 
     #[pyo3(signature = (length = None))]
     fn _fetch_all(slf: Bound<'_, Self>, length: Option<usize>) -> PyPending {
-        let cursor = slf.unbind();
-        PyPending::later(move |py| {
-            let length = length.unwrap_or(usize::MAX);
-            let gathered = Gathered { cursor, list: PyList::empty(py).unbind(), count: 0 };
-            gathered.more(py, length, None)
+        later(slf.into_any(), move |owner, cursor| {
+            let py = owner.py();
+            let (owner, cursor) = (owner.clone().unbind(), cursor.clone().unbind());
+            let gathered = Gathered { owner, cursor, list: PyList::empty(py).unbind(), count: 0 };
+            gathered.more(py, length.unwrap_or(usize::MAX), None)
         })
     }
 
     fn _close(slf: Bound<'_, Self>) -> PyPending {
-        let cursor = slf.unbind();
-        PyPending::later(move |py| cursor.get().close(py))
+        later(slf.into_any(), |owner, cursor| cursor.get().close(owner.py()))
     }
 
-    fn _reset(&self) {
-        let former = std::mem::take(&mut *self.0.lock());
+    fn _reset(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let former = std::mem::take(&mut *CursorEngine::of(slf)?.get().state.lock());
         drop(former);
+        Ok(())
     }
 }
 
-impl Drop for CursorCore {
+impl Drop for CursorEngine {
     fn drop(&mut self) {
-        if let Some((core, held)) = self.0.get_mut().take_held() {
+        if let Some((core, held)) = self.state.get_mut().take_held() {
             close::kill_later(core, held);
         }
     }
@@ -318,27 +370,23 @@ impl SyncCursorCore {
         _arguments: &Bound<'_, PyTuple>,
         _keywords: Option<&Bound<'_, PyDict>>,
     ) -> PyClassInitializer<SyncCursorCore> {
-        PyClassInitializer::from(CursorCore::new()).add_subclass(SyncCursorCore)
+        PyClassInitializer::from(CursorCore).add_subclass(SyncCursorCore)
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {
         slf
     }
 
+    /// `for` takes the documents that are here past Python's `next`, unless that is overridden.
     fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let (py, cursor) = (slf.py(), slf.as_super());
-        if let Some(document) = cursor.get().buffered(py)? {
-            return Ok(document);
+        match CursorEngine::ready(slf)? {
+            Some(document) => Ok(document),
+            None => slf.call_method0(name!(slf.py(), "next")),
         }
-        let next = match CursorCore::advance(cursor, || PyStopIteration::new_err(()))? {
-            Step::Done(document) => document,
-            Step::Again(task) | Step::Pause(task) => run_blocking(py, task)?,
-        };
-        Ok(next.into_bound(py))
     }
 
-    fn _next(slf: &Bound<'_, Self>) -> PyPending {
-        CursorCore::next(slf.as_super(), || PyStopIteration::new_err(()))
+    fn _next(slf: Bound<'_, Self>) -> PyPending {
+        CursorEngine::next(slf.into_any(), || PyStopIteration::new_err(()))
     }
 }
 
@@ -353,21 +401,27 @@ impl AsyncCursorCore {
         _arguments: &Bound<'_, PyTuple>,
         _keywords: Option<&Bound<'_, PyDict>>,
     ) -> PyClassInitializer<AsyncCursorCore> {
-        PyClassInitializer::from(CursorCore::new()).add_subclass(AsyncCursorCore)
+        PyClassInitializer::from(CursorCore).add_subclass(AsyncCursorCore)
     }
 
     fn __aiter__(slf: Py<Self>) -> Py<Self> {
         slf
     }
 
-    fn _next(slf: &Bound<'_, Self>) -> PyPending {
-        CursorCore::next(slf.as_super(), || PyStopAsyncIteration::new_err(()))
+    /// For `__anext__`: the next document if it is here, and if no `next` is overridden; else None.
+    fn _ready<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        CursorEngine::ready(slf)
+    }
+
+    fn _next(slf: Bound<'_, Self>) -> PyPending {
+        CursorEngine::next(slf.into_any(), || PyStopAsyncIteration::new_err(()))
     }
 }
 
 /// The documents that a `to_list` has so far.
 struct Gathered {
-    cursor: Py<CursorCore>,
+    owner: Py<PyAny>,
+    cursor: Py<CursorEngine>,
     list: Py<PyList>,
     count: usize,
 }
@@ -388,13 +442,13 @@ impl Gathered {
             let after = move |py: Python<'_>, ()| kept.take().more(py, length, limit);
             return Ok(Step::Pause(task(std::future::ready(()), after)));
         }
-        let Some(request) = next_request(self.cursor.bind(py), limit)? else {
+        let Some(request) = next_request(self.owner.bind(py), self.cursor.bind(py), limit)? else {
             return Ok(self.whole());
         };
         let kept = Kept(Some(self));
         Ok(Step::Again(request.fetch(move |py, cursor, limit| {
             let gathered = kept.take();
-            if cursor.get().0.lock().has_caught_up() {
+            if cursor.get().state.lock().has_caught_up() {
                 return Ok(gathered.whole());
             }
             gathered.more(py, length, Some(limit))

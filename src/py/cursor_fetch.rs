@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use super::cursor::CursorCore;
+use super::cursor::CursorEngine;
 use super::cursor_state::{Origin, State};
 use super::errors;
 use super::once::name;
@@ -35,7 +35,7 @@ pub struct Request {
 /// The right to fetch the next batch, which one caller at a time has.
 pub struct Claim {
     /// None when it is over.
-    cursor: Option<Py<CursorCore>>,
+    cursor: Option<Py<CursorEngine>>,
     /// Set at the first poll. The cursor has it too, and knows the claim by it.
     begun: Arc<AtomicBool>,
     /// By the first command.
@@ -44,8 +44,8 @@ pub struct Claim {
 
 impl Claim {
     /// `None` at the end.
-    fn of(cursor: &Bound<'_, CursorCore>) -> PyResult<Option<Claim>> {
-        let mut state = cursor.get().0.lock();
+    fn of(cursor: &Bound<'_, CursorEngine>) -> PyResult<Option<Claim>> {
+        let mut state = cursor.get().state.lock();
         if state.cut {
             drop(state);
             return Err(errors::to_python(cursor.py(), &Error::invalid_operation(CUT)));
@@ -66,9 +66,9 @@ impl Claim {
     }
 
     /// The cursor, to take in what came; `None` if it was rewound meanwhile.
-    fn end(mut self) -> Option<Py<CursorCore>> {
+    fn end(mut self) -> Option<Py<CursorEngine>> {
         let cursor = self.cursor.take()?;
-        let mut state = cursor.get().0.lock();
+        let mut state = cursor.get().state.lock();
         if !self.is_of(&state) {
             return None;
         }
@@ -81,7 +81,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let Some(cursor) = self.cursor.take() else { return };
-        let mut state = cursor.get().0.lock();
+        let mut state = cursor.get().state.lock();
         if !self.is_of(&state) {
             return;
         }
@@ -102,15 +102,16 @@ pub fn busy() -> PyErr {
     PyRuntimeError::new_err("this cursor is in use by another caller")
 }
 
-/// The first command, or getMore. `None` at the end. Without a limit to keep `within` it gets that of a
-/// call that begins now.
+/// The first command, which `owner` makes, or getMore. `None` at the end. Without a limit to keep `within` it
+/// gets that of a call that begins now.
 pub fn next_request(
-    cursor: &Bound<'_, CursorCore>,
+    owner: &Bound<'_, PyAny>,
+    cursor: &Bound<'_, CursorEngine>,
     within: Option<TimeLimit>,
 ) -> PyResult<Option<Request>> {
     let py = cursor.py();
     // Not under the lock: a child's core is made when it is first asked for.
-    let scope = cursor.get().0.lock().origin.as_ref().map(|origin| origin.scope.clone_ref(py));
+    let scope = cursor.get().state.lock().origin.as_ref().map(|origin| origin.scope.clone_ref(py));
     let core = scope.map(|scope| scope.get().core());
     let within = match (within, core) {
         (None, Some(core)) => Some(time_limit::current(py, &core.settings)?),
@@ -118,22 +119,23 @@ pub fn next_request(
     };
     let Some(claim) = Claim::of(cursor)? else { return Ok(None) };
     if claim.opens {
-        return first_request(cursor, within, claim);
+        return first_request(owner, cursor, within, claim);
     }
-    let more = cursor.get().0.lock().get_more(within.unwrap_or_default());
+    let more = cursor.get().state.lock().get_more(within.unwrap_or_default());
     Ok(more.map(|(core, operation)| Request { core, operation, claim }))
 }
 
 fn first_request(
-    cursor: &Bound<'_, CursorCore>,
+    owner: &Bound<'_, PyAny>,
+    cursor: &Bound<'_, CursorEngine>,
     within: Option<TimeLimit>,
     claim: Claim,
 ) -> PyResult<Option<Request>> {
     let py = cursor.py();
-    let opened = cursor.call_method0(name!(py, "_open"))?;
+    let opened = owner.call_method0(name!(py, "_open"))?;
     if opened.is_none() {
         claim.end();
-        let mut state = cursor.get().0.lock();
+        let mut state = cursor.get().state.lock();
         (state.started, state.closed) = (true, true);
         return Ok(None);
     }
@@ -167,7 +169,7 @@ fn first_request(
     terms.limit = within.unwrap_or(terms.limit);
     terms.opens_cursor = true;
     terms.exhaust = exhaust;
-    let mut state = cursor.get().0.lock();
+    let mut state = cursor.get().state.lock();
     state.started = true;
     let former = state.origin.replace(Origin {
         scope: handle,
@@ -190,11 +192,11 @@ impl Request {
     /// same limit.
     pub fn fetch(
         self,
-        after: impl FnOnce(Python<'_>, Py<CursorCore>, TimeLimit) -> PyResult<Step> + Send + 'static,
+        after: impl FnOnce(Python<'_>, Py<CursorEngine>, TimeLimit) -> PyResult<Step> + Send + 'static,
     ) -> Box<dyn Task> {
         let limit = self.operation.terms.limit;
         let work = run_owned(self.core, self.operation);
-        send(self.claim, work, move |py: Python<'_>, cursor: Py<CursorCore>, outcome| {
+        send(self.claim, work, move |py: Python<'_>, cursor: Py<CursorEngine>, outcome| {
             let installed = cursor.get().install(outcome);
             installed.map_err(|error| cursor.get().exception(py, &error))?;
             after(py, cursor, limit)
@@ -204,17 +206,18 @@ impl Request {
 
 /// `None` at the end.
 pub fn fetch(
-    cursor: &Bound<'_, CursorCore>,
-    after: impl FnOnce(Python<'_>, Py<CursorCore>, TimeLimit) -> PyResult<Step> + Send + 'static,
+    owner: &Bound<'_, PyAny>,
+    cursor: &Bound<'_, CursorEngine>,
+    after: impl FnOnce(Python<'_>, Py<CursorEngine>, TimeLimit) -> PyResult<Step> + Send + 'static,
 ) -> PyResult<Option<Box<dyn Task>>> {
-    Ok(next_request(cursor, None)?.map(|request| request.fetch(after)))
+    Ok(next_request(owner, cursor, None)?.map(|request| request.fetch(after)))
 }
 
 /// A task that does the `work` of fetching a batch; `finish` takes it in.
 pub fn send(
     claim: Claim,
     work: impl Future<Output = CoreResult<Outcome>> + Send + 'static,
-    finish: impl FnOnce(Python<'_>, Py<CursorCore>, CoreResult<Outcome>) -> PyResult<Step>
+    finish: impl FnOnce(Python<'_>, Py<CursorEngine>, CoreResult<Outcome>) -> PyResult<Step>
     + Send
     + 'static,
 ) -> Box<dyn Task> {

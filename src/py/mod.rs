@@ -17,7 +17,9 @@ mod exit;
 mod gil;
 mod hub_driver;
 pub mod imports;
+mod instance;
 mod interpreter;
+mod last_found;
 mod listeners;
 mod loggers;
 mod loop_driver;
@@ -46,6 +48,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     loop_driver::prepare(module)?;
     thread_driver::prepare(module.py());
     hub_driver::prepare(module.py());
+    last_found::prepare(module.py());
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<change_stream::ChangeStreamCore>()?;
     module.add_class::<change_stream::SyncChangeStreamCore>()?;

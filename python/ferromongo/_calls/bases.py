@@ -149,6 +149,11 @@ class SessionBase:
         return html.session(self)
 
 
+def is_proxy(owner: object) -> bool:
+    """Whether it stands for an object of another class, perhaps not always for the same."""
+    return type(owner) is not owner.__class__
+
+
 def check_codec_options(codec_options: Any) -> None:
     if not isinstance(codec_options, CodecOptions):
         raise TypeError(f"codec_options must be a CodecOptions, not {type(codec_options)}")
@@ -162,9 +167,10 @@ def check_read_preference(read_preference: Any) -> None:
 def check_kind(owner: object, kind: str) -> None:
     """Raise TypeError unless `owner` is a `kind`, by class name as PyMongo does for subclasses.
 
-    By name, because a class cannot import the one whose attributes it is made from.
+    By name, because a class cannot import the one whose attributes it is made from; by `__class__`
+    as `isinstance` does, because proxies (werkzeug's, wrapt's, Django's) have their target's.
     """
-    given = type(owner)
+    given = owner.__class__
     if given.__name__ != kind and all(base.__name__ != kind for base in given.__mro__):
         raise TypeError(f"{kind} required but given {given.__name__}")
 

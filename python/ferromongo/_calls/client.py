@@ -21,14 +21,6 @@ from ferromongo._core import Client, Pending
 from ferromongo.typings import Address
 
 
-def list_database_names(admin: DatabaseBase, session: Any, comment: Any) -> Pending[list[str]]:
-    command: dict[str, Any] = {"listDatabases": 1, "nameOnly": True}
-    if comment is not None:
-        command["comment"] = comment
-    inside = core_session(session, admin._client)
-    return command_scope(admin).read(command, inside, then=_database_names)
-
-
 def list_databases(
     admin: DatabaseBase, session: Any, comment: Any, options: dict[str, Any]
 ) -> Opening:
@@ -40,8 +32,13 @@ def list_databases(
 
 def drop_database(database: DatabaseBase, session: Any, comment: Any) -> Pending[Any]:
     inside = core_session(session, database._client)
-    command = {"dropDatabase": 1, "comment": comment}
-    return command_scope(database).write(command, inside, False, checked_write_concern)
+    return command_scope(database).write(
+        drop_command(comment), inside, False, checked_write_concern
+    )
+
+
+def drop_command(comment: Any) -> dict[str, Any]:
+    return {"dropDatabase": 1, "comment": comment}
 
 
 def database_name(name_or_database: Any) -> str:
@@ -133,10 +130,6 @@ def members(client: ClientBase, server_type: str) -> set[Address]:
 def known_nodes(client: ClientBase) -> frozenset[Address]:
     servers: Mapping[Address, Any] = client._core.topology()["servers"]
     return frozenset(address for address, server in servers.items() if server["type"] != "Unknown")
-
-
-def _database_names(reply: Any) -> list[str]:
-    return [database["name"] for database in reply["databases"]]
 
 
 WRITABLE = frozenset(("RSPrimary", "Standalone", "Mongos", "LoadBalancer"))

@@ -3,8 +3,17 @@
 from ferromongo._core import (
     AsyncChangeStreamCore,
     AsyncCursorCore,
+    CursorCore,
+    Pending,
     SyncChangeStreamCore,
     SyncCursorCore,
 )
 
-__all__ = ["AsyncChangeStreamCore", "AsyncCursorCore", "SyncChangeStreamCore", "SyncCursorCore"]
+__all__ = [
+    "AsyncChangeStreamCore",
+    "AsyncCursorCore",
+    "CursorCore",
+    "Pending",
+    "SyncChangeStreamCore",
+    "SyncCursorCore",
+]

@@ -337,18 +337,18 @@ class FindQuery:
         self.skip, self.limit = start, limit
         self.empty = part.stop is not None and limit == 0
 
-    def at(self, index: int) -> FindQuery:
-        """The query whose only document is `cursor[index]`."""
+    def place(self, index: int) -> int:
+        """How many documents to skip for `cursor[index]`."""
         if not isinstance(index, int):
             raise TypeError(f"a cursor's index must be an int or a slice, not {type(index)}")
         if index < 0:
             raise IndexError("a cursor cannot count from its end")
-        one = self.copy(deep=True)
-        one.skip += index
-        one.set_limit(-1)
-        one.empty = False
-        one.flags &= ~CursorType.TAILABLE_AWAIT
-        return one
+        return index + self.skip
+
+    def take_one(self) -> None:
+        """A document by its index is there, or it is not: an empty slice or a tail is none."""
+        self.empty = False
+        self.flags &= ~CursorType.TAILABLE_AWAIT
 
 
 def _limited_exhaust() -> InvalidOperation:

@@ -39,8 +39,9 @@ def check_no_transaction(session: Any) -> None:
         raise InvalidOperation("GridFS does not support multi-document transactions")
 
 
-def check_kind(owner: object, kind: type, name: str) -> None:
-    if not isinstance(owner, kind):
+def check_kind(owner: Any, kind: type, name: str) -> None:
+    """GridFS needs the public methods only: mongomock's classes have the same names."""
+    if all(base.__name__ != kind.__name__ for base in owner.__class__.__mro__):
         raise TypeError(f"{name} must be an instance of {kind.__name__}, not {type(owner)}")
 
 
@@ -54,6 +55,12 @@ def without_type_registry(owner: Any, **options: Any) -> Any:
     """The database or collection as GridFS uses it: user's types have no place in its documents."""
     plain = owner.codec_options.with_options(type_registry=None)
     return owner.with_options(codec_options=plain, **options)
+
+
+def time_limit(database: Any) -> float | None:
+    """The client's timeoutMS in seconds. Other libraries' clients have databases of these names."""
+    limit = database.client.options.timeout
+    return limit if isinstance(limit, int | float) else None
 
 
 def whole_operation(seconds: float | None) -> AbstractContextManager[None]:
@@ -99,11 +106,9 @@ def by_document_or_id(given: Any) -> Any:
     return given if given is None or isinstance(given, Mapping) else by_id(given)
 
 
-def version_options(version: int) -> dict[str, Any]:
-    """The options of a find for one of several files of a name: -1 the newest, 0 the oldest."""
-    if version < 0:
-        return {"skip": -version - 1, "sort": [("uploadDate", DESCENDING)]}
-    return {"skip": version, "sort": [("uploadDate", ASCENDING)]}
+def place_of_version(version: int) -> tuple[int, int]:
+    """What to skip and how to sort for one of the files of a name: -1 the newest, 0 the oldest."""
+    return (-version - 1, DESCENDING) if version < 0 else (version, ASCENDING)
 
 
 def no_version(version: int, filename: str | None) -> NoFile:

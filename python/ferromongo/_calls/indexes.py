@@ -21,6 +21,9 @@ from ferromongo._calls.write_errors import checked_write_concern
 from ferromongo._core import Pending
 from ferromongo._pymongo_internals import index_name
 
+OPTIONS: CodecOptions[SON[str, Any]] = CodecOptions(SON)
+"""Key order is part of an index: SON says so, and it is what PyMongo returns."""
+
 
 def create_indexes(
     collection: CollectionBase[Any],
@@ -79,8 +82,7 @@ def list_indexes(collection: CollectionBase[Any], session: Any, comment: Any) ->
     command: dict[str, Any] = {"listIndexes": collection._name, "cursor": {}}
     if comment is not None:
         command["comment"] = comment
-    # Key order is part of an index: SON says so, and it is what PyMongo returns.
-    scope = collection_scope_with(collection, CodecOptions(SON), ReadPreference.PRIMARY)
+    scope = collection_scope_with(collection, OPTIONS, ReadPreference.PRIMARY)
     inside = collection_session(session, collection)
     return Opening(scope, command, inside, get_more=get_more_extras(comment, None))
 

@@ -1,4 +1,4 @@
-"""The engine's scopes of databases and collections, made at first use and kept.
+"""The engine's scopes of databases and collections, made at first use and kept (of proxies not).
 
 A collection has two: documents are decoded with its own codec options, replies to writes and
 counts as plain dicts with undecodable text replaced, so that an error message always gets through.
@@ -16,11 +16,16 @@ from pymongo.read_concern import DEFAULT_READ_CONCERN
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from ferromongo._calls.bases import CollectionBase, DatabaseBase
+from ferromongo._calls.bases import CollectionBase, DatabaseBase, is_proxy
 from ferromongo._core import Scope
 
 LENIENT_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(unicode_decode_error_handler="replace")
 """For commands that create indexes: neither command nor reply has documents of the user's."""
+
+
+def reply_options(codec_options: CodecOptions[Any]) -> CodecOptions[Any]:
+    """For replies that only this package looks at."""
+    return codec_options._replace(unicode_decode_error_handler="replace", document_class=dict)
 
 
 def document_scope(collection: CollectionBase[Any]) -> Scope:
@@ -39,7 +44,9 @@ def command_scope(database: DatabaseBase) -> Scope:
     """For `Database.command` and helpers: default codec options, primary, no read concern."""
     scope = database._command_scope
     if scope is None:
-        scope = database._command_scope = command_scope_with(database, DEFAULT_CODEC_OPTIONS)
+        scope = command_scope_with(database, DEFAULT_CODEC_OPTIONS)
+        if not is_proxy(database._client):
+            database._command_scope = scope
     return scope
 
 
@@ -64,7 +71,7 @@ def database_scope(database: DatabaseBase) -> Scope:
     """For aggregates on the database itself: all its own options."""
     scope = database._own_scope
     if scope is None:
-        scope = database._own_scope = Scope(
+        scope = Scope(
             database._client._core,
             database._name,
             database._codec_options,
@@ -73,6 +80,8 @@ def database_scope(database: DatabaseBase) -> Scope:
             database._read_concern,
         )
         database._client._used = True
+        if not is_proxy(database._client):
+            database._own_scope = scope
     return scope
 
 
@@ -122,14 +131,15 @@ def _make_collection_scopes(collection: CollectionBase[Any]) -> tuple[Scope, Sco
     scopes = database._collection_scopes if shared else None
     if scopes is None:
         codec_options = collection._codec_options
-        reply_options = codec_options._replace(
-            unicode_decode_error_handler="replace", document_class=dict
+        scopes = (
+            _scope(collection, codec_options),
+            _scope(collection, reply_options(codec_options)),
         )
-        scopes = _scope(collection, codec_options), _scope(collection, reply_options)
         database._client._used = True
-        if shared:
+        if shared and not is_proxy(database._client):
             database._collection_scopes = scopes
-    collection._scopes = scopes
+    if not (is_proxy(database) or is_proxy(database._client)):
+        collection._scopes = scopes
     return scopes
 
 

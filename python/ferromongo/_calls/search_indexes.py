@@ -10,6 +10,7 @@ from typing import Any
 
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
 from pymongo.operations import SearchIndexModel
+from pymongo.read_concern import DEFAULT_READ_CONCERN
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
@@ -21,6 +22,14 @@ from ferromongo._calls.scopes import LENIENT_OPTIONS, collection_scope_with
 from ferromongo._calls.sessions import collection_session
 from ferromongo._calls.write_errors import checked_write_concern
 from ferromongo._core import Pending, Scope
+
+OPTIONS: dict[str, Any] = {
+    "codec_options": DEFAULT_CODEC_OPTIONS,
+    "read_preference": ReadPreference.PRIMARY,
+    "write_concern": WriteConcern(),
+    "read_concern": DEFAULT_READ_CONCERN,
+}
+"""Of a list of search indexes."""
 
 
 def create_search_indexes(

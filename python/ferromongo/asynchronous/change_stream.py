@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from ferromongo._calls.change_stream import ChangeStreamBase
 from ferromongo._calls.cursor_cores import AsyncChangeStreamCore
 from ferromongo._drive import drive
+from ferromongo.asynchronous._iteration import is_own
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
 from ferromongo.typings import DocumentType
 
@@ -37,18 +38,29 @@ class AsyncChangeStream(
     """
 
     _session: AsyncClientSession | None
+    _plain: ClassVar[dict[str, Any]]
+    """What iteration goes past unless it was overridden or patched."""
 
     def _next_cursor(self) -> AsyncCommandCursor[DocumentType]:
         return AsyncCommandCursor(self._opening(), self._session)
 
     async def next(self) -> DocumentType:
         """The next change, as soon as there is one; raises StopAsyncIteration when closed."""
-        change = self._buffered()
-        return await drive(self._next()) if change is None else change
+        return await self._following()
 
     async def __anext__(self) -> DocumentType:  # async only
-        change = self._buffered()
-        return await drive(self._next()) if change is None else change
+        change = self._ready()
+        return await self._following() if change is None else change
+
+    async def _following(self) -> DocumentType:
+        if is_own(self, "try_next", _TRY_NEXT):
+            change = self._buffered()
+            return await drive(self._next()) if change is None else change
+        while self.alive:
+            change = await self.try_next()
+            if change is not None:
+                return change
+        raise StopAsyncIteration
 
     async def try_next(self) -> DocumentType | None:
         """The next change, or None if there is none after asking the server once."""
@@ -56,7 +68,10 @@ class AsyncChangeStream(
 
     async def close(self) -> None:
         """End the stream and let the server forget its cursor."""
+        cursor: Any = self._cursor
         await drive(self._close())
+        if cursor is not None and not is_own(cursor, "close", AsyncCommandCursor._plain_close):
+            await cursor.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,3 +101,7 @@ class AsyncClusterChangeStream(AsyncDatabaseChangeStream[DocumentType], Generic[
     """The changes of all databases."""
 
     _whole_cluster = True
+
+
+AsyncChangeStream._plain = {"try_next": AsyncChangeStream.try_next}
+_TRY_NEXT = AsyncChangeStream.try_next

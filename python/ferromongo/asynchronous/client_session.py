@@ -240,7 +240,14 @@ class AsyncClientSession(SessionBase):
 
     async def end_session(self) -> None:
         """Abort a running transaction and give the server session back. May be called twice."""
-        await drive(self._core.end())
+        await self._end()
+
+    async def _end(self) -> None:
+        try:
+            if self.in_transaction:
+                await self.abort_transaction()
+        finally:
+            await drive(self._core.end())
 
     async def __aenter__(self) -> Self:
         return self
@@ -251,7 +258,7 @@ class AsyncClientSession(SessionBase):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        await self.end_session()
+        await self._end()
 
     def __copy__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} cannot be copied; start another one")

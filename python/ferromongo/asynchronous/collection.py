@@ -14,6 +14,7 @@ from pymongo.cursor import CursorType
 from pymongo.errors import OperationFailure
 from pymongo.operations import IndexModel, SearchIndexModel
 from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 from pymongo.results import (
     BulkWriteResult,
     DeleteResult,
@@ -29,9 +30,12 @@ from ferromongo._calls import find as find_calls
 from ferromongo._calls import indexes as index_calls
 from ferromongo._calls import search_indexes as search_index_calls
 from ferromongo._calls.bases import CollectionBase, check_collection_name, check_kind
+from ferromongo._calls.scopes import reply_options
 from ferromongo._drive import drive, run
+from ferromongo._opening import openable
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.asynchronous._find_options import AsyncFindOptions
+from ferromongo.asynchronous._iteration import every, is_own
 from ferromongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.command_cursor import (
@@ -94,10 +98,10 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         check_kind(database, "AsyncDatabase")
         check_collection_name(name)
         super().__init__(
-            codec_options or database._codec_options,
-            read_preference or database._read_preference,
-            write_concern or database._write_concern,
-            read_concern or database._read_concern,
+            codec_options or database.codec_options,
+            read_preference or database.read_preference,
+            write_concern or database.write_concern,
+            read_concern or database.read_concern,
         )
         self._database: AsyncDatabase[DocumentType] = database
         self._name = name
@@ -230,9 +234,15 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         """
         return await drive(
             writes.insert_many(
-                self, documents, ordered, bypass_document_validation, session, comment
+                self._for_bulk(), documents, ordered, bypass_document_validation, session, comment
             )
         )
+
+    def _for_bulk(self) -> AsyncCollection[Any]:
+        """PyMongo's bulk writes go through `with_options`, which may be another's."""
+        if is_own(self, "with_options", _WITH_OPTIONS):
+            return self
+        return self.with_options(codec_options=reply_options(self._codec_options))
 
     async def bulk_write(
         self,
@@ -254,7 +264,13 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         """
         return await drive(
             bulk.bulk_write(
-                self, requests, ordered, bypass_document_validation, session, comment, let
+                self._for_bulk(),
+                requests,
+                ordered,
+                bypass_document_validation,
+                session,
+                comment,
+                let,
             )
         )
 
@@ -267,7 +283,11 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         :param args: further arguments of `find`, by position
         :param kwargs: further arguments of `find`, by name
         """
-        if getattr(self.find, "__func__", None) is not _FIND:
+        if (
+            not is_own(self, "find", _FIND)
+            or AsyncCursor.next is not _NEXT
+            or AsyncCursor.__anext__ is not _ANEXT
+        ):
             # Overridden or patched: `find_one` follows it, as PyMongo's.
             cursor: Any = self.find(find_calls.as_query(filter), *args, **kwargs)
             found: DocumentType
@@ -619,6 +639,7 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         """
         return await drive(reads.distinct(self, key, filter, session, comment, hint, kwargs))
 
+    @openable
     async def watch(
         self,
         pipeline: Pipeline | None = None,
@@ -667,6 +688,7 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         await drive(stream._opened())
         return stream
 
+    @openable
     async def aggregate(
         self,
         pipeline: Pipeline,
@@ -693,6 +715,7 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
         await drive(cursor._start())
         return cursor
 
+    @openable
     async def aggregate_raw_batches(
         self,
         pipeline: Pipeline,
@@ -892,8 +915,9 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        await self.drop_index("*", session, comment, **kwargs)
+        await drive(index_calls.drop_index(self, "*", session, comment, kwargs))
 
+    @openable
     async def list_indexes(
         self, session: AsyncClientSession | None = None, comment: Any | None = None
     ) -> AsyncCommandCursor[MutableMapping[str, Any]]:
@@ -901,7 +925,14 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        opening = index_calls.list_indexes(self, session, comment)
+        return await self._list_indexes(session, comment)
+
+    async def _list_indexes(
+        self, session: AsyncClientSession | None, comment: Any | None
+    ) -> AsyncCommandCursor[MutableMapping[str, Any]]:
+        options = index_calls.OPTIONS
+        plain = self.with_options(codec_options=options, read_preference=ReadPreference.PRIMARY)
+        opening = index_calls.list_indexes(plain, session, comment)
         cursor: AsyncCommandCursor[MutableMapping[str, Any]] = AsyncCommandCursor(opening, session)
         try:
             await drive(cursor._start())
@@ -918,9 +949,10 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        cursor = await self.list_indexes(session, comment)
-        return index_calls.index_information(await cursor.to_list())
+        cursor = await self._list_indexes(session, comment)
+        return index_calls.index_information(await every(cursor))
 
+    @openable
     async def list_search_indexes(
         self,
         name: str | None = None,
@@ -935,7 +967,8 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         Search indexes need MongoDB Atlas, or a server with a search process.
         """
-        opening = search_index_calls.list_search_indexes(self, name, session, comment, kwargs)
+        plain = self.with_options(**search_index_calls.OPTIONS)
+        opening = search_index_calls.list_search_indexes(plain, name, session, comment, kwargs)
         cursor: AsyncCommandCursor[Mapping[str, Any]] = AsyncCommandCursor(opening, session)
         await drive(cursor._start())
         return cursor
@@ -1008,8 +1041,10 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        cursor = await self._database.list_collections(session, {"name": self._name}, comment)
-        described = await cursor.to_list()
+        database = self._own_database()
+        by_name = {"name": self._name}
+        cursor = await database.list_collections(session=session, filter=by_name, comment=comment)
+        described = await every(cursor)
         options: dict[str, Any] = described[0].get("options", {}) if described else {}
         options.pop("create", None)
         return options
@@ -1040,8 +1075,19 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        database = self._database.with_options(write_concern=self._write_concern)
-        await database.drop_collection(self._name, session, comment, encrypted_fields)
+        await self._own_database().drop_collection(
+            self._name, session=session, comment=comment, encrypted_fields=encrypted_fields
+        )
+
+    def _own_database(self) -> AsyncDatabase[Any]:
+        """The client's database of that name with the options of this collection."""
+        return self._database.client.get_database(
+            self._database.name,
+            self._codec_options,
+            self._read_preference,
+            self._write_concern,
+            self._read_concern,
+        )
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, AsyncCollection):
@@ -1060,3 +1106,5 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
 
 _FIND = AsyncCollection.find
 find_calls.show_arguments(AsyncCollection.find_one, _FIND)
+_WITH_OPTIONS = AsyncCollection.with_options
+_NEXT, _ANEXT = AsyncCursor.next, AsyncCursor.__anext__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn
 
 from pymongo.errors import InvalidOperation
 
@@ -12,7 +12,7 @@ from ferromongo._calls.cursor_cores import AsyncCursorCore
 from ferromongo._calls.find import Opening, check_int, get_more_batch_size
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import drive
-from ferromongo.asynchronous._iteration import follow_next
+from ferromongo.asynchronous._iteration import and_close, is_own
 from ferromongo.typings import DocumentType
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
     """An iterator over the result of a command; methods such as `aggregate` return one."""
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        follow_next(cls, AsyncCommandCursor)
+    _plain: ClassVar[dict[str, Any]]
+    """What `for` goes past unless it was overridden or patched."""
+    _plain_close: ClassVar[Any]
 
     def __init__(self, opening: Opening | None, session: AsyncClientSession | None) -> None:
         """Made by the methods that return one: `opening` is the command, None for no documents."""
@@ -53,11 +53,15 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
     async def next(self) -> DocumentType:
         """The next document; raises StopAsyncIteration after the last."""
         document = self._buffered()
-        return await drive(self._next()) if document is None else document
+        if document is not None:
+            return document
+        if is_own(self, "close", _CLOSE):
+            return await drive(self._next())
+        return await and_close(self, self._next())
 
     async def __anext__(self) -> DocumentType:  # async only
-        document = self._buffered()
-        return await drive(self._next()) if document is None else document
+        document = self._ready()
+        return await self.next() if document is None else document
 
     async def try_next(self) -> DocumentType | None:
         """The next document, or None if there is none after asking the server once."""
@@ -70,7 +74,9 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         """
         if length is not None and length < 1:
             raise ValueError("the length given to to_list must be greater than 0")
-        return await drive(self._fetch_all(length))
+        if is_own(self, "close", _CLOSE):
+            return await drive(self._fetch_all(length))
+        return await and_close(self, self._fetch_all(length))
 
     def _repr_html_(self) -> str:
         return html.cursor(self, None, None)
@@ -96,3 +102,10 @@ class AsyncRawBatchCommandCursor(AsyncCommandCursor[DocumentType], Generic[Docum
 
     def __getitem__(self, index: int) -> NoReturn:
         raise InvalidOperation("AsyncRawBatchCommandCursor cannot be indexed")
+
+
+AsyncCommandCursor._plain = {
+    "next": AsyncCommandCursor.next,
+    "__anext__": AsyncCommandCursor.__anext__,
+}
+_CLOSE = AsyncCommandCursor._plain_close = AsyncCommandCursor.close

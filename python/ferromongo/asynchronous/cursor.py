@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, overload
 
 from bson.code import Code
 from pymongo.collation import validate_collation_or_none
@@ -12,11 +12,11 @@ from pymongo.cursor import CursorType
 from pymongo.errors import InvalidOperation
 from pymongo.write_concern import validate_boolean
 
-from ferromongo._calls import find, html, reads
+from ferromongo._calls import find, html
 from ferromongo._calls.cursor_cores import AsyncCursorCore
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import drive
-from ferromongo.asynchronous._iteration import follow_next
+from ferromongo.asynchronous._iteration import and_close, is_own
 from ferromongo.typings import CollationIn, DocumentType, Hint, KeyPattern
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
             print(order)
     """
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        follow_next(cls, AsyncCursor)
+    _plain: ClassVar[dict[str, Any]]
+    """What `for` goes past unless it was overridden or patched."""
 
     def __init__(
         self,
@@ -228,7 +227,11 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
             if isinstance(index, slice):
                 query.slice(index)
                 return self
-            one: Any = self._with(query.at(index))
+            skip = query.place(index)
+            one: Any = self.clone()
+            one.skip(skip)
+            one.limit(-1)
+            one._query.take_one()
             for document in one:
                 found: DocumentType = document
                 return found
@@ -238,11 +241,15 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
     async def next(self) -> DocumentType:
         """The next document; raises StopAsyncIteration after the last."""
         document = self._buffered()
-        return await drive(self._next()) if document is None else document
+        if document is not None:
+            return document
+        if is_own(self, "close", _CLOSE):
+            return await drive(self._next())
+        return await and_close(self, self._next())
 
     async def __anext__(self) -> DocumentType:  # async only
-        document = self._buffered()
-        return await drive(self._next()) if document is None else document
+        document = self._ready()
+        return await self.next() if document is None else document
 
     async def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.
@@ -251,19 +258,20 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         """
         if length is not None and length < 1:
             raise ValueError("the length given to to_list must be greater than 0")
-        return await drive(self._fetch_all(length))
+        if is_own(self, "close", _CLOSE):
+            return await drive(self._fetch_all(length))
+        return await and_close(self, self._fetch_all(length))
 
     async def explain(self) -> DocumentType:
         """The server's plan for the query and what running it took; the cursor stays unsent."""
-        plan: DocumentType = await drive(find.explain(self._collection, self._query, self._session))
+        twin = self.clone()
+        plan: DocumentType = await drive(find.explain(twin._collection, twin._query, twin._session))
         return plan
 
     async def distinct(self, key: str) -> list[Any]:
         """The different values of `key` among the documents the query matches."""
         options = find.distinct_options(self._query)
-        return await drive(
-            reads.distinct(self._collection, key, None, self._session, None, None, options)
-        )
+        return await self._collection.distinct(key, session=self._session, **options)
 
     async def rewind(self) -> Self:
         """Start over: the next document asked for is the first one of a new query."""
@@ -310,5 +318,15 @@ class AsyncRawBatchCursor(AsyncCursor[DocumentType], Generic[DocumentType]):
         opening = super()._open()
         return None if opening is None else opening._replace(raw=True)
 
+    async def explain(self) -> DocumentType:
+        """The server's plan for the query, decoded."""
+        cursor: AsyncCursor[DocumentType] = AsyncCursor(self._collection, session=self._session)
+        cursor._query = self._query.copy(deep=True)
+        return await cursor.explain()
+
     def __getitem__(self, index: Any) -> NoReturn:
         raise InvalidOperation("AsyncRawBatchCursor cannot be indexed; use skip and limit")
+
+
+AsyncCursor._plain = {"next": AsyncCursor.next, "__anext__": AsyncCursor.__anext__}
+_CLOSE = AsyncCursor.close

@@ -18,7 +18,9 @@ from ferromongo._calls.bases import DatabaseBase, check_database_name, check_kin
 from ferromongo._calls.listed_sessions import list_sessions
 from ferromongo._calls.sessions import in_transaction
 from ferromongo._drive import drive
+from ferromongo._opening import openable
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.asynchronous._iteration import every
 from ferromongo.asynchronous.change_stream import AsyncDatabaseChangeStream
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.collection import AsyncCollection
@@ -54,10 +56,10 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
         check_kind(client, "AsyncMongoClient")
         check_database_name(name)
         super().__init__(
-            codec_options or client._codec_options,
-            read_preference or client._read_preference,
-            write_concern or client._write_concern,
-            read_concern or client._read_concern,
+            codec_options or client.codec_options,
+            read_preference or client.read_preference,
+            write_concern or client.write_concern,
+            read_concern or client.read_concern,
         )
         self._client: AsyncMongoClient[DocumentType] = client
         self._name = name
@@ -79,7 +81,7 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
                 f"{type(self).__name__} has no attribute {name!r}. "
                 f"The collection of that name is database[{name!r}]."
             )
-        return AsyncCollection(self, name)
+        return self[name]
 
     def __getitem__(self, name: str) -> AsyncCollection[DocumentType]:
         """The collection of that name."""
@@ -210,6 +212,7 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
         reply: dict[str, Any] | _CodecDocument = await drive(pending)
         return reply
 
+    @openable
     async def cursor_command(
         self,
         command: str | MutableMapping[str, Any],
@@ -246,6 +249,7 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
         await drive(cursor._start())
         return cursor
 
+    @openable
     async def aggregate(
         self, pipeline: Pipeline, session: AsyncClientSession | None = None, **kwargs: Any
     ) -> AsyncCommandCursor[DocumentType]:
@@ -261,6 +265,7 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
         await drive(cursor._start())
         return cursor
 
+    @openable
     async def watch(
         self,
         pipeline: Pipeline | None = None,
@@ -346,7 +351,7 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
             await db.create_collection("log", capped=True, size=1_000_000)
         """
         if check_exists and not in_transaction(session, self._client):
-            if name in await self.list_collection_names(filter={"name": name}, session=session):
+            if name in await self._list_collection_names({"name": name}, session, None, {}):
                 raise CollectionInvalid(f"collection {name} already exists")
         collection: AsyncCollection[DocumentType] = AsyncCollection(
             self, name, False, codec_options, read_preference, write_concern, read_concern
@@ -354,6 +359,7 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
         await drive(calls.create_collection(collection, kwargs, session))
         return collection
 
+    @openable
     async def list_collections(
         self,
         session: AsyncClientSession | None = None,
@@ -385,9 +391,18 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
         :param kwargs: further elements of the `listCollections` command
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        opening = calls.list_collection_names(self, filter, session, comment, kwargs)
+        return await self._list_collection_names(filter, session, comment, kwargs)
+
+    async def _list_collection_names(
+        self,
+        filter: Mapping[str, Any] | None,
+        session: AsyncClientSession | None,
+        comment: Any | None,
+        options: dict[str, Any],
+    ) -> list[str]:
+        opening = calls.list_collection_names(self, filter, session, comment, options)
         cursor: AsyncCommandCursor[dict[str, Any]] = AsyncCommandCursor(opening, session)
-        return [found["name"] for found in await drive(cursor._fetch_all(None))]
+        return [found["name"] for found in await every(cursor)]
 
     async def drop_collection(
         self,

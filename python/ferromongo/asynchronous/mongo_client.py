@@ -26,8 +26,12 @@ from ferromongo._calls import client_bulk
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.client_settings import client_settings, describe
 from ferromongo._calls.metadata import append_metadata
+from ferromongo._calls.sessions import in_transaction
+from ferromongo._calls.write_errors import checked_write_concern
 from ferromongo._drive import drive
+from ferromongo._opening import openable
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.asynchronous._iteration import every, is_own
 from ferromongo.asynchronous.change_stream import AsyncChangeStream, AsyncClusterChangeStream
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
@@ -211,6 +215,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
             session, comment, local=local, all_users=all_users, failed=failed
         )
 
+    @openable
     async def list_databases(
         self,
         session: AsyncClientSession | None = None,
@@ -234,8 +239,11 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        return await drive(calls.list_database_names(self._admin(), session, comment))
+        opening = calls.list_databases(self._admin(), session, comment, {"nameOnly": True})
+        cursor: AsyncCommandCursor[dict[str, Any]] = AsyncCommandCursor(opening, None)
+        return [found["name"] for found in await every(cursor)]
 
+    @openable
     async def watch(
         self,
         pipeline: Pipeline | None = None,
@@ -256,7 +264,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         The parameters are those of `AsyncCollection.watch`.
         """
         stream: AsyncChangeStream[DocumentType] = AsyncClusterChangeStream(
-            self["admin"],
+            self.admin,
             pipeline,
             full_document,
             resume_after,
@@ -322,11 +330,19 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         :param comment: any value, to find the command by in the server's log and profiler
         """
         database = self[calls.database_name(name_or_database)]
-        await drive(calls.drop_database(database, session, comment))
+        if is_own(database, "command", _COMMAND):
+            await drive(calls.drop_database(database, session, comment))
+        else:
+            command = calls.drop_command(comment)
+            if not (database.write_concern.is_server_default or in_transaction(session, self)):
+                command["writeConcern"] = database.write_concern.document
+            primary = ReadPreference.PRIMARY
+            reply = await database.command(command, read_preference=primary, session=session)
+            checked_write_concern(reply)
 
     async def server_info(self, session: AsyncClientSession | None = None) -> dict[str, Any]:
         """What `buildInfo` says: version, modules, and so on."""
-        return await self["admin"].command(
+        return await self.admin.command(
             "buildinfo", read_preference=ReadPreference.PRIMARY, session=session
         )
 
@@ -453,3 +469,6 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
             "admin", DEFAULT_CODEC_OPTIONS, ReadPreference.PRIMARY, WriteConcern()
         )
         return admin
+
+
+_COMMAND = AsyncDatabase.command

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from ferromongo._calls.change_stream import ChangeStreamBase
 from ferromongo._calls.cursor_cores import SyncChangeStreamCore
 from ferromongo._drive import run
+from ferromongo.synchronous._iteration import is_own
 from ferromongo.synchronous.command_cursor import CommandCursor
 from ferromongo.typings import DocumentType
 
@@ -38,14 +39,25 @@ class ChangeStream(
     """
 
     _session: ClientSession | None
+    _plain: ClassVar[dict[str, Any]]
+    """What iteration goes past unless it was overridden or patched."""
 
     def _next_cursor(self) -> CommandCursor[DocumentType]:
         return CommandCursor(self._opening(), self._session)
 
     def next(self) -> DocumentType:
         """The next change, as soon as there is one; raises StopIteration when closed."""
-        change = self._buffered()
-        return run(self._next()) if change is None else change
+        return self._following()
+
+    def _following(self) -> DocumentType:
+        if is_own(self, "try_next", _TRY_NEXT):
+            change = self._buffered()
+            return run(self._next()) if change is None else change
+        while self.alive:
+            change = self.try_next()
+            if change is not None:
+                return change
+        raise StopIteration
 
     def try_next(self) -> DocumentType | None:
         """The next change, or None if there is none after asking the server once."""
@@ -53,7 +65,10 @@ class ChangeStream(
 
     def close(self) -> None:
         """End the stream and let the server forget its cursor."""
+        cursor: Any = self._cursor
         run(self._close())
+        if cursor is not None and not is_own(cursor, "close", CommandCursor._plain_close):
+            cursor.close()
 
     def __enter__(self) -> Self:
         return self
@@ -83,3 +98,7 @@ class ClusterChangeStream(DatabaseChangeStream[DocumentType], Generic[DocumentTy
     """The changes of all databases."""
 
     _whole_cluster = True
+
+
+ChangeStream._plain = {"try_next": ChangeStream.try_next}
+_TRY_NEXT = ChangeStream.try_next

@@ -236,7 +236,14 @@ class ClientSession(SessionBase):
 
     def end_session(self) -> None:
         """Abort a running transaction and give the server session back. May be called twice."""
-        run(self._core.end())
+        self._end()
+
+    def _end(self) -> None:
+        try:
+            if self.in_transaction:
+                self.abort_transaction()
+        finally:
+            run(self._core.end())
 
     def __enter__(self) -> Self:
         return self
@@ -247,7 +254,7 @@ class ClientSession(SessionBase):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        self.end_session()
+        self._end()
 
     def __copy__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} cannot be copied; start another one")

@@ -14,6 +14,7 @@ from pymongo.cursor import CursorType
 from pymongo.errors import OperationFailure
 from pymongo.operations import IndexModel, SearchIndexModel
 from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 from pymongo.results import (
     BulkWriteResult,
     DeleteResult,
@@ -30,9 +31,11 @@ from ferromongo._calls import find as find_calls
 from ferromongo._calls import indexes as index_calls
 from ferromongo._calls import search_indexes as search_index_calls
 from ferromongo._calls.bases import CollectionBase, check_collection_name, check_kind
+from ferromongo._calls.scopes import reply_options
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.synchronous._find_options import FindOptions
+from ferromongo.synchronous._iteration import every, is_own
 from ferromongo.synchronous.change_stream import CollectionChangeStream
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.command_cursor import CommandCursor, RawBatchCommandCursor
@@ -90,10 +93,10 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         check_kind(database, "Database")
         check_collection_name(name)
         super().__init__(
-            codec_options or database._codec_options,
-            read_preference or database._read_preference,
-            write_concern or database._write_concern,
-            read_concern or database._read_concern,
+            codec_options or database.codec_options,
+            read_preference or database.read_preference,
+            write_concern or database.write_concern,
+            read_concern or database.read_concern,
         )
         self._database: Database[DocumentType] = database
         self._name = name
@@ -221,9 +224,15 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         """
         return run(
             writes.insert_many(
-                self, documents, ordered, bypass_document_validation, session, comment
+                self._for_bulk(), documents, ordered, bypass_document_validation, session, comment
             )
         )
+
+    def _for_bulk(self) -> Collection[Any]:
+        """PyMongo's bulk writes go through `with_options`, which may be another's."""
+        if is_own(self, "with_options", _WITH_OPTIONS):
+            return self
+        return self.with_options(codec_options=reply_options(self._codec_options))
 
     def bulk_write(
         self,
@@ -245,7 +254,13 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         """
         return run(
             bulk.bulk_write(
-                self, requests, ordered, bypass_document_validation, session, comment, let
+                self._for_bulk(),
+                requests,
+                ordered,
+                bypass_document_validation,
+                session,
+                comment,
+                let,
             )
         )
 
@@ -258,7 +273,11 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
         :param args: further arguments of `find`, by position
         :param kwargs: further arguments of `find`, by name
         """
-        if getattr(self.find, "__func__", None) is not _FIND:
+        if (
+            not is_own(self, "find", _FIND)
+            or Cursor.next is not _NEXT
+            or Cursor.__next__ is not _ANEXT
+        ):
             # Overridden or patched: `find_one` follows it, as PyMongo's.
             cursor: Any = self.find(find_calls.as_query(filter), *args, **kwargs)
             found: DocumentType
@@ -883,7 +902,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        self.drop_index("*", session, comment, **kwargs)
+        run(index_calls.drop_index(self, "*", session, comment, kwargs))
 
     def list_indexes(
         self, session: ClientSession | None = None, comment: Any | None = None
@@ -892,7 +911,14 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        opening = index_calls.list_indexes(self, session, comment)
+        return self._list_indexes(session, comment)
+
+    def _list_indexes(
+        self, session: ClientSession | None, comment: Any | None
+    ) -> CommandCursor[MutableMapping[str, Any]]:
+        options = index_calls.OPTIONS
+        plain = self.with_options(codec_options=options, read_preference=ReadPreference.PRIMARY)
+        opening = index_calls.list_indexes(plain, session, comment)
         cursor: CommandCursor[MutableMapping[str, Any]] = CommandCursor(opening, session)
         try:
             run(cursor._start())
@@ -909,8 +935,8 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        cursor = self.list_indexes(session, comment)
-        return index_calls.index_information(cursor.to_list())
+        cursor = self._list_indexes(session, comment)
+        return index_calls.index_information(every(cursor))
 
     def list_search_indexes(
         self,
@@ -926,7 +952,8 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         Search indexes need MongoDB Atlas, or a server with a search process.
         """
-        opening = search_index_calls.list_search_indexes(self, name, session, comment, kwargs)
+        plain = self.with_options(**search_index_calls.OPTIONS)
+        opening = search_index_calls.list_search_indexes(plain, name, session, comment, kwargs)
         cursor: CommandCursor[Mapping[str, Any]] = CommandCursor(opening, session)
         run(cursor._start())
         return cursor
@@ -997,8 +1024,10 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        cursor = self._database.list_collections(session, {"name": self._name}, comment)
-        described = cursor.to_list()
+        database = self._own_database()
+        by_name = {"name": self._name}
+        cursor = database.list_collections(session=session, filter=by_name, comment=comment)
+        described = every(cursor)
         options: dict[str, Any] = described[0].get("options", {}) if described else {}
         options.pop("create", None)
         return options
@@ -1029,8 +1058,19 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        database = self._database.with_options(write_concern=self._write_concern)
-        database.drop_collection(self._name, session, comment, encrypted_fields)
+        self._own_database().drop_collection(
+            self._name, session=session, comment=comment, encrypted_fields=encrypted_fields
+        )
+
+    def _own_database(self) -> Database[Any]:
+        """The client's database of that name with the options of this collection."""
+        return self._database.client.get_database(
+            self._database.name,
+            self._codec_options,
+            self._read_preference,
+            self._write_concern,
+            self._read_concern,
+        )
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Collection):
@@ -1049,3 +1089,5 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
 
 _FIND = Collection.find
 find_calls.show_arguments(Collection.find_one, _FIND)
+_WITH_OPTIONS = Collection.with_options
+_NEXT, _ANEXT = Cursor.next, Cursor.__next__

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn
 
 from pymongo.errors import InvalidOperation
 
@@ -13,7 +13,7 @@ from ferromongo._calls.cursor_cores import SyncCursorCore
 from ferromongo._calls.find import Opening, check_int, get_more_batch_size
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import run
-from ferromongo.synchronous._iteration import follow_next
+from ferromongo.synchronous._iteration import and_close, is_own
 from ferromongo.typings import DocumentType
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
     """An iterator over the result of a command; methods such as `aggregate` return one."""
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        follow_next(cls, CommandCursor)
+    _plain: ClassVar[dict[str, Any]]
+    """What `for` goes past unless it was overridden or patched."""
+    _plain_close: ClassVar[Any]
 
     def __init__(self, opening: Opening | None, session: ClientSession | None) -> None:
         """Made by the methods that return one: `opening` is the command, None for no documents."""
@@ -54,7 +54,11 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
     def next(self) -> DocumentType:
         """The next document; raises StopIteration after the last."""
         document = self._buffered()
-        return run(self._next()) if document is None else document
+        if document is not None:
+            return document
+        if is_own(self, "close", _CLOSE):
+            return run(self._next())
+        return and_close(self, self._next())
 
     def try_next(self) -> DocumentType | None:
         """The next document, or None if there is none after asking the server once."""
@@ -67,7 +71,9 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         """
         if length is not None and length < 1:
             raise ValueError("the length given to to_list must be greater than 0")
-        return run(self._fetch_all(length))
+        if is_own(self, "close", _CLOSE):
+            return run(self._fetch_all(length))
+        return and_close(self, self._fetch_all(length))
 
     def _repr_html_(self) -> str:
         return html.cursor(self, None, None)
@@ -93,3 +99,10 @@ class RawBatchCommandCursor(CommandCursor[DocumentType], Generic[DocumentType]):
 
     def __getitem__(self, index: int) -> NoReturn:
         raise InvalidOperation("RawBatchCommandCursor cannot be indexed")
+
+
+CommandCursor._plain = {
+    "next": CommandCursor.next,
+    "__next__": CommandCursor.__next__,
+}
+_CLOSE = CommandCursor._plain_close = CommandCursor.close

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, overload
 
 from bson.code import Code
 from pymongo.collation import validate_collation_or_none
@@ -13,11 +13,11 @@ from pymongo.cursor import CursorType
 from pymongo.errors import InvalidOperation
 from pymongo.write_concern import validate_boolean
 
-from ferromongo._calls import find, html, reads
+from ferromongo._calls import find, html
 from ferromongo._calls.cursor_cores import SyncCursorCore
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import run
-from ferromongo.synchronous._iteration import follow_next
+from ferromongo.synchronous._iteration import and_close, is_own
 from ferromongo.typings import CollationIn, DocumentType, Hint, KeyPattern
 
 if TYPE_CHECKING:
@@ -36,9 +36,8 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
             print(order)
     """
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        follow_next(cls, Cursor)
+    _plain: ClassVar[dict[str, Any]]
+    """What `for` goes past unless it was overridden or patched."""
 
     def __init__(
         self,
@@ -226,7 +225,11 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         if isinstance(index, slice):
             query.slice(index)
             return self
-        one: Any = self._with(query.at(index))
+        skip = query.place(index)
+        one: Any = self.clone()
+        one.skip(skip)
+        one.limit(-1)
+        one._query.take_one()
         for document in one:
             found: DocumentType = document
             return found
@@ -235,7 +238,11 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
     def next(self) -> DocumentType:
         """The next document; raises StopIteration after the last."""
         document = self._buffered()
-        return run(self._next()) if document is None else document
+        if document is not None:
+            return document
+        if is_own(self, "close", _CLOSE):
+            return run(self._next())
+        return and_close(self, self._next())
 
     def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.
@@ -244,17 +251,20 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         """
         if length is not None and length < 1:
             raise ValueError("the length given to to_list must be greater than 0")
-        return run(self._fetch_all(length))
+        if is_own(self, "close", _CLOSE):
+            return run(self._fetch_all(length))
+        return and_close(self, self._fetch_all(length))
 
     def explain(self) -> DocumentType:
         """The server's plan for the query and what running it took; the cursor stays unsent."""
-        plan: DocumentType = run(find.explain(self._collection, self._query, self._session))
+        twin = self.clone()
+        plan: DocumentType = run(find.explain(twin._collection, twin._query, twin._session))
         return plan
 
     def distinct(self, key: str) -> list[Any]:
         """The different values of `key` among the documents the query matches."""
         options = find.distinct_options(self._query)
-        return run(reads.distinct(self._collection, key, None, self._session, None, None, options))
+        return self._collection.distinct(key, session=self._session, **options)
 
     def rewind(self) -> Self:
         """Start over: the next document asked for is the first one of a new query."""
@@ -301,5 +311,15 @@ class RawBatchCursor(Cursor[DocumentType], Generic[DocumentType]):
         opening = super()._open()
         return None if opening is None else opening._replace(raw=True)
 
+    def explain(self) -> DocumentType:
+        """The server's plan for the query, decoded."""
+        cursor: Cursor[DocumentType] = Cursor(self._collection, session=self._session)
+        cursor._query = self._query.copy(deep=True)
+        return cursor.explain()
+
     def __getitem__(self, index: Any) -> NoReturn:
         raise InvalidOperation("RawBatchCursor cannot be indexed; use skip and limit")
+
+
+Cursor._plain = {"next": Cursor.next, "__next__": Cursor.__next__}
+_CLOSE = Cursor.close

@@ -20,6 +20,7 @@ from ferromongo._calls.listed_sessions import list_sessions
 from ferromongo._calls.sessions import in_transaction
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.synchronous._iteration import every
 from ferromongo.synchronous.change_stream import DatabaseChangeStream
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.collection import Collection
@@ -55,10 +56,10 @@ class Database(DatabaseBase, Generic[DocumentType]):
         check_kind(client, "MongoClient")
         check_database_name(name)
         super().__init__(
-            codec_options or client._codec_options,
-            read_preference or client._read_preference,
-            write_concern or client._write_concern,
-            read_concern or client._read_concern,
+            codec_options or client.codec_options,
+            read_preference or client.read_preference,
+            write_concern or client.write_concern,
+            read_concern or client.read_concern,
         )
         self._client: MongoClient[DocumentType] = client
         self._name = name
@@ -80,7 +81,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
                 f"{type(self).__name__} has no attribute {name!r}. "
                 f"The collection of that name is database[{name!r}]."
             )
-        return Collection(self, name)
+        return self[name]
 
     def __getitem__(self, name: str) -> Collection[DocumentType]:
         """The collection of that name."""
@@ -347,7 +348,7 @@ class Database(DatabaseBase, Generic[DocumentType]):
             db.create_collection("log", capped=True, size=1_000_000)
         """
         if check_exists and not in_transaction(session, self._client):
-            if name in self.list_collection_names(filter={"name": name}, session=session):
+            if name in self._list_collection_names({"name": name}, session, None, {}):
                 raise CollectionInvalid(f"collection {name} already exists")
         collection: Collection[DocumentType] = Collection(
             self, name, False, codec_options, read_preference, write_concern, read_concern
@@ -386,9 +387,18 @@ class Database(DatabaseBase, Generic[DocumentType]):
         :param kwargs: further elements of the `listCollections` command
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        opening = calls.list_collection_names(self, filter, session, comment, kwargs)
+        return self._list_collection_names(filter, session, comment, kwargs)
+
+    def _list_collection_names(
+        self,
+        filter: Mapping[str, Any] | None,
+        session: ClientSession | None,
+        comment: Any | None,
+        options: dict[str, Any],
+    ) -> list[str]:
+        opening = calls.list_collection_names(self, filter, session, comment, options)
         cursor: CommandCursor[dict[str, Any]] = CommandCursor(opening, session)
-        return [found["name"] for found in run(cursor._fetch_all(None))]
+        return [found["name"] for found in every(cursor)]
 
     def drop_collection(
         self,

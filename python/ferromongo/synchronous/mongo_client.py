@@ -27,8 +27,11 @@ from ferromongo._calls import client_bulk
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.client_settings import client_settings, describe
 from ferromongo._calls.metadata import append_metadata
+from ferromongo._calls.sessions import in_transaction
+from ferromongo._calls.write_errors import checked_write_concern
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.synchronous._iteration import every, is_own
 from ferromongo.synchronous.change_stream import ChangeStream, ClusterChangeStream
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.command_cursor import CommandCursor
@@ -229,7 +232,9 @@ class MongoClient(ClientBase, Generic[DocumentType]):
 
         :param comment: any value, to find the command by in the server's log and profiler
         """
-        return run(calls.list_database_names(self._admin(), session, comment))
+        opening = calls.list_databases(self._admin(), session, comment, {"nameOnly": True})
+        cursor: CommandCursor[dict[str, Any]] = CommandCursor(opening, None)
+        return [found["name"] for found in every(cursor)]
 
     def watch(
         self,
@@ -251,7 +256,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         The parameters are those of `Collection.watch`.
         """
         stream: ChangeStream[DocumentType] = ClusterChangeStream(
-            self["admin"],
+            self.admin,
             pipeline,
             full_document,
             resume_after,
@@ -317,11 +322,19 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         :param comment: any value, to find the command by in the server's log and profiler
         """
         database = self[calls.database_name(name_or_database)]
-        run(calls.drop_database(database, session, comment))
+        if is_own(database, "command", _COMMAND):
+            run(calls.drop_database(database, session, comment))
+        else:
+            command = calls.drop_command(comment)
+            if not (database.write_concern.is_server_default or in_transaction(session, self)):
+                command["writeConcern"] = database.write_concern.document
+            primary = ReadPreference.PRIMARY
+            reply = database.command(command, read_preference=primary, session=session)
+            checked_write_concern(reply)
 
     def server_info(self, session: ClientSession | None = None) -> dict[str, Any]:
         """What `buildInfo` says: version, modules, and so on."""
-        return self["admin"].command(
+        return self.admin.command(
             "buildinfo", read_preference=ReadPreference.PRIMARY, session=session
         )
 
@@ -446,3 +459,6 @@ class MongoClient(ClientBase, Generic[DocumentType]):
             "admin", DEFAULT_CODEC_OPTIONS, ReadPreference.PRIMARY, WriteConcern()
         )
         return admin
+
+
+_COMMAND = Database.command

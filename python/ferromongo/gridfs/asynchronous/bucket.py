@@ -14,11 +14,12 @@ from pymongo.write_concern import WriteConcern
 from ferromongo._calls import gridfs_files as files
 from ferromongo._drive import answer
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.asynchronous._iteration import every
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.gridfs.asynchronous.grid_in import AsyncGridIn
 from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut, open_version
-from ferromongo.gridfs.asynchronous.grid_out_cursor import AsyncGridOutCursor
+from ferromongo.gridfs.asynchronous.grid_out_cursor import AsyncGridOutCursor, files_of
 
 if TYPE_CHECKING:
     from ferromongo.asynchronous.client_session import AsyncClientSession
@@ -63,7 +64,7 @@ class AsyncGridFSBucket:
         self._files = self._collection.files
         self._chunks = self._collection.chunks
         self._chunk_size_bytes = chunk_size_bytes
-        self._timeout: float | None = db.client.options.timeout
+        self._timeout = files.time_limit(db)
 
     def open_upload_stream(
         self,
@@ -196,7 +197,7 @@ class AsyncGridFSBucket:
         files.check_no_transaction(session)
         with files.whole_operation(self._timeout):
             found = self._files.find({"filename": filename}, {"_id": 1}, session=session)
-            any_of = {"$in": [file["_id"] for file in await found.to_list()]}
+            any_of = {"$in": [file["_id"] for file in await every(found)]}
             deleted = await self._files.delete_many({"_id": any_of}, session=session)
             await self._chunks.delete_many({"files_id": any_of}, session=session)
         if not deleted.deleted_count:
@@ -217,7 +218,7 @@ class AsyncGridFSBucket:
         async for file in bucket.find({"metadata.lang": "en"}).sort("uploadDate", -1).limit(3):
             print(file.filename, file.length)
         """
-        return AsyncGridOutCursor(
+        return files_of(
             self._collection, filter, skip, limit, no_cursor_timeout, sort, batch_size, session
         )
 

@@ -79,9 +79,9 @@ class AsyncChunkReader:
             if self._cursor is not None:
                 # The server forgets a cursor that nobody reads for ten minutes.
                 with contextlib.suppress(CursorNotFound):
-                    return await anext(self._cursor)
+                    return await self._cursor.next()
             self._cursor = self._open()
-            return await anext(self._cursor)
+            return await self._cursor.next()
         except StopAsyncIteration:
             return None
         except BaseException:

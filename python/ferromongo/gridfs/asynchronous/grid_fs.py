@@ -11,7 +11,7 @@ from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.gridfs.asynchronous.grid_in import AsyncGridIn
 from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut, open_version
-from ferromongo.gridfs.asynchronous.grid_out_cursor import AsyncGridOutCursor
+from ferromongo.gridfs.asynchronous.grid_out_cursor import AsyncGridOutCursor, files_of
 
 if TYPE_CHECKING:
     from ferromongo.asynchronous.client_session import AsyncClientSession
@@ -111,9 +111,10 @@ class AsyncGridFS:
         """The first file that `find` would find, or None. What is no mapping is an `_id`."""
         query = files.by_document_or_id(filter)
         find: Any = self.find  # PyMongo's takes any arguments
-        found: AsyncGridOutCursor = find(query, *args, session=session, **kwargs).limit(-1)
-        files_found = await found.to_list()
-        return files_found[0] if files_found else None
+        file: AsyncGridOut
+        async for file in find(query, *args, session=session, **kwargs).limit(-1):
+            return file
+        return None
 
     def find(
         self,
@@ -130,7 +131,7 @@ class AsyncGridFS:
         async for file in fs.find({"filename": "tea.txt"}).sort("uploadDate", -1).limit(3):
             print(await file.read())
         """
-        return AsyncGridOutCursor(
+        return files_of(
             self._collection, filter, skip, limit, no_cursor_timeout, sort, batch_size, session
         )
 

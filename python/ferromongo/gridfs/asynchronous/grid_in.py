@@ -15,6 +15,7 @@ from pymongo.read_preferences import ReadPreference
 from ferromongo._calls import gridfs_files as files
 from ferromongo._calls.gridfs_upload import Upload, encoded, source_bytes
 from ferromongo._drive import answer
+from ferromongo.asynchronous._iteration import every
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.gridfs.asynchronous.chunks import insert_batch
 
@@ -61,6 +62,7 @@ class AsyncGridIn:
         own["_coll"] = files.without_type_registry(
             root_collection, read_preference=ReadPreference.PRIMARY
         )
+        own["_chunks"] = own["_coll"].chunks
         own["_session"] = session
         own["_upload"] = Upload(file["_id"], file["chunkSize"])
         own["_has_indexes"] = False
@@ -165,13 +167,13 @@ class AsyncGridIn:
             if self._upload.batch:
                 await self._ensure_indexes()
             if self._upload.is_full:
-                await insert_batch(self._upload, self._coll.chunks, self._session)
+                await insert_batch(self._upload, self._chunks, self._session)
 
     async def _ensure_indexes(self) -> None:
         if not self._has_indexes:
             files.check_no_transaction(self._session)
             await self._ensure_index(self._coll.files, files.FILES_INDEX, unique=False)
-            await self._ensure_index(self._coll.chunks, files.CHUNKS_INDEX, unique=True)
+            await self._ensure_index(self._chunks, files.CHUNKS_INDEX, unique=True)
             self._has_indexes = True
 
     async def _ensure_index(
@@ -181,11 +183,11 @@ class AsyncGridIn:
         if await collection.find_one(projection={"_id": 1}, session=self._session) is not None:
             return
         try:
-            indexes = await (await collection.list_indexes(session=self._session)).to_list()
+            indexes = await every(await collection.list_indexes(session=self._session))
         except OperationFailure:
             indexes = []
         if keys not in [index["key"] for index in indexes]:
-            await collection.create_index(keys, unique=unique, session=self._session)
+            await collection.create_index(list(keys.items()), unique=unique, session=self._session)
 
     async def close(self) -> None:
         """Store what was written, then the file's document. Does nothing if closed already.
@@ -196,7 +198,7 @@ class AsyncGridIn:
             return
         await self._ensure_indexes()
         self._upload.finish()
-        await insert_batch(self._upload, self._coll.chunks, self._session)
+        await insert_batch(self._upload, self._chunks, self._session)
         self._file["length"] = Int64(self._upload.length)
         self._file["uploadDate"] = datetime.datetime.now(tz=datetime.UTC)
         try:
@@ -208,7 +210,7 @@ class AsyncGridIn:
     async def abort(self) -> None:
         """Take back what was stored, and close the file."""
         key = self._file["_id"]
-        await self._coll.chunks.delete_many(files.chunks_of(key), session=self._session)
+        await self._chunks.delete_many(files.chunks_of(key), session=self._session)
         await self._coll.files.delete_one(files.by_id(key), session=self._session)
         self._closed = True
 

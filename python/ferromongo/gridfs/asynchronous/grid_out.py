@@ -14,6 +14,7 @@ from pymongo.errors import InvalidOperation
 from ferromongo._calls import gridfs_files as files
 from ferromongo._calls.gridfs_download import chunk_size, file_length, seek_target
 from ferromongo._calls.gridfs_files import AsyncFileBase
+from ferromongo.asynchronous._iteration import is_own
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.gridfs.asynchronous.chunks import AsyncChunkReader
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ferromongo.asynchronous.client_session import AsyncClientSession
 
 _IS_SYNC = False
+_NO_REST = (-1, b"")
+"""A position and what comes there."""
 
 
 async def open_version(
@@ -33,11 +36,13 @@ async def open_version(
 ) -> AsyncGridOut:
     """One of the files that match, by the order of their upload; raises NoFile if there is none."""
     files.check_no_transaction(session)
-    file = await root_collection.files.find_one(
-        query, session=session, **files.version_options(version)
-    )
-    if file is None:
-        raise files.no_version(version, query.get("filename"))
+    skip, direction = files.place_of_version(version)
+    found = root_collection.files.find(query, session=session)
+    found.limit(-1).skip(skip).sort("uploadDate", direction)
+    try:
+        file = await anext(found)
+    except StopAsyncIteration:
+        raise files.no_version(version, query.get("filename")) from None
     return AsyncGridOut(root_collection, file_document=file, session=session)
 
 
@@ -78,6 +83,7 @@ class AsyncGridOut(AsyncFileBase):
         self._chunk = b""
         self._chunk_number = -1
         self._chunk_iter: AsyncChunkReader | None = None
+        self._rest = _NO_REST
 
     _id: Any = files.read_field("_id", "The file's `_id`.")
     filename: str = files.read_field("filename", "The file's name.")
@@ -132,13 +138,22 @@ class AsyncGridOut(AsyncFileBase):
 
     async def readline(self, size: int | None = -1) -> bytes:
         """Read a line with its newline, but at most `size` bytes."""
+        if _IS_SYNC and not is_own(self, "read", _READ):
+            by_read: Any = super()
+            found: bytes = by_read.readline(-1 if size is None else size)
+            return found
         return await self._read(size, until_newline=True)
 
     async def readlines(self, size: int | None = -1) -> list[bytes]:
         """Read lines, until they have more than `size` bytes together; all by default."""
+        if _IS_SYNC:
+            by_next: Any = super()
+            every: list[bytes] = by_next.readlines(-1 if size is None else size)
+            return every
+        await self.open()
         lines = []
         total = 0
-        while line := await self.readline():
+        while line := await self._read(-1, until_newline=True):
             lines.append(line)
             total += len(line)
             if size is not None and 0 < size < total:
@@ -161,7 +176,10 @@ class AsyncGridOut(AsyncFileBase):
         # Holds the file once: parts that are joined at the end would be in memory twice.
         gathered = io.BytesIO()
         try:
-            await self._gather(gathered, size, until_newline)
+            if is_own(self, "readchunk", _READCHUNK):
+                await self._gather(gathered, size, until_newline)
+            else:
+                await self._gather_chunks(gathered, size, until_newline)
             return gathered.getvalue()
         except BaseException:
             # What was read before it failed has not been handed out.
@@ -183,6 +201,27 @@ class AsyncGridOut(AsyncFileBase):
             left -= stop - start
         if gathered.tell() and not left and self._chunk_iter is not None:
             await self._chunk_iter.check_end()
+
+    async def _gather_chunks(
+        self, gathered: io.BytesIO, size: int | None, until_newline: bool
+    ) -> None:
+        """The same by a subclass's `readchunk`; what it reads too much is for the next call."""
+        left = max(file_length(self._file) - self._position, 0)
+        wanted = left if size is None or size < 0 else min(size, left)
+        while wanted > 0:
+            begin = self._position
+            at, data = self._rest
+            if at != begin:
+                data = await self.readchunk()
+            if not data:
+                break
+            stop = min(wanted, len(data))
+            wanted -= stop
+            if until_newline and (newline := data.find(b"\n", 0, stop)) >= 0:
+                stop, wanted = newline + 1, 0
+            gathered.write(memoryview(data)[:stop])
+            self._position = begin + stop
+            self._rest = (self._position, data[stop:]) if stop < len(data) else _NO_REST
 
     async def _find_chunk(self) -> int:
         """Have the chunk at the current position; answers where in it that is."""
@@ -241,7 +280,7 @@ class AsyncGridOut(AsyncFileBase):
 
     async def to_list(self) -> list[bytes]:  # async only
         """The lines from here to the end."""
-        return await self.readlines()
+        return [line async for line in self]
 
     async def __aenter__(self) -> Self:
         return self
@@ -291,3 +330,6 @@ class AsyncGridOut(AsyncFileBase):
         # io's would close the file, and closing may ask the server. A cursor dropped unread is
         # seen to by itself.
         pass
+
+
+_READ, _READCHUNK = AsyncGridOut.read, AsyncGridOut.readchunk

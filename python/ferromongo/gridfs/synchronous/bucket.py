@@ -17,7 +17,8 @@ from ferromongo._drive import plain_answer
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.gridfs.synchronous.grid_in import GridIn
 from ferromongo.gridfs.synchronous.grid_out import GridOut, open_version
-from ferromongo.gridfs.synchronous.grid_out_cursor import GridOutCursor
+from ferromongo.gridfs.synchronous.grid_out_cursor import GridOutCursor, files_of
+from ferromongo.synchronous._iteration import every
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.database import Database
 
@@ -64,7 +65,7 @@ class GridFSBucket:
         self._files = self._collection.files
         self._chunks = self._collection.chunks
         self._chunk_size_bytes = chunk_size_bytes
-        self._timeout: float | None = db.client.options.timeout
+        self._timeout = files.time_limit(db)
 
     def open_upload_stream(
         self,
@@ -193,7 +194,7 @@ class GridFSBucket:
         files.check_no_transaction(session)
         with files.whole_operation(self._timeout):
             found = self._files.find({"filename": filename}, {"_id": 1}, session=session)
-            any_of = {"$in": [file["_id"] for file in found.to_list()]}
+            any_of = {"$in": [file["_id"] for file in every(found)]}
             deleted = self._files.delete_many({"_id": any_of}, session=session)
             self._chunks.delete_many({"files_id": any_of}, session=session)
         if not deleted.deleted_count:
@@ -214,7 +215,7 @@ class GridFSBucket:
         for file in bucket.find({"metadata.lang": "en"}).sort("uploadDate", -1).limit(3):
             print(file.filename, file.length)
         """
-        return GridOutCursor(
+        return files_of(
             self._collection, filter, skip, limit, no_cursor_timeout, sort, batch_size, session
         )
 

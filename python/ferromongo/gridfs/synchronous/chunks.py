@@ -78,9 +78,9 @@ class ChunkReader:
             if self._cursor is not None:
                 # The server forgets a cursor that nobody reads for ten minutes.
                 with contextlib.suppress(CursorNotFound):
-                    return next(self._cursor)
+                    return self._cursor.next()
             self._cursor = self._open()
-            return next(self._cursor)
+            return self._cursor.next()
         except StopIteration:
             return None
         except BaseException:

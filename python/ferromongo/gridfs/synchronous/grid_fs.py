@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ferromongo._calls import gridfs_files as files
 from ferromongo.gridfs.synchronous.grid_in import GridIn
 from ferromongo.gridfs.synchronous.grid_out import GridOut, open_version
-from ferromongo.gridfs.synchronous.grid_out_cursor import GridOutCursor
+from ferromongo.gridfs.synchronous.grid_out_cursor import GridOutCursor, files_of
 from ferromongo.synchronous._find_options import FileFindOptions
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.database import Database
@@ -110,9 +110,10 @@ class GridFS:
         """The first file that `find` would find, or None. What is no mapping is an `_id`."""
         query = files.by_document_or_id(filter)
         find: Any = self.find  # PyMongo's takes any arguments
-        found: GridOutCursor = find(query, *args, session=session, **kwargs).limit(-1)
-        files_found = found.to_list()
-        return files_found[0] if files_found else None
+        file: GridOut
+        for file in find(query, *args, session=session, **kwargs).limit(-1):
+            return file
+        return None
 
     def find(
         self,
@@ -129,7 +130,7 @@ class GridFS:
         for file in fs.find({"filename": "tea.txt"}).sort("uploadDate", -1).limit(3):
             print(file.read())
         """
-        return GridOutCursor(
+        return files_of(
             self._collection, filter, skip, limit, no_cursor_timeout, sort, batch_size, session
         )
 

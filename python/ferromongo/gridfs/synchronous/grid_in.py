@@ -17,6 +17,7 @@ from ferromongo._calls import gridfs_files as files
 from ferromongo._calls.gridfs_upload import Upload, encoded, source_bytes
 from ferromongo._drive import plain_answer
 from ferromongo.gridfs.synchronous.chunks import insert_batch
+from ferromongo.synchronous._iteration import every
 from ferromongo.synchronous.collection import Collection
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class GridIn:
         own["_coll"] = files.without_type_registry(
             root_collection, read_preference=ReadPreference.PRIMARY
         )
+        own["_chunks"] = own["_coll"].chunks
         own["_session"] = session
         own["_upload"] = Upload(file["_id"], file["chunkSize"])
         own["_has_indexes"] = False
@@ -160,13 +162,13 @@ class GridIn:
             if self._upload.batch:
                 self._ensure_indexes()
             if self._upload.is_full:
-                insert_batch(self._upload, self._coll.chunks, self._session)
+                insert_batch(self._upload, self._chunks, self._session)
 
     def _ensure_indexes(self) -> None:
         if not self._has_indexes:
             files.check_no_transaction(self._session)
             self._ensure_index(self._coll.files, files.FILES_INDEX, unique=False)
-            self._ensure_index(self._coll.chunks, files.CHUNKS_INDEX, unique=True)
+            self._ensure_index(self._chunks, files.CHUNKS_INDEX, unique=True)
             self._has_indexes = True
 
     def _ensure_index(
@@ -176,11 +178,11 @@ class GridIn:
         if collection.find_one(projection={"_id": 1}, session=self._session) is not None:
             return
         try:
-            indexes = collection.list_indexes(session=self._session).to_list()
+            indexes = every(collection.list_indexes(session=self._session))
         except OperationFailure:
             indexes = []
         if keys not in [index["key"] for index in indexes]:
-            collection.create_index(keys, unique=unique, session=self._session)
+            collection.create_index(list(keys.items()), unique=unique, session=self._session)
 
     def close(self) -> None:
         """Store what was written, then the file's document. Does nothing if closed already.
@@ -191,7 +193,7 @@ class GridIn:
             return
         self._ensure_indexes()
         self._upload.finish()
-        insert_batch(self._upload, self._coll.chunks, self._session)
+        insert_batch(self._upload, self._chunks, self._session)
         self._file["length"] = Int64(self._upload.length)
         self._file["uploadDate"] = datetime.datetime.now(tz=datetime.UTC)
         try:
@@ -203,7 +205,7 @@ class GridIn:
     def abort(self) -> None:
         """Take back what was stored, and close the file."""
         key = self._file["_id"]
-        self._coll.chunks.delete_many(files.chunks_of(key), session=self._session)
+        self._chunks.delete_many(files.chunks_of(key), session=self._session)
         self._coll.files.delete_one(files.by_id(key), session=self._session)
         self._closed = True
 

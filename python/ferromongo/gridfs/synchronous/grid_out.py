@@ -16,12 +16,15 @@ from ferromongo._calls import gridfs_files as files
 from ferromongo._calls.gridfs_download import chunk_size, file_length, seek_target
 from ferromongo._calls.gridfs_files import FileBase
 from ferromongo.gridfs.synchronous.chunks import ChunkReader
+from ferromongo.synchronous._iteration import is_own
 from ferromongo.synchronous.collection import Collection
 
 if TYPE_CHECKING:
     from typing import Self
 
     from ferromongo.synchronous.client_session import ClientSession
+_NO_REST = (-1, b"")
+"""A position and what comes there."""
 
 
 def open_version(
@@ -32,9 +35,13 @@ def open_version(
 ) -> GridOut:
     """One of the files that match, by the order of their upload; raises NoFile if there is none."""
     files.check_no_transaction(session)
-    file = root_collection.files.find_one(query, session=session, **files.version_options(version))
-    if file is None:
-        raise files.no_version(version, query.get("filename"))
+    skip, direction = files.place_of_version(version)
+    found = root_collection.files.find(query, session=session)
+    found.limit(-1).skip(skip).sort("uploadDate", direction)
+    try:
+        file = next(found)
+    except StopIteration:
+        raise files.no_version(version, query.get("filename")) from None
     return GridOut(root_collection, file_document=file, session=session)
 
 
@@ -75,6 +82,7 @@ class GridOut(FileBase):
         self._chunk = b""
         self._chunk_number = -1
         self._chunk_iter: ChunkReader | None = None
+        self._rest = _NO_REST
 
     _id: Any = files.read_field("_id", "The file's `_id`.")
     filename: str = files.read_field("filename", "The file's name.")
@@ -128,18 +136,17 @@ class GridOut(FileBase):
 
     def readline(self, size: int | None = -1) -> bytes:
         """Read a line with its newline, but at most `size` bytes."""
+        if not is_own(self, "read", _READ):
+            by_read: Any = super()
+            found: bytes = by_read.readline(-1 if size is None else size)
+            return found
         return self._read(size, until_newline=True)
 
     def readlines(self, size: int | None = -1) -> list[bytes]:
         """Read lines, until they have more than `size` bytes together; all by default."""
-        lines = []
-        total = 0
-        while line := self.readline():
-            lines.append(line)
-            total += len(line)
-            if size is not None and 0 < size < total:
-                break
-        return lines
+        by_next: Any = super()
+        every: list[bytes] = by_next.readlines(-1 if size is None else size)
+        return every
 
     def readchunk(self) -> bytes:
         """Read what is left of the chunk at the current position; empty at the end of the file."""
@@ -157,7 +164,10 @@ class GridOut(FileBase):
         # Holds the file once: parts that are joined at the end would be in memory twice.
         gathered = io.BytesIO()
         try:
-            self._gather(gathered, size, until_newline)
+            if is_own(self, "readchunk", _READCHUNK):
+                self._gather(gathered, size, until_newline)
+            else:
+                self._gather_chunks(gathered, size, until_newline)
             return gathered.getvalue()
         except BaseException:
             # What was read before it failed has not been handed out.
@@ -179,6 +189,25 @@ class GridOut(FileBase):
             left -= stop - start
         if gathered.tell() and not left and self._chunk_iter is not None:
             self._chunk_iter.check_end()
+
+    def _gather_chunks(self, gathered: io.BytesIO, size: int | None, until_newline: bool) -> None:
+        """The same by a subclass's `readchunk`; what it reads too much is for the next call."""
+        left = max(file_length(self._file) - self._position, 0)
+        wanted = left if size is None or size < 0 else min(size, left)
+        while wanted > 0:
+            begin = self._position
+            at, data = self._rest
+            if at != begin:
+                data = self.readchunk()
+            if not data:
+                break
+            stop = min(wanted, len(data))
+            wanted -= stop
+            if until_newline and (newline := data.find(b"\n", 0, stop)) >= 0:
+                stop, wanted = newline + 1, 0
+            gathered.write(memoryview(data)[:stop])
+            self._position = begin + stop
+            self._rest = (self._position, data[stop:]) if stop < len(data) else _NO_REST
 
     def _find_chunk(self) -> int:
         """Have the chunk at the current position; answers where in it that is."""
@@ -280,3 +309,6 @@ class GridOut(FileBase):
         # io's would close the file, and closing may ask the server. A cursor dropped unread is
         # seen to by itself.
         pass
+
+
+_READ, _READCHUNK = GridOut.read, GridOut.readchunk

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ferromongo._calls import gridfs_files as files
+from ferromongo._calls.bases import CollectionBase
 from ferromongo._calls.find import FindQuery
 from ferromongo.gridfs.synchronous.grid_out import GridOut
+from ferromongo.synchronous._iteration import is_own
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.cursor import Cursor
 
@@ -16,6 +18,14 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ferromongo.synchronous.client_session import ClientSession
+
+
+def files_of(collection: Collection[Any], *args: Any, **options: Any) -> GridOutCursor:
+    """The cursor over files of a bucket, which may be another library's collection."""
+    if isinstance(collection, CollectionBase):
+        return GridOutCursor(collection, *args, **options)
+    others: Any = _OtherFiles.find(collection, *args, **options)
+    return cast("GridOutCursor", others)
 
 
 class GridOutCursor(Cursor[Any]):
@@ -68,7 +78,16 @@ class GridOutCursor(Cursor[Any]):
     def to_list(self, length: int | None = None) -> list[GridOut]:
         """The remaining files, at most `length` of them."""
         files.check_no_transaction(self._session)
-        return [self._file(document) for document in super().to_list(length)]
+        if is_own(self, "next", _NEXT) and type(self).__next__ is _NEXT:
+            return [self._file(document) for document in super().to_list(length)]
+        if length is not None and length < 1:
+            raise ValueError("the length given to to_list must be greater than 0")
+        found: list[GridOut] = []
+        for file in self:
+            found.append(file)
+            if len(found) == length:
+                break
+        return found
 
     def add_option(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raises NotImplementedError: what the flags do is no use for files."""
@@ -77,3 +96,68 @@ class GridOutCursor(Cursor[Any]):
     def remove_option(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raises NotImplementedError, as `add_option` does."""
         raise NotImplementedError("a cursor over files has no query flags")
+
+
+class _OtherFiles:
+    """The files that a cursor of another library finds, such as mongomock's."""
+
+    def __init__(self, collection: Any, cursor: Any, session: Any) -> None:
+        self._collection = collection
+        self._cursor = cursor
+        self._session = session
+
+    @classmethod
+    def find(
+        cls,
+        collection: Any,
+        filter: Mapping[str, Any] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        no_cursor_timeout: bool = False,
+        sort: Any | None = None,
+        batch_size: int = 0,
+        session: Any | None = None,
+    ) -> Self:
+        cursor = collection.files.find(
+            filter,
+            skip=skip,
+            limit=limit,
+            no_cursor_timeout=no_cursor_timeout,
+            sort=sort,
+            batch_size=batch_size,
+            session=session,
+        )
+        return cls(collection, cursor, session)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._cursor, name)
+        return self._chained(value) if callable(value) else value
+
+    def _chained(self, method: Any) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            value = method(*args, **options)
+            if isinstance(value, type(self._cursor)):
+                return type(self)(self._collection, value, self._session)
+            return value
+
+        return call
+
+    def __iter__(self) -> Self:
+        return self
+
+    def next(self) -> GridOut:
+        document = next(self._cursor)
+        return GridOut(self._collection, file_document=document, session=self._session)
+
+    __next__ = next
+
+    def to_list(self, length: int | None = None) -> list[GridOut]:
+        found: list[GridOut] = []
+        for file in self:
+            found.append(file)
+            if len(found) == length:
+                break
+        return found
+
+
+_NEXT = GridOutCursor.next
