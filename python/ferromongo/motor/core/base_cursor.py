@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn
+from typing import TYPE_CHECKING, Any, Generic
 
 from bson.int64 import Int64
 from pymongo.errors import InvalidOperation
@@ -202,12 +202,6 @@ class AgnosticBaseCursor(AgnosticBase, Generic[DocumentType]):
         exc_tb: TracebackType | None,
     ) -> None:
         await self.close()
-
-    def __enter__(self) -> NoReturn:
-        raise TypeError("use a cursor in 'async with', not in 'with'")
-
-    def __exit__(self, *error: object) -> None:
-        pass
 
     def _taken(self) -> Any:
         """The next document, if nothing has to be sent for it."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
+from bson.timestamp import Timestamp
+
 from ferromongo._drive import drive
 from ferromongo.motor.core.base import AgnosticBase
 from ferromongo.synchronous.change_stream import (
@@ -16,7 +18,7 @@ from ferromongo.synchronous.change_stream import (
 )
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.database import Database
-from ferromongo.typings import DocumentType
+from ferromongo.typings import CollationIn, DocumentType, Pipeline
 
 if TYPE_CHECKING:
     from typing import Self
@@ -34,11 +36,39 @@ class AgnosticChangeStream(AgnosticBase, Generic[DocumentType]):
 
     delegate: ChangeStream[DocumentType] | None
 
-    def __init__(self, target: Any, *arguments: Any) -> None:
-        """Made by `watch` of `target`, a client, database or collection; `arguments` are its."""
+    def __init__(
+        self,
+        target: Any,
+        pipeline: Pipeline | None,
+        full_document: str | None,
+        resume_after: Mapping[str, Any] | None,
+        max_await_time_ms: int | None,
+        batch_size: int | None,
+        collation: CollationIn | None,
+        start_at_operation_time: Timestamp | None,
+        session: Any,
+        start_after: Mapping[str, Any] | None,
+        comment: Any | None,
+        full_document_before_change: str | None,
+        show_expanded_events: bool | None,
+    ) -> None:
+        """Made by `watch` of `target`, a client, database or collection."""
         super().__init__(None)
         self._target = target
-        self._arguments = arguments
+        self._arguments = (
+            pipeline,
+            full_document,
+            resume_after,
+            max_await_time_ms,
+            batch_size,
+            collation,
+            start_at_operation_time,
+            session,
+            start_after,
+            comment,
+            full_document_before_change,
+            show_expanded_events,
+        )
 
     def get_io_loop(self) -> Any:
         """The loop of its client."""

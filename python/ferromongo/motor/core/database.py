@@ -167,14 +167,14 @@ class AgnosticDatabase(
         return self._framework.command_cursor(cursor, self)
 
     def aggregate(
-        self, pipeline: Pipeline, session: AgnosticClientSession | None = None, **kwargs: Any
+        self, pipeline: Pipeline, *args: Any, **kwargs: Any
     ) -> AgnosticLatentCommandCursor[DocumentType]:
         """A cursor over an aggregation that starts from the database, such as `$currentOp`.
 
         The command is sent at the first use of the cursor.
         """
         return self._framework.latent_command_cursor(
-            self["$cmd.aggregate"], self._aggregation, pipeline, session, **kwargs
+            self["$cmd.aggregate"], self._aggregation, pipeline, *args, **kwargs
         )
 
     def _aggregation(
