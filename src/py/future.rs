@@ -58,13 +58,7 @@ pub fn start<'py>(
 impl Started {
     /// The Future was cancelled: its done callback, which is taken back when the call ends by itself.
     fn __call__(&self, py: Python<'_>, _future: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Some(mut state) = self.state.try_lock() else { return Ok(()) };
-        let state = std::mem::replace(&mut *state, State::Over);
-        if matches!(state, State::Over) {
-            return Ok(());
-        }
-        let cancelled = PyErr::from_value(imports::CANCELLED_ERROR.get(py)?.call0()?);
-        state.cut_short(py, &cancelled)
+        self.drop_operation(py)
     }
 
     /// Goes on until the call waits for something, or ends.
@@ -95,6 +89,13 @@ impl Started {
 }
 
 impl Started {
+    pub fn drop_operation(&self, py: Python<'_>) -> PyResult<()> {
+        let taken = self.state.try_lock().map(|mut it| std::mem::replace(&mut *it, State::Over));
+        let Some(state @ (State::Flying(_) | State::Elsewhere(_))) = taken else { return Ok(()) };
+        let cancelled = PyErr::from_value(imports::CANCELLED_ERROR.get(py)?.call0()?);
+        state.cut_short(py, &cancelled)
+    }
+
     /// What it waited for is there.
     pub fn wake(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();

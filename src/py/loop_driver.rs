@@ -286,6 +286,19 @@ impl LoopLane {
         Ok(())
     }
 
+    /// The loop was closed while started calls were on their way. Nothing else ends them, as no task waits for
+    /// them, and each holds the loop.
+    fn abandon(&self, py: Python<'_>) -> PyResult<()> {
+        let is_started = |sleeper: &Py<PyAny>| sleeper.bind(py).is_exact_instance_of::<Started>();
+        let registered: Vec<_> = self.registered.lock().values().cloned().collect();
+        let mut left: Vec<_> = registered
+            .iter()
+            .filter_map(|registration| registration.reader.lock().take_if(|it| is_started(it)))
+            .collect();
+        left.extend(self.gates.lock().extract_if(|_, it| is_started(it)).map(|(_, it)| it));
+        left.iter().try_for_each(|it| it.bind(py).cast::<Started>()?.get().drop_operation(py))
+    }
+
     /// Closes the sockets that were handed over, after the loop has forgotten them. Outside of this
     /// lane's loop (a coroutine may be dropped anywhere) that is left to the bell.
     fn close_buried(&self, py: Python<'_>) -> PyResult<()> {
@@ -366,6 +379,7 @@ fn retire_closed(lanes: &Bound<'_, PyAny>) -> PyResult<()> {
             lane.get().lane.retire();
             // Another thread may have been here first.
             lanes.call_method1("pop", (event_loop, py.None()))?;
+            lane.get().abandon(py)?;
         }
     }
     Ok(())

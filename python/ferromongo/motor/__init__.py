@@ -7,6 +7,8 @@ from importlib.util import find_spec
 
 from ferromongo.motor.version import get_version_string, version, version_tuple
 
+__all__ = ["get_version_string", "version", "version_tuple"]
+
 if find_spec("tornado") is not None:
     from ferromongo.motor.motor_tornado import (
         MotorChangeStream,
@@ -23,20 +25,17 @@ if find_spec("tornado") is not None:
         MotorGridOutCursor,
     )
 
-__all__ = [
-    "MotorChangeStream",
-    "MotorClient",
-    "MotorClientEncryption",
-    "MotorClientSession",
-    "MotorCollection",
-    "MotorCommandCursor",
-    "MotorCursor",
-    "MotorDatabase",
-    "MotorGridFSBucket",
-    "MotorGridIn",
-    "MotorGridOut",
-    "MotorGridOutCursor",
-    "get_version_string",
-    "version",
-    "version_tuple",
-]
+    __all__ += [
+        "MotorChangeStream",
+        "MotorClient",
+        "MotorClientEncryption",
+        "MotorClientSession",
+        "MotorCollection",
+        "MotorCommandCursor",
+        "MotorCursor",
+        "MotorDatabase",
+        "MotorGridFSBucket",
+        "MotorGridIn",
+        "MotorGridOut",
+        "MotorGridOutCursor",
+    ]

@@ -7,8 +7,11 @@ app.router.add_route("HEAD", "/files/{filename}", handler)
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import inspect
 import mimetypes
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -78,6 +81,7 @@ class AIOHTTPGridFS:
         self._get_gridfs_file = get_gridfs_file
         self._get_cache_time = get_cache_time
         self._set_extra_headers = set_extra_headers
+        _mark_as_coroutine_function(self)
 
     async def __call__(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
         """Send the file."""
@@ -146,6 +150,14 @@ class AIOHTTPGridFS:
             response.headers["Cache-Control"] = f"max-age={seconds}"
         else:
             response.headers["Cache-Control"] = "public"
+
+
+def _mark_as_coroutine_function(handler: Any) -> None:
+    """aiohttp warns of handlers that are none; an object whose call is one has to say so."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(handler)
+    else:
+        handler._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
 
 
 def _is_unchanged(request: aiohttp.web.Request, file: AsyncIOMotorGridOut, etag: str) -> bool:

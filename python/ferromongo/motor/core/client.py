@@ -47,19 +47,15 @@ class AgnosticClient(ClientOperations[DocumentType], AgnosticBaseProperties, Gen
             self._framework.check_event_loop(io_loop)
         self._io_loop = io_loop
         kwargs.setdefault("connect", False)
-        kwargs["driver"] = self._driver(kwargs.get("driver"))
-        super().__init__(MongoClient(*args, **kwargs))
-        self._asynchronous: AsyncMongoClient[DocumentType] | None = None
-
-    def _driver(self, given: Any) -> DriverInfo:
-        """Names Motor's API in the handshake, and what is built on it."""
-        own = DriverInfo("Motor", version, self._framework.platform)
-        if not given:
-            return own
-        if not isinstance(given, DriverInfo):
+        given = kwargs.pop("driver", None)
+        if given is not None and not isinstance(given, DriverInfo):
             raise TypeError(f"driver must be a pymongo.driver_info.DriverInfo, not {type(given)}")
-        parts = zip(own, given, strict=True)
-        return DriverInfo(*("|".join(filter(None, pair)) for pair in parts))
+        # In the handshake stands Motor's API, then what is built on it.
+        kwargs["driver"] = DriverInfo("Motor", version, self._framework.platform)
+        super().__init__(MongoClient(*args, **kwargs))
+        if given is not None:
+            self.delegate.append_metadata(given)
+        self._asynchronous: AsyncMongoClient[DocumentType] | None = None
 
     def _twin(self) -> AsyncMongoClient[DocumentType]:
         if self._asynchronous is None:

@@ -222,8 +222,10 @@ class AgnosticCollection(
 
     def __getattr__(self, name: str) -> AgnosticCollection[DocumentType]:
         """The collection whose name is this one's, a dot, and `name`."""
+        if name == "delegate":
+            raise AttributeError(name)  # of an object that `copy` is making
         if name.startswith("_"):
-            full_name = f"{self.name}.{name}"
+            full_name = f"{self.delegate.name}.{name}"
             raise AttributeError(
                 f"{type(self).__name__} has no attribute {name!r}. "
                 f"The collection of that name is database[{full_name!r}]."
