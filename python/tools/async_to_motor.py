@@ -178,6 +178,52 @@ TARGETS = (
     ),
 )
 
+FRAMEWORKS = {"asyncio": "AsyncIO", "tornado": ""}
+
+FRAMEWORK_DOCS = {
+    "asyncio": """\"\"\"Motor's classes for asyncio: a program that uses them changes its import.
+
+    from ferromongo.motor_asyncio import AsyncIOMotorClient
+
+    client = AsyncIOMotorClient("mongodb://localhost:27017")
+    await client.shop.orders.insert_one({"item": "tea"})
+
+`docs/moving_from_motor.md` has what differs.
+\"\"\"
+""",
+    "tornado": """\"\"\"Motor's classes for Tornado, on its event loop, which runs on asyncio's.
+
+from ferromongo.motor_tornado import MotorClient
+\"\"\"
+""",
+}
+
+AGNOSTIC = {
+    "core/client": ["AgnosticClient"],
+    "core/client_session": ["AgnosticClientSession"],
+    "core/database": ["AgnosticDatabase"],
+    "core/collection": ["AgnosticCollection"],
+    "core/cursor": ["AgnosticCursor", "AgnosticRawBatchCursor"],
+    "core/command_cursor": ["AgnosticCommandCursor", "AgnosticLatentCommandCursor"],
+    "core/change_stream": ["AgnosticChangeStream"],
+    "motor_gridfs/bucket": ["AgnosticGridFSBucket"],
+    "motor_gridfs/grid_in": ["AgnosticGridIn"],
+    "motor_gridfs/grid_out": ["AgnosticGridOut"],
+    "motor_gridfs/grid_out_cursor": ["AgnosticGridOutCursor"],
+    "core/encryption": ["AgnosticClientEncryption"],
+}
+"""The classes of a framework, by the module of the class without one."""
+
+UNLISTED = {"AgnosticRawBatchCursor", "AgnosticLatentCommandCursor"}
+"""Not in `__all__`, as with Motor."""
+
+FRAMEWORK_CLASSES = {
+    "client", "client_session", "database", "collection", "cursor", "raw_batch_cursor",
+    "command_cursor", "latent_command_cursor", "change_stream", "grid_in", "grid_out",
+    "grid_out_cursor",
+}  # fmt: skip
+"""Those that the objects of a framework make: attributes of `Framework`."""
+
 MOTOR_NAMES = {
     "AsyncMongoClient": "AgnosticClient",
     "AsyncClientSession": "AgnosticClientSession",
@@ -201,6 +247,8 @@ GRID_FILES = {"AsyncGridIn", "AsyncGridOut"}
 
 def main(arguments: list[str]) -> int:
     wanted = {PACKAGE / target.result: convert(target) for target in TARGETS}
+    for name, prefix in FRAMEWORKS.items():
+        wanted[PACKAGE / f"motor/motor_{name}.py"] = framework_module(name, prefix)
     folders = {path.parent for path in wanted}
     generated = {
         path
@@ -242,6 +290,90 @@ def convert(target: Target) -> str:
             ]
         )
     )
+
+
+def framework_module(name: str, prefix: str) -> str:
+    """`motor_asyncio` or `motor_tornado`: the classes with their framework, and types of its own.
+
+    For type checkers each method that returns one of Motor's objects is declared once more, as the
+    annotations of the agnostic class do not know the framework.
+    """
+    imports, classes, sets = [], [], []
+    for path, kinds in AGNOSTIC.items():
+        module = cst.parse_module((PACKAGE / "motor" / f"{path}.py").read_text("utf-8"))
+        imports += _imports(module)
+        package, _, _ = path.partition("/")
+        for agnostic in kinds:
+            own = _own_name(agnostic, prefix)
+            node = _class(module, agnostic)
+            generic = any("Generic" in _source(base) for base in node.bases)
+            base = f"{package}.{agnostic}" + ("[DocumentType], Generic[DocumentType]" * generic)
+            lines = [f"class {own}({base}):", f"    __doc__ = {package}.{agnostic}.__doc__"]
+            lines += ["    _framework = framework"]
+            if stubs := _stubs(node, prefix):
+                lines += ["", "    if TYPE_CHECKING:", *stubs]
+            classes.append("\n".join(lines))
+            attribute = re.sub(r"(?<!^)(?=[A-Z])", "_", agnostic.removeprefix("Agnostic")).lower()
+            if attribute in FRAMEWORK_CLASSES:
+                sets.append(f"framework.{attribute} = {own}")
+    listed = [
+        f'    "{_own_name(agnostic, prefix)}",'
+        for kinds in AGNOSTIC.values()
+        for agnostic in kinds
+        if agnostic not in UNLISTED
+    ]
+    kept = [text for text in imports if "Agnostic" not in text]
+    framework = f"from ferromongo.motor.{name}_framework import framework"
+    return ruff(
+        "\n".join(
+            [
+                HEADER.format(source="motor/core, motor/motor_gridfs") + FRAMEWORK_DOCS[name],
+                "from __future__ import annotations",
+                *kept,
+                "from typing import TYPE_CHECKING, Generic",
+                "from ferromongo.typings import DocumentType",
+                "from ferromongo.motor import core, motor_gridfs",
+                framework,
+                "\n".join(["__all__ = [", *listed, "]"]),
+                *classes,
+                *sets,
+            ]
+        )
+    )
+
+
+def _own_name(agnostic: str, prefix: str) -> str:
+    return f"{prefix}Motor{agnostic.removeprefix('Agnostic')}"
+
+
+def _stubs(node: cst.ClassDef, prefix: str) -> list[str]:
+    """Declarations of what names one of Motor's classes: methods that return it, attributes."""
+    stubs = []
+    for statement in node.body.body:
+        if not isinstance(statement, cst.FunctionDef):
+            continue
+        if statement.name.value == "__init__":
+            for found in re.findall(r"self\.(\w+): (Agnostic.*?) = ", _source(statement)):
+                stubs.append(f"        {found[0]}: {found[1]}")
+        elif statement.returns is not None and "Agnostic" in _source(statement.returns.annotation):
+            body = cst.SimpleStatementSuite([cst.Expr(cst.Ellipsis())])
+            bare = statement.with_changes(body=body, leading_lines=[])
+            stubs += ["        " + line for line in _source(bare).strip("\n").splitlines()]
+    # What a call is given may be of any framework; what it returns is of this one.
+    names = "|".join(sorted(name for kinds in AGNOSTIC.values() for name in kinds))
+    return [
+        re.sub(
+            rf"\b({names})\b",
+            lambda it: _own_name(it[1], prefix) if _is_result(it) else f"core.{it[1]}",
+            line,
+        )
+        for line in stubs
+    ]
+
+
+def _is_result(found: re.Match[str]) -> bool:
+    before = found.string[: found.start()]
+    return "->" in before or before.startswith("        database: ")
 
 
 def _dotted(path: str) -> str:
