@@ -70,6 +70,7 @@ lint: venv  ## Check formatting, lints, types and generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python python/tools/async_to_sync.py --check
+	$(BIN)/python python/tools/async_to_motor.py --check
 	$(BIN)/python python/tools/compatibility_tables.py --check
 
 bench: build  ## Compare with PyMongo, Motor and mongojet

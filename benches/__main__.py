@@ -25,7 +25,7 @@ from benches.codec import command as codec
 from benches.delay_proxy import DelayProxy
 from benches.group import Group
 from benches.mongojet_peer import leave
-from benches.peers import DATABASE, PEERS
+from benches.peers import DATABASE, MOTOR_API, PEERS
 from benches.workloads import WORKLOADS
 
 COMMANDS = {
@@ -158,7 +158,8 @@ def arguments():
     parser.add_argument("--uvloop", action="store_true", help="run the async peers on uvloop")
     options = parser.parse_args()
     options.rounds = command_line.rounds(options)
-    options.peers = command_line.split(parser, options.peers, names)
+    usual = [name for name in names if name != MOTOR_API]
+    options.peers = command_line.split(parser, options.peers, names, usual)
     usual = [name for name, workload in by_name.items() if not workload.by_name_only]
     only = command_line.split(parser, options.only, by_name, usual)
     options.only = [by_name[name] for name in only]

@@ -15,6 +15,8 @@ from pymongo.monitoring import CommandListener
 from benches import mongojet_peer
 
 DATABASE = "ferromongo_bench"
+# Compared with Motor only, and when it is named: `--peers ferromongo.motor,motor`.
+MOTOR_API = "ferromongo.motor"
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ PEERS = (
     Peer("pymongo", "sync", "pymongo", open_sync),
     Peer("ferromongo", "async", "ferromongo", open_async),
     Peer("pymongo", "async", "pymongo", open_async),
+    Peer(MOTOR_API, "async", "ferromongo.motor_asyncio", open_motor),
     Peer("motor", "async", "motor.motor_asyncio", open_motor),
     Peer("mongojet", "async", "mongojet", open_mongojet),
 )

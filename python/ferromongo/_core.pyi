@@ -5,23 +5,25 @@ command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `
 `$clusterTime`, `readConcern`, `writeConcern`, `$readPreference`, transaction fields.
 """
 
+from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar, final
 
 from bson import Int64, ObjectId, Timestamp
 
 _T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
 
 __version__: str
 
 @final
-class Pending(Generic[_T]):
+class Pending(Generic[_T_co]):
     """A call that has not been sent: block on it once with `run`, or await it once. Nothing is done
     before that, so one that is dropped has not been made."""
 
-    def run(self) -> _T: ...
-    def __await__(self) -> Generator[Any, None, _T]: ...
-    def __iter__(self) -> Pending[_T]: ...
+    def run(self) -> _T_co: ...
+    def __await__(self) -> Generator[Any, None, _T_co]: ...
+    def __iter__(self) -> Pending[_T_co]: ...
     def __next__(self) -> Any: ...
     def send(self, _value: Any) -> Any: ...
     def throw(self, kind: Any, value: Any = None, _traceback: Any = None) -> Any: ...
@@ -367,6 +369,10 @@ class AsyncChangeStreamCore(ChangeStreamCore[_T]):
         """For `__anext__`: the next item if it is here and iteration is plain, else None."""
     def _next(self) -> Pending[_T]:
         """The next event; raises StopAsyncIteration when the stream has ended."""
+
+def start(pending: Pending[_T], event_loop: AbstractEventLoop) -> Future[_T]:
+    """Begin the call, at once if that loop is running here, else as soon as it runs. The Future
+    belongs to the loop; cancelling it drops the operation."""
 
 def encode(document: Any, check_keys: bool, codec_options: Any) -> bytes: ...
 def decode(data: Any, codec_options: Any) -> Any: ...

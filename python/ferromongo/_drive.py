@@ -13,8 +13,10 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ferromongo._core import start as start  # begins a call on a loop and returns its Future
+
 if TYPE_CHECKING:
-    from ferromongo._core import Pending
+    from ferromongo._core import Pending as Pending
 
 _T = TypeVar("_T")
 

@@ -275,19 +275,17 @@ impl CursorCore {
 
     /// How many items are here without a command; if none, as many as the next one brings.
     fn _refill(slf: Bound<'_, Self>) -> PyPending {
-        fn left(py: Python<'_>, cursor: &CursorCore) -> PyResult<Step> {
-            let left = cursor.0.lock().left;
+        fn left(py: Python<'_>, cursor: &CursorEngine) -> PyResult<Step> {
+            let left = cursor.state.lock().left;
             Ok(Step::Done(left.into_pyobject(py)?.into_any().unbind()))
         }
-        let cursor = slf.unbind();
-        PyPending::later(move |py| {
-            if cursor.get().0.lock().left > 0 {
-                return left(py, cursor.get());
-            }
-            match fetch(cursor.bind(py), |py, cursor, _| left(py, cursor.get()))? {
-                Some(task) => Ok(Step::Again(task)),
-                None => left(py, cursor.get()),
-            }
+        later(slf.into_any(), |owner, cursor| {
+            let here = cursor.get().state.lock().left > 0;
+            let next = match here {
+                true => None,
+                false => fetch(owner, cursor, |py, cursor, _| left(py, cursor.get()))?,
+            };
+            next.map_or_else(|| left(owner.py(), cursor.get()), |task| Ok(Step::Again(task)))
         })
     }
 
@@ -302,8 +300,8 @@ impl CursorCore {
     }
 
     /// The next items, at most `most`, if they are here. They stay to be read.
-    fn _peek<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
-        self.peek(py, most)
+    fn _peek<'py>(slf: &Bound<'py, Self>, most: usize) -> PyResult<Bound<'py, PyList>> {
+        CursorEngine::of(slf)?.get().peek(slf.py(), most)
     }
 
     /// The next item if there is one now: at most one command is sent.

@@ -107,6 +107,7 @@ imports! {
     CONTEXT = "contextvars" "Context";
     COPY_CONTEXT = "contextvars" "copy_context";
 
+    CANCELLED_ERROR = "asyncio" "CancelledError";
     GET_RUNNING_LOOP = "asyncio" "get_running_loop";
     REGISTER_AT_FORK = "os" "register_at_fork";
     RUNNING_LOOP_OR_NONE = "asyncio" "_get_running_loop";

@@ -18,6 +18,7 @@ use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyWeakrefReference};
 
+use super::future::Started;
 use super::once::{Once, name};
 use super::pending::{Step, Task};
 use super::pulse::{Beat, Pulse, Waiting};
@@ -78,32 +79,47 @@ impl Flight {
 
     /// The object that the awaiting task yields to its loop.
     pub fn suspended(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if std::mem::take(&mut self.pause) {
+        if self.takes_pause() {
             return Ok(py.None());
-        }
-        if self.lane.get().lane.is_inherited() {
-            return Err(errors::to_python(py, &Error::forked())); // in what was called meanwhile
         }
         let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
         let future = event_loop.call_method0(name!(py, "create_future"))?;
         future.setattr(name!(py, "_asyncio_future_blocking"), true)?;
+        self.arm(&event_loop, &future)?;
+        Ok(future.unbind())
+    }
+
+    /// True once if the task only lets others run.
+    pub fn takes_pause(&mut self) -> bool {
+        std::mem::take(&mut self.pause)
+    }
+
+    /// Has `sleeper`, a future or a started call, woken when what the task waits for is there.
+    pub fn arm(
+        &mut self,
+        event_loop: &Bound<'_, PyAny>,
+        sleeper: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = event_loop.py();
         let lane = self.lane.get();
+        if lane.lane.is_inherited() {
+            return Err(errors::to_python(py, &Error::forked())); // in what was called meanwhile
+        }
         for (stream, interest) in &self.set.sockets {
-            lane.watch(&event_loop, stream, *interest, &future)?;
+            lane.watch(event_loop, stream, *interest, sleeper)?;
         }
         if self.set.gate {
-            let former = lane.gates.lock().insert(self.number, future.clone().unbind());
+            let former = lane.gates.lock().insert(self.number, sleeper.clone().unbind());
             drop(former);
         }
         if let Some(at) = self.set.deadline {
             let delay = at.saturating_duration_since(Instant::now()).as_secs_f64();
-            let wake = Bound::new(py, Wake(future.clone().unbind()))?;
-            let timer = in_empty_context(&event_loop, "call_later", delay, wake)?;
+            let wake = Bound::new(py, Wake(sleeper.clone().unbind()))?;
+            let timer = in_empty_context(event_loop, "call_later", delay, wake)?;
             self.timer = Some(timer.unbind());
         }
-        self.waiting = Some(lane.pulse.wait(&event_loop, self.lane.bind(py))?);
-        lane.close_buried(py)?;
-        Ok(future.unbind())
+        self.waiting = Some(lane.pulse.wait(event_loop, self.lane.bind(py))?);
+        lane.close_buried(py)
     }
 
     /// Drops the task; what it left half-done on the wire is closed.
@@ -282,6 +298,19 @@ impl LoopLane {
         Ok(())
     }
 
+    /// The loop was closed while started calls were on their way. Nothing else ends them, as no task waits for
+    /// them, and each holds the loop.
+    fn abandon(&self, py: Python<'_>) -> PyResult<()> {
+        let is_started = |sleeper: &Py<PyAny>| sleeper.bind(py).is_exact_instance_of::<Started>();
+        let registered: Vec<_> = self.registered.lock().values().cloned().collect();
+        let mut left: Vec<_> = registered
+            .iter()
+            .filter_map(|registration| registration.reader.lock().take_if(|it| is_started(it)))
+            .collect();
+        left.extend(self.gates.lock().extract_if(|_, it| is_started(it)).map(|(_, it)| it));
+        left.iter().try_for_each(|it| it.bind(py).cast::<Started>()?.get().drop_operation(py))
+    }
+
     /// Closes the sockets that were handed over, after the loop has forgotten them. Outside of this
     /// lane's loop (a coroutine may be dropped anywhere) that is left to the bell.
     fn close_buried(&self, py: Python<'_>) -> PyResult<()> {
@@ -322,6 +351,7 @@ pub fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     py.get_type::<Writable>();
     py.get_type::<Bell>();
     py.get_type::<Beat>();
+    py.get_type::<Started>();
     let hooks = PyDict::new(py);
     hooks.set_item("after_in_child", wrap_pyfunction!(wake_inherited, module)?)?;
     imports::REGISTER_AT_FORK.get(py)?.call((), Some(&hooks)).map(drop)
@@ -337,7 +367,10 @@ fn wake_inherited(py: Python<'_>) -> PyResult<()> {
         let registered: Vec<_> = lane.registered.lock().values().cloned().collect();
         waiting.extend(registered.iter().filter_map(|it| it.reader.lock().take()));
         // A loop that was closed takes no wake-ups.
-        let _ = waiting.iter().try_for_each(|future| wake(future.bind(py)));
+        let _ = waiting.iter().try_for_each(|sleeper| match sleeper.bind(py).cast::<Started>() {
+            Ok(started) => Started::wake_later(started),
+            Err(_) => wake(sleeper.bind(py)),
+        });
     }
     Ok(())
 }
@@ -359,6 +392,7 @@ fn retire_closed(lanes: &Bound<'_, PyAny>) -> PyResult<()> {
             lane.get().lane.retire();
             // Another thread may have been here first.
             lanes.call_method1("pop", (event_loop, py.None()))?;
+            lane.get().abandon(py)?;
         }
     }
     Ok(())
@@ -382,8 +416,12 @@ fn cannot_watch(py: Python<'_>, error: &PyErr) -> bool {
         || error.is_instance_of::<PyAttributeError>(py)
 }
 
-fn wake(future: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = future.py();
+/// Has a future set, or a started call go on at once.
+fn wake(sleeper: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Ok(started) = sleeper.cast_exact::<Started>() {
+        return Started::wake(started);
+    }
+    let (py, future) = (sleeper.py(), sleeper);
     if !future.call_method0(name!(py, "done"))?.is_truthy()? {
         future.call_method1(name!(py, "set_result"), (py.None(),))?;
     }

@@ -14,6 +14,7 @@ mod cursor_state;
 mod descriptions;
 mod errors;
 mod exit;
+mod future;
 mod gil;
 mod hub_driver;
 pub mod imports;
@@ -63,6 +64,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scope::PyScope>()?;
     module.add_class::<seed_lookup::PySeedLookup>()?;
     module.add_class::<session::PySession>()?;
+    module.add_function(wrap_pyfunction!(future::start, module)?)?;
     module.add_function(wrap_pyfunction!(bson::encode, module)?)?;
     module.add_function(wrap_pyfunction!(bson::decode, module)?)?;
     module.add_function(wrap_pyfunction!(bson::decode_all, module)?)?;

@@ -86,7 +86,7 @@ pub struct PyPending(Mutex<State>);
 
 type Start = Box<dyn FnOnce(Python<'_>) -> PyResult<Step> + Send>;
 
-enum State {
+pub enum State {
     /// Not started: what the first step does.
     Waiting(Start),
     Built(Box<dyn Task>),
@@ -135,12 +135,19 @@ impl State {
         }
     }
 
-    fn step(&mut self, py: Python<'_>) -> PyResult<Stepped> {
+    pub fn begin_once(&mut self, py: Python<'_>) -> PyResult<()> {
+        if matches!(self, State::Waiting(_) | State::Built(_)) {
+            *self = std::mem::replace(self, State::Over).begin(py)?;
+        }
+        Ok(())
+    }
+
+    pub fn step(&mut self, py: Python<'_>) -> PyResult<Stepped> {
         match self {
             State::Flying(flight) => {
                 let step = flight.step(py);
                 match listeners::deliver_own(py, step.as_ref().err()).and(step)? {
-                    Poll::Pending => flight.suspended(py).map(Stepped::Yields),
+                    Poll::Pending => Ok(Stepped::Waits),
                     Poll::Ready(value) => Ok(Stepped::Done(value)),
                 }
             }
@@ -152,11 +159,52 @@ impl State {
             State::Waiting(_) | State::Built(_) | State::Over => Err(only_once()),
         }
     }
+
+    /// After `Stepped::Waits`: what the awaiting task passes to its loop.
+    fn suspended(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self {
+            State::Flying(flight) => flight.suspended(py),
+            _ => unreachable!("only a flight waits"),
+        }
+    }
+
+    /// After `Stepped::Waits`: whether it only lets others run.
+    pub fn is_pausing(&mut self) -> bool {
+        match self {
+            State::Flying(flight) => flight.takes_pause(),
+            _ => false,
+        }
+    }
+
+    /// After `Stepped::Waits`, if it is not pausing: has `sleeper` woken when what it waits for is there.
+    pub fn arm(
+        &mut self,
+        event_loop: &Bound<'_, PyAny>,
+        sleeper: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        match self {
+            State::Flying(flight) => flight.arm(event_loop, sleeper),
+            _ => unreachable!("only a flight waits"),
+        }
+    }
+
+    /// Drops the operation and delivers its last events.
+    pub fn cut_short(self, py: Python<'_>, because: &PyErr) -> PyResult<()> {
+        let _own = own::Collecting::begin();
+        match self {
+            State::Flying(flight) => flight.cancel(py)?,
+            State::Elsewhere(errand) => errand.give_up(Some(because.clone_ref(py))),
+            _ => return Ok(()), // dropped
+        }
+        listeners::deliver_own(py, Some(because)).map(drop)
+    }
 }
 
 pub enum Stepped {
     /// The awaiting task passes this to its loop.
     Yields(Py<PyAny>),
+    /// For what its flight says.
+    Waits,
     Done(Py<PyAny>),
 }
 
@@ -219,15 +267,14 @@ pub fn poll_blocking(
 impl PyPending {
     /// Block until the call is done and answer its result.
     fn run(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let taken = self.0.try_lock().map(|mut state| std::mem::replace(&mut *state, State::Over));
-        match taken {
-            Some(State::Waiting(start)) => match start(py)? {
+        match self.take()? {
+            State::Waiting(start) => match start(py)? {
                 Step::Done(value) => Ok(value),
                 Step::Again(task) | Step::Pause(task) => run_blocking(py, task),
             },
-            Some(State::Built(task)) => run_blocking(py, task),
-            Some(State::Known(result)) => result,
-            Some(State::Flying(_) | State::Elsewhere(_) | State::Over) | None => Err(only_once()),
+            State::Built(task) => run_blocking(py, task),
+            State::Known(result) => result,
+            State::Flying(_) | State::Elsewhere(_) | State::Over => Err(only_once()),
         }
     }
 
@@ -248,11 +295,13 @@ impl PyPending {
             return Err(PyRuntimeError::new_err("this pending call is already being awaited"));
         };
         let _own = own::Collecting::begin();
-        if matches!(*state, State::Waiting(_) | State::Built(_)) {
-            *state = std::mem::replace(&mut *state, State::Over).begin(py)?;
-        }
+        state.begin_once(py)?;
         let result = match state.step(py) {
             Ok(Stepped::Yields(future)) => return Ok(future),
+            Ok(Stepped::Waits) => match state.suspended(py) {
+                Ok(future) => return Ok(future),
+                Err(error) => Err(error),
+            },
             Ok(Stepped::Done(value)) => Ok(value),
             Err(error) => Err(error),
         };
@@ -293,17 +342,19 @@ impl PyPending {
 }
 
 impl PyPending {
-    fn cut_short(&self, py: Python<'_>, because: &PyErr) -> PyResult<()> {
-        let state = match self.0.try_lock() {
-            Some(mut state) => std::mem::replace(&mut *state, State::Over),
-            None => return Ok(()),
-        };
-        let _own = own::Collecting::begin();
-        match state {
-            State::Flying(flight) => flight.cancel(py)?,
-            State::Elsewhere(errand) => errand.give_up(Some(because.clone_ref(py))),
-            _ => return Ok(()), // dropped
+    /// The call as it is, for one who carries it out.
+    pub fn take(&self) -> PyResult<State> {
+        let taken = self.0.try_lock().map(|mut state| std::mem::replace(&mut *state, State::Over));
+        match taken {
+            Some(state @ (State::Waiting(_) | State::Built(_) | State::Known(_))) => Ok(state),
+            Some(State::Flying(_) | State::Elsewhere(_) | State::Over) | None => Err(only_once()),
         }
-        listeners::deliver_own(py, Some(because)).map(drop)
+    }
+
+    fn cut_short(&self, py: Python<'_>, because: &PyErr) -> PyResult<()> {
+        match self.0.try_lock().map(|mut state| std::mem::replace(&mut *state, State::Over)) {
+            Some(state) => state.cut_short(py, because),
+            None => Ok(()),
+        }
     }
 }

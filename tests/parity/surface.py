@@ -26,6 +26,8 @@ import ferromongo
 import ferromongo.gridfs
 
 PACKAGES = ((ferromongo, pymongo, ""), (ferromongo.gridfs, gridfs, "gridfs."))
+# PyMongo's `gridfs` is a package beside it; Motor's surface is compared by test_motor_surface.py.
+_NEIGHBOURS = {"gridfs", "motor", "motor_asyncio", "motor_tornado"}
 _TWINS = {"synchronous": "sync", "asynchronous": "async"}
 
 
@@ -88,8 +90,8 @@ def module_paths(package: ModuleType) -> Iterator[str]:
     yield ""
     for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         path = info.name.removeprefix(f"{package.__name__}.")
-        if package is ferromongo and path.partition(".")[0] == "gridfs":
-            continue  # PyMongo's is a package beside it
+        if package is ferromongo and path.partition(".")[0] in _NEIGHBOURS:
+            continue
         if not any(part.startswith("_") for part in path.split(".")):
             yield path
 

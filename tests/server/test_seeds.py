@@ -117,12 +117,6 @@ def test_an_order_is_taken_from_stock(api, run, guarded_server, capsys):
     assert ("Transaction committed." in capsys.readouterr().out) == (api == "core")
 
 
-def lacks(what, error):
-    """ferromongo does not have it yet, the program ends so. Who brings it takes the line out."""
-    pending = DRIVER_NAME == "ferromongo"
-    return pytest.mark.xfail(pending, raises=error, reason=f"no {what} yet", strict=True)
-
-
 @ferromongo_only
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_a_session_decorates_a_function(number, run):
@@ -192,7 +186,6 @@ def test_changes_are_watched(run, database, client, capsys):
     )
 
 
-@lacks("Motor", ImportError)
 def test_motor_finds_what_it_inserted(run, mongodb_uri, client, capsys):
     program = between("000", "import asyncio", "client.close()") + "\nasyncio.run(do_motor_stuff())"
     program, count = re.subn(r'"mongodb\+srv://[^"]*"', repr(mongodb_uri), program)

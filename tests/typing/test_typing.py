@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pymongo
+import pytest
 from tests.parity.surface import module, module_paths, public_names
 
 import ferromongo
@@ -22,8 +23,9 @@ def mypy(path: Path) -> str:
     return done.stdout
 
 
-def test_accepted() -> None:
-    assert mypy(HERE / "accepted.py") == ""
+@pytest.mark.parametrize("name", ["accepted.py", "accepted_motor.py"])
+def test_accepted(name: str) -> None:
+    assert mypy(HERE / name) == ""
 
 
 def test_every_public_name_is_exported(tmp_path: Path) -> None:
