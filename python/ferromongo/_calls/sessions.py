@@ -39,7 +39,7 @@ def core_session(session: Any, client: ClientBase) -> Session | None:
         name = client._session_name
         article = "an" if name.startswith("A") else "a"
         raise ValueError(f"session must be {article} {name} or None, not {type(session)}")
-    # A proxy of the client has its engine, and so has Motor's client, to which Motor's session belongs.
+    # A proxy of the client has its engine; Motor's client, which Motor's session belongs to, too.
     if chosen._client is not client and chosen._core.client is not client._core:
         raise InvalidOperation("a session can only be used with the client that started it")
     return chosen._core
