@@ -32,8 +32,8 @@ class _Installation:
         self.finder = Finder(frozenset(map(package, CLASSES)), self.loaded)
         self.private_names = PrivateNames()
         self.carried: list[Carried] = []
-        # Names that were replaced in modules of others, and with what.
-        self.replaced: list[tuple[ModuleType, str, type]] = []
+        # Names that were replaced in modules of others: the module, its name, theirs and ours.
+        self.replaced: list[tuple[ModuleType, str, type, type]] = []
         self.warned: set[str] = set()
 
     def loaded(self, module: ModuleType) -> None:
@@ -111,9 +111,9 @@ def uninstall() -> None:
         for module in _modules():
             if facade.is_on(module):
                 facade.take_off(module)
-        for module, name, ours in installation.replaced:
+        for module, name, theirs, ours in installation.replaced:
             if namespace(module).get(name) is ours:
-                namespace(module)[name] = installation.pairs.theirs(ours)
+                namespace(module)[name] = theirs
         for carried in reversed(installation.carried):
             carried.undo()
         installation.private_names.withdraw()
@@ -140,8 +140,8 @@ def _replace_names(installation: _Installation) -> None:
             continue
         for name, value in variables.copy().items():
             if value in pairs:
-                variables[name] = pairs.ours(value)
-                installation.replaced.append((module, name, variables[name]))
+                ours = variables[name] = pairs.ours(value)
+                installation.replaced.append((module, name, value, ours))
 
 
 def _keep_deriving_packages(installation: _Installation, caller: str) -> None:
@@ -149,9 +149,10 @@ def _keep_deriving_packages(installation: _Installation, caller: str) -> None:
 
     Of the caller's own package the caller knows.
     """
+    exempt = ON_PYMONGO | sys.stdlib_module_names | {"ferromongo", caller, ""}
     for theirs, _ in installation.pairs.all():
         names = {package(derived.__module__) for derived in _derived(theirs)}
-        facade.staying.update(names - ON_PYMONGO - {"ferromongo", caller})
+        facade.staying.update(names - exempt)
 
 
 def _derived(cls: type) -> list[type]:
@@ -159,6 +160,21 @@ def _derived(cls: type) -> list[type]:
     for derived in found:
         found += derived.__subclasses__()
     return found
+
+
+def _taken(pairs: Pairs) -> list[str]:
+    """Public names of PyMongo that stood for something else already, and are left so."""
+    names = {name for _, names in CLASSES.values() for name in names}
+    public = {".".join(path.rsplit(".", 2)[::2]) for path in CLASSES} | set(AT_ONCE)
+    return [
+        f"{module.__name__}.{name} ({value!r})"
+        for module in _modules()
+        if namespace(module).get("__name__") in public
+        for name, value in namespace(module).copy().items()
+        if name in names and callable(value) and value not in pairs
+        if pairs.theirs(value) is value
+        if package(getattr(value, "__module__", "")) not in sys.stdlib_module_names
+    ]
 
 
 def _complaints(installation: _Installation, left: list[str]) -> list[str]:
@@ -176,7 +192,13 @@ def _complaints(installation: _Installation, left: list[str]) -> list[str]:
             f"Methods of PyMongo are wrapped in a way that ferromongo.install() cannot repeat, so "
             f"these wrappers will not run: {', '.join(left)}."
         )
-    installation.warned.update(kept, left)
+    taken = sorted(set(_taken(installation.pairs)) - installation.warned)
+    if taken:
+        complaints.append(
+            f"These names had been given other values before ferromongo.install(), and keep them: "
+            f"{', '.join(taken)}."
+        )
+    installation.warned.update(kept, left, taken)
     return complaints
 
 

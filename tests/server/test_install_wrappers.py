@@ -108,6 +108,32 @@ assert ferromongo.collection.Collection.find is not through_a_global
     )
 
 
+def test_names_that_others_have_replaced_are_left_and_named() -> None:
+    run(
+        WRAPPERS
+        + """
+import pymongo.mongo_client
+
+class Traced:
+    pass
+
+pymongo.MongoClient = Traced
+import ferromongo
+
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    ferromongo.install()
+    ferromongo.install()
+(warning,) = caught
+assert "pymongo.MongoClient (<class '__main__.Traced'>)" in str(warning.message)
+assert pymongo.MongoClient is Traced
+assert pymongo.mongo_client.MongoClient is ferromongo.MongoClient
+ferromongo.uninstall()
+assert pymongo.MongoClient is Traced
+"""
+    )
+
+
 def test_agents_that_load_after_install_wrap_our_classes(mongodb_uri: str) -> None:
     run(
         WRAPPERS
