@@ -82,11 +82,20 @@ impl Flight {
         if self.takes_pause() {
             return Ok(py.None());
         }
+        self.refuse_inherited(py)?; // first: a child may have no running loop
         let event_loop = imports::GET_RUNNING_LOOP.get(py)?.call0()?;
         let future = event_loop.call_method0(name!(py, "create_future"))?;
         future.setattr(name!(py, "_asyncio_future_blocking"), true)?;
         self.arm(&event_loop, &future)?;
         Ok(future.unbind())
+    }
+
+    /// Of a process that was forked in what was called meanwhile.
+    fn refuse_inherited(&self, py: Python<'_>) -> PyResult<()> {
+        if self.lane.get().lane.is_inherited() {
+            return Err(errors::to_python(py, &Error::forked()));
+        }
+        Ok(())
     }
 
     /// True once if the task only lets others run.
@@ -101,10 +110,8 @@ impl Flight {
         sleeper: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let py = event_loop.py();
+        self.refuse_inherited(py)?;
         let lane = self.lane.get();
-        if lane.lane.is_inherited() {
-            return Err(errors::to_python(py, &Error::forked())); // in what was called meanwhile
-        }
         for (stream, interest) in &self.set.sockets {
             lane.watch(event_loop, stream, *interest, sleeper)?;
         }

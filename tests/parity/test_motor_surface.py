@@ -64,7 +64,8 @@ DIFFERENT = {
 # What Motor's class factory leaves in a class, and what Python does.
 INTERNAL = {
     "__annotations__", "__class_getitem__", "__delegate_class__", "__dict__", "__doc__",
-    "__module__", "__motor_class_name__", "__orig_bases__", "__parameters__", "__slots__",
+    "__module__", "__motor_class_name__", "__orig_bases__", "__parameters__", "__slotnames__",
+    "__slots__",
     "__static_attributes__", "__firstlineno__", "__weakref__",
 }  # fmt: skip
 
