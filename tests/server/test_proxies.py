@@ -41,6 +41,9 @@ class Proxy:
     def __len__(self):
         return len(self._find())
 
+    def __bool__(self):
+        return bool(self._find())
+
     def __call__(self, *args, **options):
         return self._find()(*args, **options)
 
@@ -128,7 +131,7 @@ def test_a_proxy_of_an_option(database, name):
 
 def test_what_is_dropped_and_stored_may_be_a_proxy(client, database):
     database.drop_collection(proxy(database.x))
-    client.drop_database(proxy(client["of a proxy"]))
+    client.drop_database(proxy(client["of_a_proxy"]))
     files = gridfs.GridFS(proxy(database))
     assert gridfs.GridOut(proxy(database.fs), files.put(b"tea")).read() == b"tea"
     key = gridfs.GridFSBucket(proxy(database)).upload_from_stream("tea", b"tea")
