@@ -176,6 +176,10 @@ def test_a_wrapper_with_slots_derives_from_a_cursor(database):
     assert [found["found"]["_id"] for found in cursor] == [1, 2, 3, 4]
     assert (cursor.retrieved, cursor.alive) == (5, False)
     assert [found["_id"] for found in cursor.rewind().raw] == [0, 1, 2, 3, 4]
+    cursor = Wrapped(database.x.find(batch_size=2))
+    assert cursor.next() == {"_id": 0}
+    assert [found["found"]["_id"] for found in cursor] == [1, 2, 3, 4]
+    assert (cursor.retrieved, cursor.alive) == (5, False)
 
 
 @pytest.mark.parametrize(
