@@ -41,6 +41,9 @@ class Proxy:
     def __len__(self):
         return len(self._find())
 
+    def __bool__(self):
+        return bool(self._find())
+
     def __call__(self, *args, **options):
         return self._find()(*args, **options)
 
@@ -128,7 +131,7 @@ def test_a_proxy_of_an_option(database, name):
 
 def test_what_is_dropped_and_stored_may_be_a_proxy(client, database):
     database.drop_collection(proxy(database.x))
-    client.drop_database(proxy(client["of a proxy"]))
+    client.drop_database(proxy(client["of_a_proxy"]))
     files = gridfs.GridFS(proxy(database))
     assert gridfs.GridOut(proxy(database.fs), files.put(b"tea")).read() == b"tea"
     key = gridfs.GridFSBucket(proxy(database)).upload_from_stream("tea", b"tea")
@@ -173,6 +176,10 @@ def test_a_wrapper_with_slots_derives_from_a_cursor(database):
     assert [found["found"]["_id"] for found in cursor] == [1, 2, 3, 4]
     assert (cursor.retrieved, cursor.alive) == (5, False)
     assert [found["_id"] for found in cursor.rewind().raw] == [0, 1, 2, 3, 4]
+    cursor = Wrapped(database.x.find(batch_size=2))
+    assert cursor.next() == {"_id": 0}
+    assert [found["found"]["_id"] for found in cursor] == [1, 2, 3, 4]
+    assert (cursor.retrieved, cursor.alive) == (5, False)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,8 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
             allow_disk_use,
             let,
         )
+        # Has the engine make its part, which wrappers that only forward attributes then find.
+        self._started()
 
     def _open(self) -> find.Opening | None:
         opening = find.opening(self._collection, self._query, self._session)
