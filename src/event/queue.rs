@@ -238,7 +238,7 @@ impl State {
     /// Whether there is an event to deliver, once that is known.
     fn arrival(&self) -> Option<bool> {
         let is_known = !self.waiting.is_empty() || self.ended || self.stopped;
-        is_known.then(|| !self.stopped && !self.waiting.is_empty())
+        is_known.then_some(!self.stopped && !self.waiting.is_empty())
     }
 }
 

@@ -63,7 +63,8 @@ fn a_clear_that_interrupts_ends_what_is_in_use() {
     let mut find = Message::from_elements(|out| elements::string(out, "find", "c"));
     let silence = Publisher::default();
     let asking = lent.connection_mut().command(&mut find, "d", &silence);
-    let error = blocking::run(pin!(asking), || false).unwrap().err().expect("nobody answers finds");
+    let error =
+        blocking::run(pin!(asking), |_| false).unwrap().err().expect("nobody answers finds");
     clearing.join().unwrap();
     assert_eq!(error.kind(), Kind::Network);
     drop(lent);
@@ -103,7 +104,9 @@ fn a_cancelled_checkout_is_told_as_failed() {
     let stage = Stage::new(&json!({"appName": "x"}), &HelloServer::start(&block).address, false);
     stage.server.ready();
     let pool = stage.server.pool(None);
-    let cancelled = blocking::run(pin!(pool.checkout(Deadline::NEVER)), || true);
+    let cancelled = blocking::run(pin!(pool.checkout(Deadline::NEVER)), |pause| {
+        pause == blocking::Pause::Within
+    });
     assert!(cancelled.is_none());
     let told: Vec<_> = stage.log.all().iter().map(|event| event["type"].clone()).collect();
     assert_eq!(
@@ -254,7 +257,7 @@ impl Stage {
 
     fn check_out(&self) -> Result<Checkout, Error> {
         let pool = self.server.pool(None);
-        blocking::run(pin!(pool.checkout(Deadline::NEVER)), || false).expect("never interrupted")
+        blocking::run(pin!(pool.checkout(Deadline::NEVER)), |_| false).expect("never interrupted")
     }
 
     fn perform(&self, step: &Value, workers: &mut HashMap<String, Worker>) -> Result<(), Failure> {

@@ -135,7 +135,7 @@ fn a_peer_that_reads_late_blocks_nothing_but_its_own_message() {
         // Dropped half sent, as a cancelled operation is.
         let mut polls = 0;
         let sending = pin!(client.send(&message, &[]));
-        let interrupted = || {
+        let interrupted = |_| {
             polls += 1;
             polls == 2
         };
@@ -345,7 +345,7 @@ fn frame(length: usize) -> Vec<u8> {
 
 fn run<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let start = Instant::now();
-    blocking::run(pin!(future), || start.elapsed() > PATIENCE).expect("it takes too long")
+    blocking::run(pin!(future), |_| start.elapsed() > PATIENCE).expect("it takes too long")
 }
 
 fn is_readable(stream: &Stream) -> bool {

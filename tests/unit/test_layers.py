@@ -45,3 +45,17 @@ def test_private_names_of_pymongo_are_listed_in_one_file() -> None:
         if name != "_pymongo_internals.py":
             private = {n for n in names if n.startswith(("pymongo.", "bson.")) and "._" in n}
             assert not private, name
+
+
+def test_gevent_and_eventlet_are_named_in_one_file_each() -> None:
+    for name, names in modules():
+        for library in ("gevent", "eventlet"):
+            known = {n for n in names if n.split(".")[0] == library}
+            assert not known or name == f"_hubs/of_{library}.py", name
+        if name.startswith("_hubs/"):
+            assert {n for n in names if n.startswith("ferromongo")} <= {
+                "ferromongo._hubs",
+                "ferromongo._hubs.Bell",
+                "ferromongo._hubs.of_gevent",
+                "ferromongo._hubs.of_eventlet",
+            }
