@@ -8,6 +8,8 @@
 `import ferromongo as pymongo` works for what is covered: value types, constants and exceptions are
 PyMongo's own. `version`, `version_tuple` and `get_version_string` say which PyMongo that is, since
 programs ask them what they may call; `__version__` is ferromongo's.
+
+PYTEST_DONT_REWRITE: a program may import ferromongo before pytest, which would warn of that.
 """
 
 from importlib.metadata import version as _installed_version

@@ -55,6 +55,7 @@ def mongodb_replica_set(request: pytest.FixtureRequest) -> Iterator[ReplicaSet]:
     """
     from ferromongo.embedded import BinaryNotFound, ReplicaSet, ServerFailed
 
+    problem = None
     try:
         address = getattr(request.config, "workerinput", {}).get(_WORKERINPUT)
         # A worker on another machine starts one of its own.
@@ -65,9 +66,11 @@ def mongodb_replica_set(request: pytest.FixtureRequest) -> Iterator[ReplicaSet]:
         else:
             replica_set = ReplicaSet(members=_members(request.config)).start()
     except (BinaryNotFound, ServerFailed) as error:
+        problem = error
+    if problem is not None:
         # pytest keeps it for the other tests, which fail at once.
-        hint = f"\nTo use a server that runs, set {TEST_URI} to its connection string."
-        pytest.fail(f"{error}{hint}", pytrace=False)
+        hint = f"To use a server that runs, set {TEST_URI} to its connection string."
+        pytest.fail(f"{problem}\n{hint}", pytrace=False)
     try:
         yield replica_set
     finally:

@@ -7,12 +7,15 @@ The set ends with the controller, however that ends. Requests and replies are JS
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import socketserver
 import tempfile
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,8 +30,9 @@ class Lender:
         self._lock = threading.Lock()
         self._replica_set: ReplicaSet | None = None
         self._failure: Exception | None = None
-        self._directory = tempfile.mkdtemp(prefix="ferromongo-pytest-")
-        self.address = os.path.join(self._directory, "socket")
+        _remove_orphans()
+        self._directory = tempfile.mkdtemp(prefix=PREFIX)
+        self.address = os.path.join(self._directory, SOCKET)
         self._server = _Server(self.address, _Connection)
         self._server.lender = self
         self._thread = threading.Thread(
@@ -85,3 +89,22 @@ class _Connection(socketserver.StreamRequestHandler):
         for line in self.rfile:
             answer = self.server.lender.answer(json.loads(line))
             self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+
+def _remove_orphans() -> None:
+    """Removes the directories of controllers that were killed: nobody listens there."""
+    with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            # A minute: others may be about to listen.
+            if entry.name.startswith(PREFIX) and time.time() - entry.stat().st_mtime > 60:
+                with socket.socket(socket.AF_UNIX) as probe:
+                    try:
+                        probe.connect(os.path.join(entry.path, SOCKET))
+                    except ConnectionRefusedError:
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                    except OSError:  # another user's
+                        pass
+
+
+PREFIX = "ferromongo-pytest-"
+SOCKET = "socket"

@@ -87,6 +87,16 @@ class TestCostsNothing:
             name for name in imported if name.startswith(("ferromongo.", "pymongo", "bson"))
         }
 
+    def test_ferromongo_may_be_imported_before_pytest(self, pytester):
+        """As `install()` at the start of a program does."""
+        pytester.makepyfile("def test_nothing(): pass")
+        program = (
+            "import ferromongo, pytest, sys; sys.exit(pytest.main(['-W', 'error', *sys.argv[1:]]))"
+        )
+        options = ("-p", "no:cacheprovider", "-p", "no:asyncio")
+        result = pytester.run(sys.executable, "-c", program, *options)
+        result.assert_outcomes(passed=1)
+
     def test_no_server_is_started_until_a_fixture_is_asked_for(self, run_pytest):
         result, started = run_pytest("def test_nothing(): pass")
         result.assert_outcomes(passed=1)
@@ -198,6 +208,7 @@ class TestServerThatCannotBeUsed:
         output = self.failure(run_pytest, *options)
         lines = ["FERROMONGO_MONGOD names /nowhere/mongod*", "To use a server that runs, set *URI*"]
         output.fnmatch_lines(lines * 4)
+        output.no_fnmatch_line("*another exception*")
 
 
 class TestWorkers:
@@ -270,7 +281,12 @@ class TestWorkers:
         assert len(started) == 1
         assert not psutil.pid_exists(started[0])
 
-    def test_it_ends_with_a_controller_that_is_killed(self, run_pytest, pytester, monkeypatch):
+    def test_it_ends_with_a_controller_that_is_killed(
+        self, run_pytest, pytester, monkeypatch, tmp_path_factory
+    ):
+        # Not below the test's own: the path of a socket may have a hundred bytes.
+        temporary = tmp_path_factory.mktemp("t")
+        monkeypatch.setenv("TMPDIR", str(temporary))
         pytester.makepyfile(
             """
             import os, signal
@@ -280,10 +296,16 @@ class TestWorkers:
                 os.kill(os.getppid(), signal.SIGKILL)
             """
         )
-        result = pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "1")
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "1"]
+        result = pytester.run(*command)
         assert result.ret == -signal.SIGKILL
         (mongod,) = servers(pytester.path / "started")
         wait_until(lambda: not psutil.pid_exists(mongod))
+        # What it has left is removed by the next one.
+        (left,) = temporary.glob("ferromongo-pytest-*")
+        os.utime(left, (0, 0))
+        pytester.run(*command, "-k", "nothing")
+        assert list(temporary.glob("ferromongo-pytest-*")) == []
 
 
 class TestClients:
