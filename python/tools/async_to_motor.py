@@ -82,7 +82,7 @@ TARGETS = (
         "ClientSession",
         None,
         {
-            **_named(Manner.FUTURE, "commit_transaction abort_transaction end_session"),
+            **_named(Manner.FUTURE, "commit_transaction abort_transaction"),
             **_named(Manner.PROPERTY, "options session_id cluster_time operation_time"),
             **_named(Manner.PROPERTY, "has_ended in_transaction"),
             **_named(Manner.DELEGATE, "advance_cluster_time advance_operation_time"),

@@ -8,7 +8,6 @@ from typing import Any
 
 import pymongo
 
-from ferromongo._calls import client as client_calls
 from ferromongo._calls import database as database_calls
 from ferromongo._calls.bases import ClientBase, DatabaseBase
 
@@ -17,7 +16,8 @@ def database_names(client: Any) -> list[str]:
     """For `client["`."""
 
     def names() -> list[str]:
-        return client_calls.list_database_names(client._admin(), None, None).run()
+        reply = _reply(client._admin(), {"listDatabases": 1, "nameOnly": True})
+        return [found["name"] for found in reply["databases"]]
 
     return _quickly(client, names)
 
@@ -32,12 +32,15 @@ def collection_names(database: DatabaseBase) -> list[str]:
             "authorizedCollections": True,
             "cursor": {"batchSize": MOST},
         }
-        command = database_calls.command(
-            database, listing, 1, None, None, None, None, True, None, {}
-        )
-        return sorted(found["name"] for found in command.run()["cursor"]["firstBatch"])
+        reply = _reply(database, listing)
+        return sorted(found["name"] for found in reply["cursor"]["firstBatch"])
 
     return _quickly(database._client, names)
+
+
+def _reply(database: DatabaseBase, command: dict[str, Any]) -> Any:
+    no_options = (None, None, None, None)
+    return database_calls.command(database, command, 1, *no_options, True, None, {}).run()
 
 
 def _quickly(client: ClientBase, names: Callable[[], list[str]]) -> list[str]:

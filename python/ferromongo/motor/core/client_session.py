@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from asyncio import Future
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -15,6 +16,7 @@ from pymongo.write_concern import WriteConcern
 from ferromongo._calls.bases import SessionBase
 from ferromongo._calls.with_transaction import Attempts, time_limit
 from ferromongo._pymongo_internals import ServerMode
+from ferromongo.motor.core.futures import started
 from ferromongo.motor.core.session_operations import SessionOperations
 from ferromongo.synchronous.client_session import ClientSession
 
@@ -53,6 +55,10 @@ class AgnosticClientSession(SessionOperations, SessionBase):
     def get_io_loop(self) -> Any:
         """The loop of its client."""
         return self._client.get_io_loop()
+
+    def end_session(self) -> Future[None]:
+        """Abort a running transaction and give the server session back. May be called twice."""
+        return started(self, self._core.end)
 
     def start_transaction(
         self,

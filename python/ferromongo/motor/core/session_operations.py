@@ -11,7 +11,7 @@ from bson.timestamp import Timestamp
 from pymongo.client_session_shared import SessionOptions
 
 from ferromongo.motor.core.base import AgnosticBase
-from ferromongo.motor.core.futures import running, started
+from ferromongo.motor.core.futures import started
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.typings import ClusterTime
 
@@ -74,7 +74,3 @@ class SessionOperations(AgnosticBase):
         Raises InvalidOperation without a transaction, after a commit, or the second time.
         """
         return started(self, self.delegate._core.abort_transaction)
-
-    def end_session(self) -> Future[None]:
-        """Abort a running transaction and give the server session back. May be called twice."""
-        return running(self, self._twin().end_session())
