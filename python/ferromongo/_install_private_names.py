@@ -67,14 +67,14 @@ NAMES: tuple[tuple[tuple[type, ...], str, Callable[..., Any] | property], ...] =
     # locust-plugins calls it to have the query sent; Elastic APM wraps it.
     (_SYNC, "_refresh", _refresh),
     (_ASYNC, "_refresh", _async_refresh),
-    # Tracers and query loggers of one's own.
+    # No library that was looked at, but programs' own tracers and query loggers.
     (_FINDING, "_spec", property(lambda cursor: cursor._query.filter)),
     (_SYNC + _ASYNC, "_id", property(lambda cursor: cursor.cursor_id)),
     (_SYNC + _ASYNC, "_retrieved", property(lambda cursor: cursor.retrieved)),
     (_SYNC + _ASYNC, "_address", property(lambda cursor: cursor.address)),
-    # Logs and outboxes that note which session wrote: `session._server_session.session_id`.
+    # Programs that log which session wrote: `session._server_session.session_id`.
     (_SESSIONS, "_server_session", property(_server_session)),
-    # Health checks of web frameworks: `client._topology.description`, `client._closed`.
+    # Programs' health checks: `client._topology.description`, `client._closed`.
     (_CLIENTS, "_topology", property(_Topology)),
     (_CLIENTS, "_closed", property(lambda client: client._core.closed)),
     # Code for PyMongo 3 and 4.0, which had no `client.options`.
