@@ -14,7 +14,8 @@ export PYO3_PYTHON := $(BIN)/python
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
   $(shell find src python -type f -not -name '*.pyc' -not -name '*.so')
 
-.PHONY: help venv build develop demo test test-rust test-python test-pythons format lint bench unified soak money fuzz differential all clean
+.PHONY: help venv build develop demo test test-rust test-python test-faults test-parity test-others \
+  test-pythons format lint bench unified soak money fuzz differential all clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -52,8 +53,20 @@ test-rust: venv  ## Run the tests that need no Python and no server
 	@test -d "$(FERROMONGO_SPECS)" || echo "No $(FERROMONGO_SPECS): the official scenarios are skipped."
 	cargo test --release --locked --no-default-features
 
-test-python: build  ## Run the Python tests on a real replica set
+test-python: build  ## Run the Python tests on real replica sets, three parts at a time
+ifdef FERROMONGO_TEST_URI
 	$(BIN)/pytest
+else
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-faults test-parity test-others
+endif
+
+# Each part starts a replica set: what happens to the servers of the first disturbs no other.
+test-faults:
+	$(BIN)/pytest tests/fault
+test-parity:
+	$(BIN)/pytest tests/parity tests/property
+test-others:
+	$(BIN)/pytest tests/server tests/spec tests/typing tests/unit
 
 test-pythons: venv  ## Run the quick part of the Python tests on every other CPython found, 3.11+
 	$(BIN)/python python/tools/other_pythons.py

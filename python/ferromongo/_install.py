@@ -67,8 +67,10 @@ def install() -> None:
     types stay PyMongo's: ferromongo uses them itself. Calling it again replaces what was imported
     in between.
 
+    Motor's classes are `ferromongo.motor`'s, if the program imports Motor, before or after.
+
     Objects that were made before, and classes that were derived from PyMongo's before, go on with
-    PyMongo's engine. So does Motor. A package other than the caller's that had derived such a class
+    PyMongo's engine. A package other than the caller's that had derived such a class
     keeps PyMongo's names, and a warning (RuntimeWarning) says so. Methods of PyMongo's that an
     agent has wrapped are wrapped in ferromongo too; those for which that is not possible are named
     by a warning.

@@ -5,6 +5,22 @@ module of PyMongo or GridFS is imported by `install`; one of another package is 
 the program imports it.
 """
 
+_MOTOR = (
+    "Client",
+    "ClientSession",
+    "Database",
+    "Collection",
+    "Cursor",
+    "CommandCursor",
+    "LatentCommandCursor",
+    "ChangeStream",
+    "GridFSBucket",
+    "GridIn",
+    "GridOut",
+    "GridOutCursor",
+    "ClientEncryption",
+)
+
 CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "pymongo.synchronous.mongo_client": (
         "ferromongo.synchronous.mongo_client",
@@ -73,13 +89,46 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
             "AsyncGridOutIterator",
         ),
     ),
-    # Here `motor.motor_asyncio` and `motor.motor_tornado` will be, one line each.
+    "motor.core": (
+        "ferromongo.motor.core",
+        (
+            "AgnosticBase",
+            "AgnosticBaseProperties",
+            "AgnosticClient",
+            "AgnosticClientSession",
+            "AgnosticDatabase",
+            "AgnosticCollection",
+            "AgnosticBaseCursor",
+            "AgnosticCursor",
+            "AgnosticRawBatchCursor",
+            "AgnosticCommandCursor",
+            "AgnosticRawBatchCommandCursor",
+            "AgnosticLatentCommandCursor",
+            "AgnosticChangeStream",
+            "AgnosticClientEncryption",
+        ),
+    ),
+    "motor.motor_gridfs": (
+        "ferromongo.motor.motor_gridfs",
+        ("AgnosticGridFSBucket", "AgnosticGridIn", "AgnosticGridOut", "AgnosticGridOutCursor"),
+    ),
+    "motor.motor_asyncio": (
+        "ferromongo.motor.motor_asyncio",
+        tuple(f"AsyncIOMotor{name}" for name in _MOTOR),
+    ),
+    "motor.motor_tornado": (
+        "ferromongo.motor.motor_tornado",
+        tuple(f"Motor{name}" for name in _MOTOR),
+    ),
+    "motor.aiohttp": ("ferromongo.motor.aiohttp", ("AIOHTTPGridFS",)),
+    "motor.web": ("ferromongo.motor.web", ("GridFSHandler",)),
 }
 
 # Always there, so imported at once.
 AT_ONCE = ("pymongo", "gridfs")
 
-# Packages whose own code goes on with PyMongo's classes. Motor is built on PyMongo's insides.
+# Packages whose own code goes on with the classes it was written for. Motor is built on PyMongo's
+# insides: a Motor client made before `install` works as before.
 ON_PYMONGO = frozenset({"pymongo", "gridfs", "motor"})
 
 

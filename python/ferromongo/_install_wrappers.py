@@ -20,7 +20,7 @@ from ferromongo._install_private_names import is_private_name
 from ferromongo._install_table import package
 
 _ABSENT = object()
-_PYMONGO = frozenset({"pymongo", "gridfs", "bson"})
+_PYMONGO = frozenset({"pymongo", "gridfs", "bson", "motor"})
 # Where PyMongo keeps what ferromongo does not use; elsewhere wrappers work as before.
 _ENGINE = (
     "pymongo.synchronous.",

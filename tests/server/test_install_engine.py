@@ -1,4 +1,4 @@
-"""PyMongo's engine stays whole under `ferromongo.install()`: what was made before it, and Motor."""
+"""The engines of PyMongo and Motor stay whole under `ferromongo.install()`."""
 
 from tests.server.install_programs import run
 
@@ -162,6 +162,11 @@ async def operations(client):
 MOTOR = """
 async def with_motor():
     client = motor.motor_asyncio.AsyncIOMotorClient(sys.argv[1])
+    await all_of(client, motor.motor_asyncio.AsyncIOMotorGridFSBucket(client.before_install))
+    client.close()
+
+async def all_of(client, bucket):
+    assert isinstance(client.before_install.things, motor.core.AgnosticCollection) or made_before
     await operations(client)
     things = client.before_install.things
     await things.insert_one({"_id": 1})
@@ -174,13 +179,16 @@ async def with_motor():
     async with things.watch() as stream:
         await things.insert_one({"_id": 3})
         assert (await stream.next())["documentKey"] == {"_id": 3}
-    bucket = motor.motor_asyncio.AsyncIOMotorGridFSBucket(client.before_install)
     key = await bucket.upload_from_stream("a", b"text")
     stream = await bucket.open_download_stream(key)
     assert await stream.read() == b"text"
     assert [file.filename async for file in bucket.find()] == ["a"]
     await client.drop_database("before_install")
-    client.close()
+
+def package_of_motor():
+    return motor.motor_asyncio.AsyncIOMotorClient.__module__.partition(".")[0]
+
+made_before = False
 """
 
 
@@ -217,11 +225,13 @@ def test_motor_imported_after_install_works(mongodb_uri: str) -> None:
 import ferromongo
 
 ferromongo.install()
-import motor.motor_asyncio
+import motor.core, motor.motor_asyncio
 
 asyncio.run(with_motor())
+assert package_of_motor() == "ferromongo"
 ferromongo.uninstall()
 asyncio.run(with_motor())
+assert package_of_motor() == "motor"
 """,
         mongodb_uri,
         warnings="ignore",  # some of the packages that Motor imports warn
@@ -233,12 +243,24 @@ def test_motor_imported_before_install_works(mongodb_uri: str) -> None:
         ASYNC_OPERATIONS
         + MOTOR
         + """
-import motor.motor_asyncio
+import motor.core, motor.motor_asyncio, motor.motor_tornado
 import ferromongo, pymongo
 
+async def across():
+    global made_before
+    client = motor.motor_asyncio.AsyncIOMotorClient(sys.argv[1])
+    bucket = motor.motor_asyncio.AsyncIOMotorGridFSBucket(client.before_install)
+    ferromongo.install()
+    made_before = True
+    await all_of(client, bucket)
+    client.close()
+
 asyncio.run(with_motor())
-ferromongo.install()
+asyncio.run(across())
+made_before = False
 asyncio.run(with_motor())
+assert package_of_motor() == "ferromongo"
+assert motor.motor_tornado.MotorClient.__module__.startswith("ferromongo.")
 with pymongo.MongoClient(sys.argv[1]) as client:
     assert type(client) is ferromongo.MongoClient
 """,

@@ -486,7 +486,7 @@ def test_that_fails():
 
 
 def test_classes_of_a_package_that_is_imported_later(tmp_path: Path) -> None:
-    """As Motor's will be: the package is optional, and comes whenever the program imports it."""
+    """As with Motor: the package is optional, and comes whenever the program imports it."""
     (tmp_path / "optional").mkdir()
     (tmp_path / "optional" / "__init__.py").write_text("from optional.inside import Client\n")
     (tmp_path / "optional" / "inside.py").write_text(
