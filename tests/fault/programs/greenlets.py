@@ -58,6 +58,7 @@ def overlapping(client, database):
 def pool_of_one(client, database):
     """Those who wait for the only connection get it in turn, and others run meanwhile."""
     one = package.MongoClient(sys.argv[3], maxPoolSize=1)
+    one.admin.command("ping")  # nobody waits for the servers any more
     ended = []
 
     def work(number):
@@ -254,6 +255,8 @@ def late(client, database):
 def interrupted(client, database):
     """Ctrl-C is raised in the main greenlet, in the midst of its call."""
 
+    # In the background of a shell it would be ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # From outside, and not by a child whose end the hub would learn of: no greenlet runs then.
     subprocess.run(["sh", "-c", f"(sleep 0.5; kill -INT {os.getpid()}) >&- 2>&- &"], check=True)
     try:
