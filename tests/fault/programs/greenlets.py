@@ -16,6 +16,7 @@ if sys.argv[2] not in ("unpatched", "late"):
 import asyncio  # noqa: E402
 import contextlib  # noqa: E402
 import os  # noqa: E402
+import signal  # noqa: E402
 import subprocess  # noqa: E402
 import threading  # noqa: E402
 
