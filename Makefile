@@ -61,11 +61,11 @@ else
 endif
 
 # Each part starts a replica set: what happens to the servers of the first disturbs no other.
-test-faults:
+test-faults: build
 	$(BIN)/pytest tests/fault
-test-parity:
+test-parity: build
 	$(BIN)/pytest tests/parity tests/property
-test-others:
+test-others: build
 	$(BIN)/pytest tests/server tests/spec tests/typing tests/unit
 
 test-pythons: venv  ## Run the quick part of the Python tests on every other CPython found, 3.11+

@@ -3,7 +3,7 @@
 Three things are changed, and changed back by `uninstall`. Modules of PyMongo show ferromongo's
 classes (`_install_facade.py`). Names in other modules that had imported one of PyMongo's classes
 are ferromongo's. Wrappers that others had put around PyMongo's methods are around ferromongo's
-(`_install_wrappers.py`). PyMongo's own code sees none of it.
+(`_install_wrappers.py`). PyMongo's own code is not affected.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Undo `install`: what it replaced is PyMongo's again, unless set anew since.
+    """Undo `install`: what it replaced is PyMongo's again, unless it was set again since.
 
     A module that imported a class by name while ferromongo was installed keeps ferromongo's.
     """
@@ -132,7 +132,7 @@ def installed() -> bool:
 def _replace_names(installation: _Installation) -> None:
     pairs, packages = installation.pairs, {package(name) for name in CLASSES}
     modules = _modules()
-    # First those that are imported from: nobody gets one of PyMongo's classes from here on.
+    # First the modules that others import from: no import finds PyMongo's classes from here on.
     for module in modules:
         if package(namespace(module).get("__name__")) in packages:
             facade.put_on(module, pairs)

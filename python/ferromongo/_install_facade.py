@@ -84,7 +84,7 @@ class _Name:
 
 
 class _View(dict[str, Any]):
-    """What `vars(module)` answers: what is stored in it goes to the module."""
+    """What `vars(module)` returns: what is stored in it goes to the module."""
 
     def __init__(self, module: ModuleType, pairs: Pairs) -> None:
         super().__init__({k: pairs.ours(v) for k, v in namespace(module).copy().items()})

@@ -10,7 +10,7 @@ from ferromongo._install_table import CLASSES
 
 
 class Pairs:
-    """Grows as modules are imported, and again when one is reloaded, which makes classes anew.
+    """Grows as modules are imported, and again when one is reloaded, which makes new classes.
 
     Looked up by identity: what is asked about may be any object, with any `__eq__` and `__hash__`.
     """

@@ -1,4 +1,4 @@
-"""Private names of PyMongo's classes that libraries use, and ferromongo can answer truthfully.
+"""Private names of PyMongo's classes that libraries use and ferromongo has values for.
 
 `install` offers them, since programs that reach for them import PyMongo. Each line says who needs
 it. Not offered, since there is nothing to show: `Cursor._data` (documents are decoded one by one as

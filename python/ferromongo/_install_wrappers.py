@@ -50,7 +50,7 @@ class Carried:
 
 
 def carry_over(pairs: Pairs, earlier: list[Carried]) -> tuple[list[Carried], list[str]]:
-    """Wrap our methods as PyMongo's are wrapped; answers what was done, and the names of the rest.
+    """Wrap our methods as PyMongo's are wrapped; returns what was done, and the names of the rest.
 
     :param earlier: what was carried over before, and is not again
     """

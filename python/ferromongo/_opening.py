@@ -69,7 +69,7 @@ class Opening(Coroutine[Any, Any, _C_co], Generic[_C_co]):
         self._coroutine.close()
 
     def __getattr__(self, name: str) -> Any:
-        """What coroutines tell about themselves: `cr_frame`, `__qualname__`, ..."""
+        """The attributes of a coroutine: `cr_frame`, `__qualname__`, ..."""
         return getattr(self._coroutine, name)
 
     def __repr__(self) -> str:
@@ -101,6 +101,6 @@ def _mark_coroutine_function(function: Any) -> None:
     if sys.version_info >= (3, 12):
         inspect.markcoroutinefunction(function)
     else:
-        # Only the flag is looked at there. What a call makes is told by the byte code, since 3.11.
+        # `inspect` looks at this flag only. What a call makes is up to the byte code, since 3.11.
         code = function.__code__
         function.__code__ = code.replace(co_flags=code.co_flags | inspect.CO_COROUTINE)

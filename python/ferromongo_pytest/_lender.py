@@ -92,7 +92,7 @@ class _Connection(socketserver.StreamRequestHandler):
 
 
 def _remove_orphans() -> None:
-    """Removes the directories of controllers that were killed: nobody listens there."""
+    """Removes the directories of controllers that were killed: no process listens there."""
     with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
         for entry in entries:
             # A minute: others may be about to listen.

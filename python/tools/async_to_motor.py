@@ -472,7 +472,7 @@ def _converted(node: cst.FunctionDef, target: Target) -> cst.FunctionDef:
             new = _with_body(new, [f"return {what}"])
     if manner is Manner.FUTURE:
         returns = cst.ensure_type(new.returns, cst.Annotation).annotation
-        # A Future of one of several types is none of a union of them.
+        # Future is invariant: that of one type is not that of a union.
         implements = node.name.value in OVERLOADED and not overloaded
         future = cst.parse_expression(f"Future[{'Any' if implements else _source(returns)}]")
         new = new.with_changes(returns=cst.Annotation(future))

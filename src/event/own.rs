@@ -108,7 +108,7 @@ pub fn resume(current: Current) {
     BOOKS.with_borrow_mut(|books| books.current = current);
 }
 
-/// Other greenlets of this thread have their turn: what they do is none of this operation's.
+/// Other greenlets of this thread have their turn: their events do not belong to this operation.
 pub fn leave() {
     resume(Current::default());
 }

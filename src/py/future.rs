@@ -84,6 +84,7 @@ impl Started {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.future)?;
+        visit.call(&self.event_loop)?;
         visit.call(&self.context)
     }
 }

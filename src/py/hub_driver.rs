@@ -38,7 +38,7 @@ pub fn here(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     }
 }
 
-/// `socket.socket` while it is nobody's hub's; `KNOWN` keeps it.
+/// `socket.socket` while no hub has replaced it. `KNOWN` keeps it alive.
 static PLAIN: AtomicPtr<ffi::PyObject> = AtomicPtr::new(null_mut());
 
 /// The class seen last, and who knows the hub of a thread.
@@ -103,7 +103,7 @@ pub fn run<F: Future + ?Sized>(
             listeners::deliver_own(py, None)?;
             return Ok(Some(output));
         }
-        // A listener may have let others run: what woke the call meanwhile rang for nobody.
+        // A listener may have let others run. A wake-up in that time found no call that waits for the bell.
         if listeners::deliver_own(py, None)? || woken.is.load(Ordering::SeqCst) {
             continue;
         }

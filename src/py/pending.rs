@@ -203,7 +203,7 @@ impl State {
 pub enum Stepped {
     /// The awaiting task passes this to its loop.
     Yields(Py<PyAny>),
-    /// For what its flight says.
+    /// `suspended` or `arm` is to be called: the flight knows what it waits for.
     Waits,
     Done(Py<PyAny>),
 }

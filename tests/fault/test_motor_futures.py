@@ -5,6 +5,9 @@ import contextvars
 import gc
 import os
 import random
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import weakref
@@ -379,3 +382,38 @@ def test_what_ends_the_program_ends_the_loop(interrupt, mongodb_uri):
 
     with pytest.raises(interrupt):
         asyncio.run(main())
+
+
+def test_the_interpreter_exits_while_calls_are_on_their_way(mongodb_uri, mongodb_database_name):
+    """In a daemon thread whose results are Python objects, with a listener that takes its time."""
+    program = """
+    import asyncio, sys, threading, time
+    from bson import SON
+    from pymongo.monitoring import CommandListener
+    from ferromongo.motor_asyncio import AsyncIOMotorClient
+
+    class Slow(CommandListener):
+        started = succeeded = failed = lambda self, event: time.sleep(0.001)
+
+    steps = []
+
+    async def again_and_again(collection):
+        while True:
+            await collection.insert_one({})
+            await collection.find({}).to_list(None)
+            steps.append(await collection.find_one())
+
+    async def main():
+        client = AsyncIOMotorClient(sys.argv[1], document_class=SON, event_listeners=[Slow()])
+        collection = client[sys.argv[2]].c
+        await asyncio.gather(*[again_and_again(collection) for _ in range(8)])
+
+    threading.Thread(target=asyncio.run, args=[main()], daemon=True).start()
+    while len(steps) < 16:
+        time.sleep(0.01)
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
+    done = subprocess.run(
+        [*command, mongodb_uri, mongodb_database_name], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")

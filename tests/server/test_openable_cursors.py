@@ -38,7 +38,7 @@ async def collection(async_database):
     return async_database.x
 
 
-@pytest.mark.parametrize("name", METHODS.keys() - STREAMS)
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - STREAMS))
 async def test_cursors_are_iterated_without_await(collection, name):
     method = METHODS[name]
     iterated = [item async for item in method(collection)]
@@ -172,3 +172,11 @@ asyncio.run(client.close())
 
 
 _SLEEP = "function() { sleep(2000); return true; }"
+
+
+async def test_anext_with_a_default_ends_it(collection):
+    cursor = collection.aggregate([{"$limit": 2}])
+    found = 0
+    while await anext(cursor, None) is not None:
+        found += 1
+    assert found == 2

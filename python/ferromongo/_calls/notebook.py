@@ -46,7 +46,7 @@ def _reply(database: DatabaseBase, command: dict[str, Any]) -> Any:
 def _quickly(client: ClientBase, names: Callable[[], list[str]]) -> list[str]:
     """Blocks, on both APIs: IPython asks from outside of any coroutine. No names if that fails.
 
-    Outside of the user's context: the transaction of a bound session is none of ours.
+    It runs in an empty context, so that it takes no part in the transaction of a bound session.
     """
 
     def limited() -> list[str]:

@@ -3,7 +3,7 @@
 The engine asks `look` at the first call, and again whenever `socket.socket` has become another
 class. Neither library is imported before the program has done so. Its module here has a function
 `here`: the `Waits` of the calling thread, or None where a call has to block as usual. That is a
-thread without a hub (nobody else runs in it), and the hub's own greenlet, which cannot wait.
+thread without a hub (no greenlet waits in it), and the hub's own greenlet, which cannot wait.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Waits(Protocol):
         """Let other greenlets run until the call `number` may be able to go on.
 
         `sockets`: file descriptors, and whether the call writes (or else reads). `bell`: None if
-        nobody else wakes it. What is raised into the greenlet meanwhile is raised here.
+        no other thread wakes it. What is raised into the greenlet meanwhile is raised here.
         """
 
 

@@ -63,7 +63,7 @@ class Waits:
             self._hub.remove(bell)
 
     def leave_to_the_parent(self) -> None:
-        """In a forked child, which has none of the sockets: the calls go on, and raise."""
+        """In a forked child, where the sockets are the parent's: the calls raise AutoReconnect."""
         self._silence()
         for wait in self._under_way:
             wait.forget_sockets()

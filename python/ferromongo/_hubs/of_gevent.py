@@ -69,7 +69,7 @@ class Waits:
                 waiter.switch(None)
 
     def leave_to_the_parent(self) -> None:
-        """In a forked child, which has none of the sockets: the calls go on, and raise."""
+        """In a forked child, where the sockets are the parent's: the calls raise AutoReconnect."""
         self._silence()
         for waiter, watchers in self._watchers.items():
             _close(watchers)

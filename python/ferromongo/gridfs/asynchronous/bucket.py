@@ -115,7 +115,7 @@ class AsyncGridFSBucket:
         metadata: Mapping[str, Any] | None = None,
         session: AsyncClientSession | None = None,
     ) -> ObjectId:
-        """Store bytes, or all that a file has, as a new file; answers its `_id`.
+        """Store bytes, or all that a file has, as a new file; returns its `_id`.
 
         :param source: bytes, or an object with `read`, which may be a coroutine
 

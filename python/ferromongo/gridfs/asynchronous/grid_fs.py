@@ -45,7 +45,7 @@ class AsyncGridFS:
         return AsyncGridIn(self._collection, **kwargs)
 
     async def put(self, data: Any, **kwargs: Any) -> Any:
-        """Store bytes, or what can be read from a file, as a new file; answers its `_id`.
+        """Store bytes, or what can be read from a file, as a new file; returns its `_id`.
 
         The keywords are those of `AsyncGridIn`. Raises FileExists if there is a file with this
         `_id`.

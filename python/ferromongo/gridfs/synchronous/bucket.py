@@ -116,7 +116,7 @@ class GridFSBucket:
         metadata: Mapping[str, Any] | None = None,
         session: ClientSession | None = None,
     ) -> ObjectId:
-        """Store bytes, or all that a file has, as a new file; answers its `_id`.
+        """Store bytes, or all that a file has, as a new file; returns its `_id`.
 
         :param source: bytes, or an object with `read`, which may be a coroutine
 

@@ -46,7 +46,7 @@ class GridFS:
         return GridIn(self._collection, **kwargs)
 
     def put(self, data: Any, **kwargs: Any) -> Any:
-        """Store bytes, or what can be read from a file, as a new file; answers its `_id`.
+        """Store bytes, or what can be read from a file, as a new file; returns its `_id`.
 
         The keywords are those of `GridIn`. Raises FileExists if there is a file with this
         `_id`.

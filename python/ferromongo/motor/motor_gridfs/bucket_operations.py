@@ -34,7 +34,7 @@ class BucketOperations(OnLoop):
         metadata: Mapping[str, Any] | None = None,
         session: AgnosticClientSession | None = None,
     ) -> Future[ObjectId]:
-        """Store bytes, or all that a file has, as a new file; answers its `_id`.
+        """Store bytes, or all that a file has, as a new file; returns its `_id`.
 
         :param source: bytes, or an object with `read`, which may be a coroutine
 
