@@ -20,6 +20,7 @@ import os
 import threading
 import time
 
+import psutil
 import pytest
 
 DRIVER_NAME = os.environ.get("FERROMONGO_TEST_DRIVER", "ferromongo")
@@ -105,7 +106,7 @@ class _Task:
         self._task = task
 
     async def result(self, timeout=60):
-        return await asyncio.wait_for(self._task, timeout)
+        return await asyncio.wait_for(self._task, patient(timeout))
 
 
 class _Thread:
@@ -121,7 +122,7 @@ class _Thread:
             self._error = error
 
     async def result(self, timeout=60):
-        self._thread.join(timeout)
+        self._thread.join(patient(timeout))
         if self._thread.is_alive():
             raise TimeoutError
         if self._error is not None:
@@ -213,18 +214,32 @@ def _is_driver_object(value):
     return ".synchronous." in type(value).__module__ and not isinstance(value, BaseException)
 
 
+def patient(seconds):
+    """An upper bound that is to catch a hang: longer on a machine that has more to do."""
+    return seconds * max(1, psutil.getloadavg()[0] / psutil.cpu_count())
+
+
 async def eventually(driver, condition, timeout=30):
     """Wait until `condition()` is true."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + patient(timeout)
     while not condition():
         assert time.monotonic() < deadline, "what was expected did not come about"
         await driver.sleep(0.02)
 
 
+def wait_until(condition, timeout=30):
+    """Wait until `condition()` is true, and return it; blocks also within a loop."""
+    deadline = time.monotonic() + patient(timeout)
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "what was expected did not come about"
+        time.sleep(0.02)
+    return found
+
+
 @contextlib.contextmanager
 def takes(at_least, at_most):
-    """The block must take that many seconds. Upper bounds are for hangs, hence generous."""
+    """The block must take that many seconds."""
     start = time.monotonic()
     yield
     seconds = time.monotonic() - start
-    assert at_least <= seconds <= at_most, f"took {seconds:.3f} s"
+    assert at_least <= seconds <= patient(at_most), f"took {seconds:.3f} s"

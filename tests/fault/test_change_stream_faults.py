@@ -4,11 +4,10 @@ import asyncio
 import os
 import signal
 import threading
-import time
 
 import pytest
 from pymongo.errors import AutoReconnect
-from tests.drivers import both_drivers, eventually, ferromongo_only, package
+from tests.drivers import both_drivers, eventually, ferromongo_only, package, wait_until
 
 
 @both_drivers
@@ -127,9 +126,7 @@ def test_a_forked_child_goes_on_by_itself(mongodb_uri, mongodb_database_name):
                         status = 0 if own.next()["documentKey"] == {"_id": 2} else 2
                 finally:
                     os._exit(status)
-            deadline = time.monotonic() + 30
-            while (done := os.waitpid(child, os.WNOHANG))[0] == 0:
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            assert os.waitstatus_to_exitcode(done[1]) == 0
+            ended = {}
+            wait_until(lambda: ended.update([os.waitpid(child, os.WNOHANG)]) or child in ended)
+            assert os.waitstatus_to_exitcode(ended[child]) == 0
             assert stream.next()["documentKey"] == {"_id": 2}

@@ -16,7 +16,7 @@ from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandStartedEvent
 from pymongo.read_concern import ReadConcern
-from tests.drivers import APP, AsyncDriver, Awaitable, SyncDriver
+from tests.drivers import APP, AsyncDriver, Awaitable, SyncDriver, patient
 from tests.listeners import Recorder
 from tests.parity.heard import Names, plain
 
@@ -344,7 +344,7 @@ async def _play(program, driver, package, uri, recorder, fail, expected):
         result = await program(client[NAME], fail)
         # ferromongo closes cursors beside the caller, who may be done before. One command is still
         # to come: the one that ends sessions.
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + patient(5)
         while len(recorder.of(CommandStartedEvent)) < expected - 1 and time.monotonic() < deadline:
             await driver.sleep(0.01)
         return result

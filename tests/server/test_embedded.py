@@ -15,6 +15,7 @@ import psutil
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
+from tests.drivers import wait_until
 
 from ferromongo.embedded import BinaryNotFound, ReplicaSet, ServerFailed, binary, find_mongod
 from ferromongo.embedded.certificates import make_certificates
@@ -30,13 +31,6 @@ def states(replica_set):
     with MongoClient(replica_set.uri) as client:
         status = client.admin.command("replSetGetStatus")
         return sorted(member["stateStr"] for member in status["members"])
-
-
-def wait_until(condition, timeout=15):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def servers_below(directory):

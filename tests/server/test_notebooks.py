@@ -4,6 +4,7 @@ import time
 
 import pytest
 from jupyter_client.manager import start_new_kernel
+from tests.drivers import patient
 
 
 class Kernel:
@@ -106,7 +107,7 @@ def test_an_interrupted_cell_ends(kernel, shop, call, error):
     kernel.manager.interrupt_kernel()
     assert kernel.result(cell)["error"] == error
     # The query takes 20 seconds. Half a second by design.
-    assert time.monotonic() - pressed < 8
+    assert time.monotonic() - pressed < patient(8)
     assert kernel.run("await adb.command('ping')")["text/plain"].startswith("{'ok': 1")
 
 
@@ -162,7 +163,7 @@ def test_no_names_come_without_a_server(kernel, options):
     kernel.run("lost_database = lost.a")
     kernel.complete('lost_database["')
     # A second each by design; a selection takes 30, or 60.
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < patient(20)
     kernel.run("await lost.close(); silent.close()")
     kernel.complete('lost["')  # a client that was closed
 

@@ -24,7 +24,7 @@ def forked(uri):
         client.admin.command("buildinfo")
         names = {event.command_name for event in recorder.commands()}
         # Only a dispatcher of its own tells it of these.
-        seen, end = len(recorder.events), time.monotonic() + 10
+        seen, end = len(recorder.events), time.monotonic() + 30
         while len(recorder.events) < seen + 2 and time.monotonic() < end:
             time.sleep(0.02)
         return sorted(names), len(recorder.events) >= seen + 2

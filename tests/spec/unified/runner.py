@@ -10,6 +10,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
+from tests.drivers import patient
 from tests.spec.unified import operations, runner_operations
 from tests.spec.unified.entities import Entities
 from tests.spec.unified.errors import check_error
@@ -95,7 +96,7 @@ class Runner:
 
     async def _soon(self, check_all: Callable[[], None]) -> None:
         """Events that come while another thread is telling others are told a little later."""
-        deadline = time.monotonic() + 1
+        deadline = time.monotonic() + patient(5)
         while True:
             try:
                 return check_all()
