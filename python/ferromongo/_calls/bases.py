@@ -85,6 +85,8 @@ class ClientBase(Configured):
     _session_name: str
     _seed_watch: SeedWatch | None = None
     _publisher: Publisher
+    _sites_guarded: set[tuple[str, int]]
+    """Files and lines whose operations outside of a transaction were reported."""
     _used: bool = False
     """True once the engine may have started: dropping it unclosed is worth a warning then."""
 

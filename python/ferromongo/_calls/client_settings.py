@@ -17,6 +17,7 @@ from pymongo.server_api import ServerApi
 from pymongo.uri_parser import split_hosts
 
 from ferromongo._calls.compressors import parse_with_compressors, validate_compressors
+from ferromongo._calls.guard import validate_guard
 from ferromongo._calls.metadata import handshake_metadata, named_drivers
 from ferromongo._calls.srv import SrvSource, srv_source, wrong_record
 from ferromongo._pymongo_internals import (
@@ -49,6 +50,8 @@ class ClientSettings(NamedTuple):
     """Where the seeds of a mongodb+srv:// URI come from."""
     look_up: Callable[[], ClientSettings] | None
     """Asks the name server what is missing here; None if nothing is."""
+    transaction_guard: str
+    """What happens to operations that are outside of a transaction by mistake."""
 
     def kept(self) -> ClientSettings:
         """What a client keeps: no password except those in PyMongo's own objects."""
@@ -70,8 +73,10 @@ def client_settings(
         port = default_port
     if not isinstance(port, int):
         raise TypeError(f"port must be an instance of int, not {type(port)}")
+    keywords = dict(keywords)
+    guard = validate_guard(keywords.pop("transaction_guard", "log"))
     named, uri = _parse_hosts(hosts, port, CaseInsensitiveDictionary(keywords))
-    return _complete(_Given(hosts, named, keywords, is_sync), named, uri)
+    return _complete(_Given(hosts, named, keywords, is_sync, guard), named, uri)
 
 
 def describe(settings: ClientSettings) -> str:
@@ -106,6 +111,7 @@ class _Given(NamedTuple):
     named: tuple[Address, ...]
     keywords: dict[str, Any]
     is_sync: bool
+    transaction_guard: str
 
 
 def _complete(
@@ -130,7 +136,10 @@ def _complete(
     srv = None if name is None else srv_source(name, merged)
     look_up = None if srv is None or looked_up else partial(_look_up, given, uri, srv, options)
     engine = _engine_settings(seeds, looked_up, options, merged, given.is_sync)
-    return ClientSettings(given.named, seeds, database, merged, options, engine, srv, look_up)
+    guard = given.transaction_guard
+    return ClientSettings(
+        given.named, seeds, database, merged, options, engine, srv, look_up, guard
+    )
 
 
 def _look_up(

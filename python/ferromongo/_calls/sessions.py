@@ -20,6 +20,7 @@ from ferromongo._calls.bases import (
     SessionBase,
     check_read_preference,
 )
+from ferromongo._calls.guard import STARTED, check_outside
 from ferromongo._core import Session
 from ferromongo._pymongo_internals import ServerMode
 
@@ -34,6 +35,8 @@ def core_session(session: Any, client: ClientBase) -> Session | None:
     """The engine's session for an operation of `client` that was given `session`."""
     chosen: SessionBase | None = ambient_session() if session is None else session
     if chosen is None:
+        if STARTED.get():
+            check_outside(client)
         return None
     if not isinstance(chosen, SessionBase):
         name = client._session_name

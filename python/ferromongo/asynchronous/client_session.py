@@ -16,6 +16,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.bases import SessionBase
+from ferromongo._calls.guard import note_started
 from ferromongo._calls.session_decorator import check_function, dressed_as
 from ferromongo._calls.sessions import (
     BOUND,
@@ -172,6 +173,7 @@ class AsyncClientSession(SessionBase):
             options.read_preference,
             options.max_commit_time_ms,
         )
+        note_started(self._core)
         return _AsyncTransactionContext(self)
 
     async def commit_transaction(self) -> None:

@@ -109,6 +109,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         )
         self._settings = settings.kept()  # replaced, as are the options, after a look-up
         self._client_options = options
+        self._sites_guarded = set()
         self._event_listeners = options.pool_options._event_listeners
         self._core = calls.engine(self, settings)
         # Source lines are read only if the warning in `__del__` is ever shown.
