@@ -17,6 +17,7 @@ whole. For programs that use Motor's classes, `ferromongo.motor.aiohttp` has suc
 import mimetypes
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -69,7 +70,10 @@ async def upload(request: web.Request) -> web.Response:
     Nothing is stored if the connection is lost on the way.
     """
     name = request.match_info["name"]
-    key = await request.app[BUCKET].upload_from_stream(name, request.content)
+    try:
+        key = await request.app[BUCKET].upload_from_stream(name, request.content)
+    except ConnectionResetError as error:
+        raise web.HTTPBadRequest(text="The connection was lost") from error
     return web.Response(status=201, headers={"Location": str(request.rel_url), "ETag": f'"{key}"'})
 
 
@@ -102,8 +106,9 @@ async def send(request: web.Request, file: AsyncGridOut) -> web.StreamResponse:
     await response.prepare(request)
     if request.method == "GET":
         await file.seek(part.start)
-        while left := part.stop - file.tell():
-            await response.write(await file.read(min(left, file.chunk_size)))
+        with suppress(ConnectionResetError):  # the client has gone away
+            while left := part.stop - file.tell():
+                await response.write(await file.read(min(left, file.chunk_size)))
     return response
 
 

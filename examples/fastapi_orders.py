@@ -30,7 +30,7 @@ from ferromongo import AsyncMongoClient, ReturnDocument
 from ferromongo.asynchronous.change_stream import AsyncChangeStream
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.database import AsyncDatabase
-from ferromongo.errors import DuplicateKeyError
+from ferromongo.errors import DuplicateKeyError, OperationFailure
 
 URI = os.environ.get("MONGODB_URI", "mongodb://localhost:27017")
 
@@ -164,7 +164,7 @@ async def place_order(new: NewOrder, database: Database) -> Order:
 
 
 async def open_events(
-    database: Database, last_event_id: Annotated[str | None, Header()] = None
+    database: Database, last_event_id: Annotated[str | None, Header(pattern="^[0-9A-F]+$")] = None
 ) -> AsyncIterator[AsyncChangeStream[Document]]:
     """A change stream that is open when the response begins, and closed when the client goes away.
 
@@ -172,7 +172,13 @@ async def open_events(
     """
     token = {"_data": last_event_id} if last_event_id else None
     inserts = [{"$match": {"operationType": "insert"}}]
-    async with await database.orders.watch(inserts, resume_after=token) as events:
+    try:
+        events = await database.orders.watch(inserts, resume_after=token)
+    except OperationFailure as error:
+        if not error.has_error_label("NonResumableChangeStreamError"):
+            raise
+        raise HTTPException(status.HTTP_410_GONE, "No events are left from then") from error
+    async with events:
         yield events
 
 

@@ -154,3 +154,7 @@ async def test_orders_are_streamed_and_resumed(example):
             assert (await anext(received))[1] == placed[1]
         async with events(shop, **{"Last-Event-ID": first}) as received:
             assert (await anext(received))[1] == placed[1]
+        old = first[:2] + "00000001" + first[10:]  # the time is the first part of a token
+        for last, code in ((old, 410), ("tea", 422)):
+            refused = await shop.get("/orders/events", headers={"Last-Event-ID": last})
+            assert refused.status_code == code
