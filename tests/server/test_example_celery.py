@@ -10,6 +10,9 @@ import time
 import pytest
 from tests.server.examples import EXAMPLES, with_database
 
+# Processes of their own, which import much.
+pytestmark = pytest.mark.timeout(400)
+
 # What main() of the example does not show: which classes Celery and kombu use.
 CLASSES = """
 import json

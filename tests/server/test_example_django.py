@@ -7,6 +7,9 @@ import sys
 import pytest
 from tests.server.examples import EXAMPLES
 
+# Processes of their own, which import much.
+pytestmark = pytest.mark.timeout(400)
+
 MIGRATE = """
 import django
 from django.core.management import call_command
