@@ -158,3 +158,21 @@ async def test_orders_are_streamed_and_resumed(example):
         for last, code in ((old, 410), ("tea", 422)):
             refused = await shop.get("/orders/events", headers={"Last-Event-ID": last})
             assert refused.status_code == code
+
+
+async def test_a_client_that_goes_away_closes_its_change_stream(
+    example, async_client, mongodb_database_name
+):
+    async def is_open():
+        pipeline = [
+            {"$currentOp": {"idleCursors": True}},
+            {"$match": {"ns": f"{mongodb_database_name}.orders", "cursor": {"$exists": True}}},
+        ]
+        return bool(await (await async_client.admin.aggregate(pipeline)).to_list())
+
+    async with served(example.app) as shop:
+        async with events(shop):
+            while not await is_open():
+                await asyncio.sleep(0.05)
+        while await is_open():
+            await asyncio.sleep(0.05)
