@@ -1,0 +1,9 @@
+from django.urls import path
+
+from shop import views
+
+urlpatterns = [
+    path("products/", views.products),
+    path("products/<slug:sku>/", views.product),
+    path("products/<slug:sku>/take/", views.take),
+]
