@@ -3,6 +3,7 @@
 ferromongo itself is not installed there a second time: a link leads to the one that runs this.
 """
 
+import fcntl
 import importlib.metadata
 import shutil
 import subprocess
@@ -26,12 +27,15 @@ def python_of(program: Program) -> Path:
     python = folder / "bin" / "python"
     made_for = folder / "made_for.txt"
     wanted = _wanted(program.environment)
-    if not made_for.exists() or made_for.read_text(encoding="utf-8") != wanted:
-        shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, symlinks=True)
-        _install(python, _requirements(program.environment))
-        made_for.write_text(wanted, encoding="utf-8")
-    _link_ferromongo(folder)
+    CACHE.mkdir(exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # workers of pytest-xdist
+        if not made_for.exists() or made_for.read_text(encoding="utf-8") != wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            venv.create(folder, symlinks=True)
+            _install(python, _requirements(program.environment))
+            made_for.write_text(wanted, encoding="utf-8")
+        _link_ferromongo(folder)
     return python
 
 

@@ -1,4 +1,4 @@
-"""Three ways to run a program: on PyMongo, with `install()` first, or after the library's import."""
+"""Three ways to run a program: on PyMongo, with `install()` first, or after the imports."""
 
 import contextlib
 import os
