@@ -27,9 +27,10 @@ class Replaced:
             if value in pairs:
                 ours = variables[name] = pairs.ours(value)
                 self._in_modules.append((module, name, value, ours))
+        theirs = pairs.identities
         for cls in _classes_of(variables.get("__name__"), variables, pairs):
             for name, value in _ATTRIBUTES.__get__(cls).copy().items():
-                if value in pairs:
+                if id(value) in theirs:
                     ours = pairs.ours(value)
                     type.__setattr__(cls, name, ours)
                     self._in_classes.append((cls, name, value, ours))
