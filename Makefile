@@ -15,7 +15,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
   $(shell find src python -type f -not -name '*.pyc' -not -name '*.so')
 
 .PHONY: help venv build develop demo test test-rust test-python test-faults test-parity test-others \
-  test-pythons format lint bench unified soak money fuzz differential all clean
+  test-pythons format lint bench unified soak money fuzz differential applications all clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -116,9 +116,12 @@ FUZZ_ENVIRONMENT = PATH="$(BIN):$$PATH" PYTHONMALLOC=malloc \
 differential: build  ## Compare the codec with bson on EXAMPLES examples of each property (50000)
 	FERROMONGO_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --timeout 0 --durations 20 tests/property
 
+applications: build  ## Run libraries that use PyMongo with both drivers; ONLY=limits,umongo for some
+	$(BIN)/python -m tests.applications $(ONLY)
+
 all: lint test test-pythons  ## What CI runs
 
 clean:  ## Remove what was built
-	rm -rf $(VENV) dist target .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-applications dist target .pytest_cache .mypy_cache .ruff_cache
 	find python tests benches examples -name __pycache__ -prune -exec rm -rf {} +
 	rm -f python/ferromongo/*.so

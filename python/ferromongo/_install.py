@@ -2,8 +2,9 @@
 
 Three things are changed, and changed back by `uninstall`. Modules of PyMongo show ferromongo's
 classes (`_install_facade.py`). Names in other modules that had imported one of PyMongo's classes
-are ferromongo's. Wrappers that others had put around PyMongo's methods are around ferromongo's
-(`_install_wrappers.py`). PyMongo's own code is not affected.
+are ferromongo's, and so are attributes of classes there (`_install_names.py`). Wrappers that others
+had put around PyMongo's methods are around ferromongo's (`_install_wrappers.py`). PyMongo's own
+code is not affected.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from types import ModuleType
 from ferromongo import _install_facade as facade
 from ferromongo._install_facade import namespace
 from ferromongo._install_imports import Finder
+from ferromongo._install_names import Replaced
 from ferromongo._install_pairs import Pairs
 from ferromongo._install_private_names import PrivateNames
 from ferromongo._install_table import AT_ONCE, CLASSES, ON_PYMONGO, package
@@ -32,8 +34,7 @@ class _Installation:
         self.finder = Finder(frozenset(map(package, CLASSES)), self.loaded)
         self.private_names = PrivateNames()
         self.carried: list[Carried] = []
-        # Names that were replaced in modules of others: the module, its name, theirs and ours.
-        self.replaced: list[tuple[ModuleType, str, type, type]] = []
+        self.replaced = Replaced()
         self.warned: set[str] = set()
 
     def loaded(self, module: ModuleType) -> None:
@@ -113,13 +114,10 @@ def uninstall() -> None:
         for module in _modules():
             if facade.is_on(module):
                 facade.take_off(module)
-        for module, name, theirs, ours in installation.replaced:
-            if namespace(module).get(name) is ours:
-                namespace(module)[name] = theirs
+        installation.replaced.undo()
         for carried in reversed(installation.carried):
             carried.undo()
         installation.private_names.withdraw()
-        installation.replaced.clear()
         installation.carried.clear()
         facade.staying.clear()
 
@@ -137,13 +135,8 @@ def _replace_names(installation: _Installation) -> None:
         if package(namespace(module).get("__name__")) in packages:
             facade.put_on(module, pairs)
     for module in modules:
-        variables = namespace(module)
-        if _is_not_touched(variables):
-            continue
-        for name, value in variables.copy().items():
-            if value in pairs:
-                ours = variables[name] = pairs.ours(value)
-                installation.replaced.append((module, name, value, ours))
+        if not _is_not_touched(namespace(module)):
+            installation.replaced.replace_in(module, pairs)
 
 
 def _keep_deriving_packages(installation: _Installation, caller: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -40,6 +41,11 @@ class Pairs:
 
     def __contains__(self, theirs: Any) -> bool:
         return id(theirs) in self._ours
+
+    @property
+    def identities(self) -> Container[int]:
+        """The `id` of each of their classes: asked about every attribute of every class."""
+        return self._ours.keys()
 
     def all(self) -> list[tuple[type, type]]:
         """Every pair: theirs, ours."""

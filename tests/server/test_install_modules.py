@@ -78,6 +78,65 @@ def test_install_is_idempotent_and_reversible() -> None:
         """)
 
 
+def test_attributes_of_classes_are_replaced(tmp_path: Path) -> None:
+    """Mongo-Thingy has `_client_cls = MongoClient`."""
+    (tmp_path / "library.py").write_text("""
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from motor.motor_asyncio import AsyncIOMotorClient
+
+class Meta(type):
+    def __setattr__(cls, name, value):
+        raise AssertionError("code of the class runs")
+
+    __getattribute__ = __setattr__
+
+class Base:
+    client_class = MongoClient
+    motor_class = AsyncIOMotorClient
+    kept = MongoClient
+
+    class Settings:
+        collections = {"all": Collection}
+        collection_class = Collection
+
+class Guarded(Base, metaclass=Meta):
+    collection_class = Collection
+
+Base.Settings.back = Base
+""")
+    (tmp_path / "other.py").write_text("from library import Base, Guarded")
+    run(
+        """
+        import pymongo, library, other, ferromongo
+        from ferromongo import motor_asyncio
+
+        base = library.Base
+        theirs = {"client": pymongo.MongoClient, "collection": pymongo.collection.Collection}
+        guarded = type.__dict__["__dict__"].__get__(library.Guarded)
+        before = dict(vars(base)), dict(vars(base.Settings)), dict(guarded)
+
+        class Mine(pymongo.MongoClient):  # stays PyMongo's, and so do its attributes
+            collection_class = theirs["collection"]
+
+        ferromongo.install()
+        ferromongo.install()
+        assert base.client_class is base.kept is ferromongo.MongoClient
+        assert base.motor_class is motor_asyncio.AsyncIOMotorClient
+        assert base.Settings.collection_class is ferromongo.collection.Collection
+        assert guarded["collection_class"] is ferromongo.collection.Collection
+        assert base.Settings.collections["all"] is theirs["collection"]
+        assert Mine.collection_class is theirs["collection"]
+        base.kept = other
+        ferromongo.uninstall()
+        assert base.kept is other
+        base.kept = theirs["client"]
+        assert (vars(base), vars(base.Settings), guarded) == before
+        """,
+        cwd=tmp_path,
+    )
+
+
 def test_reloaded_modules_still_show_our_classes() -> None:
     run("""
         import importlib
