@@ -170,6 +170,31 @@ impl CursorEngine {
         later(owner, move |owner, cursor| CursorEngine::advance(owner, cursor, end))
     }
 
+    fn refill(
+        owner: &Bound<'_, PyAny>,
+        cursor: &Bound<'_, CursorEngine>,
+        until_some: bool,
+    ) -> PyResult<Step> {
+        fn done(py: Python<'_>, left: usize) -> PyResult<Step> {
+            Ok(Step::Done(left.into_pyobject(py)?.into_any().unbind()))
+        }
+        let py = owner.py();
+        let left = cursor.get().state.lock().left;
+        if left > 0 {
+            return done(py, left);
+        }
+        let same = owner.clone().unbind();
+        let after = move |py: Python<'_>, cursor: Py<CursorEngine>, _| {
+            // "Nothing now" is what the caller learns here, not at the next call.
+            let dry = std::mem::take(&mut cursor.get().state.lock().dry);
+            match until_some && !dry {
+                true => CursorEngine::refill(same.bind(py), cursor.bind(py), true),
+                false => done(py, cursor.get().state.lock().left),
+            }
+        };
+        fetch(owner, cursor, after)?.map_or_else(|| done(py, 0), |task| Ok(Step::Again(task)))
+    }
+
     pub fn close(&self, py: Python<'_>) -> PyResult<Step> {
         let held = self.abandon();
         self.state.lock().cut = false;
@@ -273,20 +298,17 @@ impl CursorCore {
         })
     }
 
-    /// How many items are here without a command; if none, as many as the next one brings.
-    fn _refill(slf: Bound<'_, Self>) -> PyPending {
-        fn left(py: Python<'_>, cursor: &CursorEngine) -> PyResult<Step> {
-            let left = cursor.state.lock().left;
-            Ok(Step::Done(left.into_pyobject(py)?.into_any().unbind()))
-        }
-        later(slf.into_any(), |owner, cursor| {
-            let here = cursor.get().state.lock().left > 0;
-            let next = match here {
-                true => None,
-                false => fetch(owner, cursor, |py, cursor, _| left(py, cursor.get()))?,
-            };
-            next.map_or_else(|| left(owner.py(), cursor.get()), |task| Ok(Step::Again(task)))
+    /// How many items are here without a command; if none, as many as the next one brings, or
+    /// `until_some` are or it ends.
+    fn _refill(slf: Bound<'_, Self>, until_some: bool) -> PyPending {
+        later(slf.into_any(), move |owner, cursor| {
+            cursor.get().state.lock().dry = false;
+            CursorEngine::refill(owner, cursor, until_some)
         })
+    }
+
+    fn _at_hand(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        Ok(CursorEngine::of(slf)?.get().state.lock().left)
     }
 
     /// The next item if no command has to be sent for it; else None, also at the end.
