@@ -104,9 +104,39 @@ impl CursorEngine {
         state.left == 0 && !state.more_to_fetch()
     }
 
-    /// Takes in a reply; on an error the cursor is over.
+    /// Takes in a reply; on an error the cursor is over. What the server still has of it is closed soon.
     pub fn install(&self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
-        self.state.lock().install(outcome)
+        let mut state = self.state.lock();
+        let installed = state.install(outcome);
+        let left_open = state.take_left_open();
+        drop(state);
+        left_open.into_iter().for_each(|(core, held)| close::kill_later(core, held));
+        installed
+    }
+
+    /// The same, but an error is raised once the server has closed its cursor.
+    pub fn install_or_close(
+        &self,
+        py: Python<'_>,
+        outcome: CoreResult<Outcome>,
+        limit: TimeLimit,
+    ) -> PyResult<Option<Step>> {
+        let mut state = self.state.lock();
+        let installed = state.install(outcome);
+        let left_open = state.take_left_open();
+        drop(state);
+        let Err(error) = installed else { return Ok(None) };
+        let raised = self.exception(py, &error);
+        match left_open {
+            Some((core, held)) if !error.is_timeout() => {
+                let work = kill(core, held, limit);
+                Ok(Some(Step::Again(task(work, |_, ()| Err(raised)))))
+            }
+            left_open => {
+                left_open.into_iter().for_each(|(core, held)| close::kill_later(core, held));
+                Err(raised)
+            }
+        }
     }
 
     /// That of a command of this cursor's.
@@ -200,12 +230,7 @@ impl CursorEngine {
         self.state.lock().cut = false;
         let Some((core, held)) = held else { return Ok(Step::Done(py.None())) };
         let limit = time_limit::current(py, &core.settings)?;
-        let work = async move {
-            if close::kill(&core, held.clone(), limit).await.is_err() {
-                close::kill_later(core, held);
-            }
-        };
-        Ok(Step::Again(task(work, |py, ()| Ok(Step::Done(py.None())))))
+        Ok(Step::Again(task(kill(core, held, limit), |py, ()| Ok(Step::Done(py.None())))))
     }
 
     /// Takes the batch for decoding; `None` when it has been read.
@@ -233,6 +258,12 @@ impl CursorEngine {
         } else if state.left > 0 {
             state.batch = Some(unread);
         }
+    }
+}
+
+async fn kill(core: Arc<ClientCore>, held: Held, limit: TimeLimit) {
+    if close::kill(&core, held.clone(), limit).await.is_err() {
+        close::kill_later(core, held);
     }
 }
 

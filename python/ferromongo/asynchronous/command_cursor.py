@@ -114,6 +114,9 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         """Let the server forget the cursor. Iterating to the end does so by itself."""
         await drive(self._close())
 
+    def __del__(self) -> None:
+        """For subclasses to call: the engine notices itself when a cursor is dropped."""
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -318,6 +318,9 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         """Let the server forget the cursor. Iterating to the end does so by itself."""
         await drive(self._close())
 
+    def __del__(self) -> None:
+        """For subclasses to call: the engine notices itself when a cursor is dropped."""
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -311,6 +311,9 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         """Let the server forget the cursor. Iterating to the end does so by itself."""
         run(self._close())
 
+    def __del__(self) -> None:
+        """For subclasses to call: the engine notices itself when a cursor is dropped."""
+
     def __enter__(self) -> Self:
         return self
 
