@@ -177,6 +177,9 @@ class Session:
 class Scope:
     """Where and how commands of one Database or Collection run; immutable, made once per object."""
 
+    @property
+    def timeout(self) -> float | None:
+        """The client's timeoutMS, in seconds; 0 for no limit."""
     def __new__(
         cls,
         client: Client,
@@ -302,8 +305,10 @@ class CursorCore(Generic[_T]):
         """True once the first command was sent: chain methods must refuse then."""
     def _start(self) -> Pending[None]:
         """Send the first command now unless it was sent: `aggregate` raises when it is called."""
-    def _refill(self) -> Pending[int]:
-        """How many items are here; if none are, after a command."""
+    def _refill(self, until_some: bool) -> Pending[int]:
+        """How many items are here; if none are, after a command, or `until_some` are or it ends."""
+    def _at_hand(self) -> int:
+        """How many items are here."""
     def _buffered(self) -> _T | None:
         """The next item, if nothing has to be sent for it."""
     def _peek(self, most: int) -> list[_T]:

@@ -9,6 +9,7 @@ code is not affected.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -23,7 +24,7 @@ from ferromongo._install_names import Replaced
 from ferromongo._install_pairs import Pairs
 from ferromongo._install_private_names import PrivateNames
 from ferromongo._install_table import AT_ONCE, CLASSES, ON_PYMONGO, package
-from ferromongo._install_wrappers import Carried, carry_over
+from ferromongo._install_wrappers import Carried, carry_over, of_the_engine
 
 
 class _Installation:
@@ -49,6 +50,7 @@ class _Installation:
             facade.take_off(module)
 
 
+_LOG = logging.getLogger("ferromongo")
 _lock = RLock()
 _installation: _Installation | None = None
 
@@ -74,7 +76,7 @@ def install() -> None:
     PyMongo's engine. A package other than the caller's that had derived such a class
     keeps PyMongo's names, and a warning (RuntimeWarning) says so. Methods of PyMongo's that an
     agent has wrapped are wrapped in ferromongo too; those for which that is not possible are named
-    by a warning.
+    by a warning. Wrappers within PyMongo's engine stay there; the logger `ferromongo` names them.
     """
     global _installation
     caller = package(sys._getframe(1).f_globals.get("__name__"))
@@ -95,6 +97,16 @@ def install() -> None:
         installation.carried += carried
         _replace_names(installation)
         complaints = _complaints(installation, left)
+        within = sorted(set(of_the_engine(installation.pairs)) - installation.warned)
+        installation.warned.update(within)
+    if within:
+        # Not a warning: these wrappers are where they were, and a program that makes errors of
+        # warnings could not be started under an agent.
+        _LOG.warning(
+            "ferromongo does not use PyMongo's engine, so wrappers there see PyMongo's own clients "
+            "only: %s",
+            ", ".join(within),
+        )
     for complaint in complaints:
         warnings.warn(complaint, RuntimeWarning, stacklevel=2)
 

@@ -1,8 +1,12 @@
 """Private names of PyMongo's classes that libraries use and ferromongo has values for.
 
 `install` offers them, since programs that reach for them import PyMongo. Each line says who needs
-it. Not offered, since there is nothing to show: `Cursor._data` (documents are decoded one by one as
-they are taken), `MongoClient._get_socket` and all that lends connections, `Cursor._query_spec`.
+it. One more is a method of ferromongo's cursors with or without `install`: `_refresh`, which brings
+the next batch. Elastic APM wraps it, and locust-plugins calls it to have the query sent.
+
+Not offered, since there is nothing to show: `Cursor._data` (documents are decoded one by one as
+they are taken; no library was found that uses it), `MongoClient._get_socket` and all that lends
+connections, `Cursor._query_spec`.
 """
 
 from __future__ import annotations
@@ -10,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ferromongo._drive import drive, run
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
 from ferromongo.asynchronous.cursor import AsyncCursor
@@ -33,23 +36,17 @@ class _Topology:
 
     _description = description
 
+    def max_cluster_time(self) -> Mapping[str, Any] | None:
+        """The newest that a server has sent, for `session.advance_cluster_time`."""
+        newest: Mapping[str, Any] | None = self._client._core.cluster_time()
+        return newest
+
 
 class _ServerSession:
     """`ClientSession._server_session`, to look at."""
 
     def __init__(self, session: Any) -> None:
         self.session_id: Mapping[str, Any] = session.session_id
-
-
-def _refresh(cursor: Any) -> int:
-    """Have documents at hand, if there are any left, and say how many."""
-    at_hand: int = run(cursor._refill())
-    return at_hand
-
-
-async def _async_refresh(cursor: Any) -> int:
-    at_hand: int = await drive(cursor._refill())
-    return at_hand
 
 
 def _server_session(session: Any) -> _ServerSession | None:
@@ -64,9 +61,6 @@ _CLIENTS: tuple[type, ...] = (MongoClient, AsyncMongoClient)
 
 # Classes, name, what it is there.
 NAMES: tuple[tuple[tuple[type, ...], str, Callable[..., Any] | property], ...] = (
-    # locust-plugins calls it to have the query sent; Elastic APM wraps it.
-    (_SYNC, "_refresh", _refresh),
-    (_ASYNC, "_refresh", _async_refresh),
     # No library that was looked at, but programs' own tracers and query loggers.
     (_FINDING, "_spec", property(lambda cursor: cursor._query.filter)),
     (_SYNC + _ASYNC, "_id", property(lambda cursor: cursor.cursor_id)),
@@ -74,7 +68,8 @@ NAMES: tuple[tuple[tuple[type, ...], str, Callable[..., Any] | property], ...] =
     (_SYNC + _ASYNC, "_address", property(lambda cursor: cursor.address)),
     # Programs that log which session wrote: `session._server_session.session_id`.
     (_SESSIONS, "_server_session", property(_server_session)),
-    # Programs' health checks: `client._topology.description`, `client._closed`.
+    # Programs' health checks: `client._topology.description`, `client._closed`; PyMongo's tests,
+    # and those of libraries that copied their runner: `client._topology.max_cluster_time()`.
     (_CLIENTS, "_topology", property(_Topology)),
     (_CLIENTS, "_closed", property(lambda client: client._core.closed)),
     # Code for PyMongo 3 and 4.0, which had no `client.options`.

@@ -2,8 +2,8 @@
 
 A wrapper that shows what it wraps (wrapt's, or a function that keeps the original in its closure or
 defaults) is made again around ferromongo's method. One that does not, say because the original is
-in a global variable, would call PyMongo's method with an object of ferromongo's; so would one of a
-class that only PyMongo's engine has. These are left, and reported.
+in a global variable, would call PyMongo's method with an object of ferromongo's. It is left, and
+reported. So are wrappers of methods that only PyMongo's engine has: there they go on as before.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Carried:
 
 
 def carry_over(pairs: Pairs, earlier: list[Carried]) -> tuple[list[Carried], list[str]]:
-    """Wrap our methods as PyMongo's are wrapped; returns what was done, and the names of the rest.
+    """Wrap our methods as PyMongo's are wrapped; returns what was done, and what could not be.
 
     :param earlier: what was carried over before, and is not again
     """
@@ -69,7 +69,7 @@ def carry_over(pairs: Pairs, earlier: list[Carried]) -> tuple[list[Carried], lis
             before = vars(ours).get(name, _ABSENT)
             setattr(ours, name, new)
             done.append(Carried(ours, name, vars(ours)[name], before))
-    return done, left + _of_the_engine(pairs)
+    return done, left
 
 
 def _made_anew(theirs: type, ours: type, name: str, value: Any) -> Any:
@@ -184,7 +184,7 @@ def _is_foreign(value: Any) -> bool:
     return callable(value) and hasattr(value, "__wrapped__")
 
 
-def _of_the_engine(pairs: Pairs) -> list[str]:
+def of_the_engine(pairs: Pairs) -> list[str]:
     """Wrapped methods of classes that ferromongo has nothing like."""
     classes = {base for theirs, _ in pairs.all() for base in theirs.__mro__}
     for path, module in sys.modules.copy().items():

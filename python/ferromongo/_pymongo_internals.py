@@ -4,6 +4,8 @@ PyMongo's public modules are a dependency like any other; a name that starts wit
 move in any release. Listed here they are easy to check when a new PyMongo comes out.
 """
 
+from importlib import import_module
+
 # What `pymongo.timeout` has set for the running code: seconds (None outside of it, 0 for no limit),
 # and the earliest end of all such blocks around it, by `time.monotonic`.
 from pymongo import client_session_shared as _client_session_shared
@@ -62,6 +64,12 @@ def with_transaction_limit() -> float:
     return _client_session_shared._WITH_TRANSACTION_RETRY_TIME_LIMIT
 
 
+def upload_limits(api: str) -> tuple[int, int]:
+    """How many bytes and chunks GridFS gathers before it sends them; programs patch these, too."""
+    module = import_module(f"gridfs.{api}.grid_file")
+    return module._UPLOAD_BUFFER_SIZE, module._UPLOAD_BUFFER_CHUNKS
+
+
 __all__ = [
     "CaseInsensitiveDictionary",
     "ServerMode",
@@ -80,6 +88,7 @@ __all__ = [
     "projection_document",
     "shorten_metadata",
     "unknown_commit_codes",
+    "upload_limits",
     "verbose_reason",
     "warn_of_deprecated_options",
     "with_transaction_limit",

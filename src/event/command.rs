@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bson::RawDocument;
 use bson::oid::ObjectId;
+use bson::{RawDocument, RawDocumentBuf};
 
-use super::Publisher;
+use super::{Publisher, raw_batches};
 use crate::error::{Error, Kind};
 use crate::net::fork;
 use crate::topology::address::Address;
@@ -87,6 +87,8 @@ pub struct Watch {
     about: Arc<About>,
     /// Its reply is not for others' eyes.
     secret: bool,
+    /// Its batch is shown as the caller gets it.
+    raw_batches: bool,
     started: Instant,
     ended: bool,
     born_in: u64,
@@ -99,7 +101,8 @@ impl Watch {
         let secret = hidden || about.authenticates(message);
         let (about, started) = (Arc::new(about), Instant::now());
         let (events, born_in) = (events.clone(), fork::generation());
-        let watch = Watch { events, about, secret, started, ended: false, born_in };
+        let raw_batches = message.has_raw_batches();
+        let watch = Watch { events, about, secret, raw_batches, started, ended: false, born_in };
         watch.tell(CommandChange::Started {
             body: (!hidden).then(|| message.body().to_vec()),
             documents: if hidden { Vec::new() } else { message.sequences().to_vec() },
@@ -111,9 +114,14 @@ impl Watch {
         let reply = match reply {
             None => Answer::Unasked,
             Some(_) if self.secret => Answer::Hidden,
-            Some(reply) => Answer::Document(reply.body().as_bytes().to_vec()),
+            Some(reply) => Answer::Document(self.shown(reply.body())),
         };
         self.end(CommandChange::Succeeded { duration: self.started.elapsed(), reply });
+    }
+
+    fn shown(&self, reply: &RawDocument) -> Vec<u8> {
+        let raw = self.raw_batches.then(|| raw_batches::shown(reply).ok()).flatten();
+        raw.map_or_else(|| reply.as_bytes().to_vec(), RawDocumentBuf::into_bytes)
     }
 
     /// A write concern that did not hold is no failure of the command.

@@ -6,6 +6,7 @@ pub mod logs;
 pub mod own;
 pub mod pool;
 pub mod queue;
+mod raw_batches;
 pub mod selection;
 pub mod topology;
 

@@ -104,9 +104,39 @@ impl CursorEngine {
         state.left == 0 && !state.more_to_fetch()
     }
 
-    /// Takes in a reply; on an error the cursor is over.
+    /// Takes in a reply; on an error the cursor is over. What the server still has of it is closed soon.
     pub fn install(&self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
-        self.state.lock().install(outcome)
+        let mut state = self.state.lock();
+        let installed = state.install(outcome);
+        let left_open = state.take_left_open();
+        drop(state);
+        left_open.into_iter().for_each(|(core, held)| close::kill_later(core, held));
+        installed
+    }
+
+    /// The same, but an error is raised once the server has closed its cursor.
+    pub fn install_or_close(
+        &self,
+        py: Python<'_>,
+        outcome: CoreResult<Outcome>,
+        limit: TimeLimit,
+    ) -> PyResult<Option<Step>> {
+        let mut state = self.state.lock();
+        let installed = state.install(outcome);
+        let left_open = state.take_left_open();
+        drop(state);
+        let Err(error) = installed else { return Ok(None) };
+        let raised = self.exception(py, &error);
+        match left_open {
+            Some((core, held)) if !error.is_timeout() => {
+                let work = kill(core, held, limit);
+                Ok(Some(Step::Again(task(work, |_, ()| Err(raised)))))
+            }
+            left_open => {
+                left_open.into_iter().for_each(|(core, held)| close::kill_later(core, held));
+                Err(raised)
+            }
+        }
     }
 
     /// That of a command of this cursor's.
@@ -170,17 +200,37 @@ impl CursorEngine {
         later(owner, move |owner, cursor| CursorEngine::advance(owner, cursor, end))
     }
 
+    fn refill(
+        owner: &Bound<'_, PyAny>,
+        cursor: &Bound<'_, CursorEngine>,
+        until_some: bool,
+    ) -> PyResult<Step> {
+        fn done(py: Python<'_>, left: usize) -> PyResult<Step> {
+            Ok(Step::Done(left.into_pyobject(py)?.into_any().unbind()))
+        }
+        let py = owner.py();
+        let left = cursor.get().state.lock().left;
+        if left > 0 {
+            return done(py, left);
+        }
+        let same = owner.clone().unbind();
+        let after = move |py: Python<'_>, cursor: Py<CursorEngine>, _| {
+            // "Nothing now" is what the caller learns here, not at the next call.
+            let dry = std::mem::take(&mut cursor.get().state.lock().dry);
+            match until_some && !dry {
+                true => CursorEngine::refill(same.bind(py), cursor.bind(py), true),
+                false => done(py, cursor.get().state.lock().left),
+            }
+        };
+        fetch(owner, cursor, after)?.map_or_else(|| done(py, 0), |task| Ok(Step::Again(task)))
+    }
+
     pub fn close(&self, py: Python<'_>) -> PyResult<Step> {
         let held = self.abandon();
         self.state.lock().cut = false;
         let Some((core, held)) = held else { return Ok(Step::Done(py.None())) };
         let limit = time_limit::current(py, &core.settings)?;
-        let work = async move {
-            if close::kill(&core, held.clone(), limit).await.is_err() {
-                close::kill_later(core, held);
-            }
-        };
-        Ok(Step::Again(task(work, |py, ()| Ok(Step::Done(py.None())))))
+        Ok(Step::Again(task(kill(core, held, limit), |py, ()| Ok(Step::Done(py.None())))))
     }
 
     /// Takes the batch for decoding; `None` when it has been read.
@@ -208,6 +258,12 @@ impl CursorEngine {
         } else if state.left > 0 {
             state.batch = Some(unread);
         }
+    }
+}
+
+async fn kill(core: Arc<ClientCore>, held: Held, limit: TimeLimit) {
+    if close::kill(&core, held.clone(), limit).await.is_err() {
+        close::kill_later(core, held);
     }
 }
 
@@ -273,20 +329,17 @@ impl CursorCore {
         })
     }
 
-    /// How many items are here without a command; if none, as many as the next one brings.
-    fn _refill(slf: Bound<'_, Self>) -> PyPending {
-        fn left(py: Python<'_>, cursor: &CursorEngine) -> PyResult<Step> {
-            let left = cursor.state.lock().left;
-            Ok(Step::Done(left.into_pyobject(py)?.into_any().unbind()))
-        }
-        later(slf.into_any(), |owner, cursor| {
-            let here = cursor.get().state.lock().left > 0;
-            let next = match here {
-                true => None,
-                false => fetch(owner, cursor, |py, cursor, _| left(py, cursor.get()))?,
-            };
-            next.map_or_else(|| left(owner.py(), cursor.get()), |task| Ok(Step::Again(task)))
+    /// How many items are here without a command; if none, as many as the next one brings, or
+    /// `until_some` are or it ends.
+    fn _refill(slf: Bound<'_, Self>, until_some: bool) -> PyPending {
+        later(slf.into_any(), move |owner, cursor| {
+            cursor.get().state.lock().dry = false;
+            CursorEngine::refill(owner, cursor, until_some)
         })
+    }
+
+    fn _at_hand(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        Ok(CursorEngine::of(slf)?.get().state.lock().left)
     }
 
     /// The next item if no command has to be sent for it; else None, also at the end.

@@ -162,7 +162,10 @@ fn first_request(
     }
     let tailable = command.contains(name!(py, "tailable"))?;
     let core = scope.core();
-    let message = scope.encode(&command)?;
+    let mut message = scope.encode(&command)?;
+    if raw {
+        message = message.with_raw_batches();
+    }
     let session = session.as_ref().map(|session| session.get());
     let kind = if any_command { Kind::Command } else { Kind::read_of(&message) };
     let mut terms = scope.terms(py, &core, kind, session, None)?;
@@ -196,11 +199,17 @@ impl Request {
     ) -> Box<dyn Task> {
         let limit = self.operation.terms.limit;
         let work = run_owned(self.core, self.operation);
-        send(self.claim, work, move |py: Python<'_>, cursor: Py<CursorEngine>, outcome| {
-            let installed = cursor.get().install(outcome);
-            installed.map_err(|error| cursor.get().exception(py, &error))?;
-            after(py, cursor, limit)
-        })
+        send(
+            self.claim,
+            work,
+            move |py: Python<'_>, cursor: Py<CursorEngine>, outcome| match cursor
+                .get()
+                .install_or_close(py, outcome, limit)?
+            {
+                Some(closing) => Ok(closing),
+                None => after(py, cursor, limit),
+            },
+        )
     }
 }
 

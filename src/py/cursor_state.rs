@@ -35,6 +35,8 @@ pub struct State {
     /// The server's cursor, until it is read to its end.
     held: Option<Held>,
     pub closed: bool,
+    /// What the server still has of a cursor that an error has ended.
+    left_open: Option<(Arc<ClientCore>, Held)>,
     /// A tailable cursor has nothing now: iteration ends, and the next call asks again.
     pub dry: bool,
     /// Items, too.
@@ -180,12 +182,16 @@ impl State {
     fn fail(&mut self, error: Error) -> CoreResult<()> {
         let exhaust = self.origin.as_ref().is_some_and(|origin| origin.terms.exhaust);
         let held = self.take_held().filter(|_| !exhaust && close::leaves_it_open(&error));
-        held.into_iter().for_each(|(core, held)| close::kill_later(core, held));
+        self.left_open = held;
         let tailable = self.origin.as_ref().is_some_and(|origin| origin.tailable);
         // A capped collection has overtaken its reader, who is not told more than that this was all.
         let overtaken = tailable && !self.runs_any_command() && close::says_it_has_gone(&error);
         self.end();
         if overtaken { Ok(()) } else { Err(error) }
+    }
+
+    pub fn take_left_open(&mut self) -> Option<(Arc<ClientCore>, Held)> {
+        self.left_open.take()
     }
 
     /// `cursor_command`: the command is the user's, and need not open a cursor.
@@ -235,6 +241,9 @@ impl State {
         let retrieved = i64::try_from(self.retrieved).unwrap_or(i64::MAX);
         let size = get_more::next_batch_size(origin.batch_size, origin.limit, retrieved);
         let mut message = get_more::message(held.id, &held.collection, size, &origin.extra);
+        if origin.raw {
+            message = message.with_raw_batches();
+        }
         // A forked child has no part in its parent's connection.
         if origin.terms.exhaust && held.pinned.as_ref().is_some_and(|pinned| pinned.is_home()) {
             message = message.with_replies_to_come();

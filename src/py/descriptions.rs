@@ -43,8 +43,12 @@ pub fn topology<'py>(
 
 pub fn server<'py>(py: Python<'py>, server: &ServerDescription) -> PyResult<Bound<'py, PyAny>> {
     let hello = hello(&options::to_dict(py, &as_hello::document(server))?, false)?;
+    let class = match server.not_primary {
+        true => &imports::NOT_PRIMARY_ERROR,
+        false => &imports::AUTO_RECONNECT,
+    };
     let error = match &server.error {
-        Some(text) => Some(imports::AUTO_RECONNECT.get(py)?.call1((text,))?),
+        Some(text) => Some(class.get(py)?.call1((text,))?),
         None => None,
     };
     imports::SERVER_DESCRIPTION.get(py)?.call1((

@@ -200,6 +200,11 @@ impl PyScope {
         })
     }
 
+    #[getter]
+    fn timeout(&self) -> Option<f64> {
+        self.core().settings.timeout.map(|timeout| timeout.as_secs_f64())
+    }
+
     #[pyo3(signature = (command, session, read_preference = None, then = None, allowed = None))]
     fn command(
         &self,

@@ -71,6 +71,7 @@ pub fn after_error(
     let unknown = |topology_version| {
         let server = ServerDescription {
             topology_version,
+            not_primary: error.is_state_change(),
             ..ServerDescription::failed(address.clone(), error.message.as_str(), now)
         };
         (!load_balanced).then(|| reduce::apply(snapshot, server))
@@ -93,6 +94,12 @@ pub fn after_error(
         ErrorKind::Network | ErrorKind::Timeout => {
             Verdict { new: unknown(None), clear_pool: true, check_now: false }
         }
+    }
+}
+
+impl ApplicationError {
+    fn is_state_change(&self) -> bool {
+        matches!(self.kind, ErrorKind::Command { code: Some(code), .. } if is_state_change(code))
     }
 }
 

@@ -100,6 +100,8 @@ pub struct ServerDescription {
     pub topology_version: Option<TopologyVersion>,
     /// Why the server is Unknown, for people to read.
     pub error: Option<String>,
+    /// The error says that the server is no longer what it was: "not primary", or "recovering".
+    pub not_primary: bool,
     pub hello_ok: bool,
     /// The service behind a load balancer that this connection leads to.
     pub service_id: Option<ObjectId>,
@@ -132,6 +134,7 @@ impl ServerDescription {
             min_round_trip_time: Duration::ZERO,
             topology_version: None,
             error: None,
+            not_primary: false,
             hello_ok: false,
             service_id: None,
         }

@@ -20,6 +20,7 @@ pub struct Message {
     sequences: Vec<Sequence>,
     more_to_come: bool,
     exhaust_allowed: bool,
+    raw_batches: bool,
 }
 
 /// BSON documents end to end, under the name of the field they would be in the command.
@@ -40,6 +41,7 @@ impl Message {
             sequences: Vec::new(),
             more_to_come: false,
             exhaust_allowed: false,
+            raw_batches: false,
         })
     }
 
@@ -70,6 +72,16 @@ impl Message {
     pub fn with_replies_to_come(mut self) -> Message {
         self.exhaust_allowed = true;
         self
+    }
+
+    /// The caller takes the reply's batch as bytes, and so do listeners.
+    pub fn with_raw_batches(mut self) -> Message {
+        self.raw_batches = true;
+        self
+    }
+
+    pub fn has_raw_batches(&self) -> bool {
+        self.raw_batches
     }
 
     pub fn allows_exhaust(&self) -> bool {

@@ -5,7 +5,9 @@ import gc
 
 import pytest
 from bson.codec_options import CodecOptions
-from tests.drivers import AsyncDriver, both_drivers, eventually, package
+from pymongo.errors import OperationFailure
+from tests.drivers import APP, AsyncDriver, both_drivers, eventually, package
+from tests.listeners import Recorder
 
 driver = AsyncDriver()
 
@@ -108,3 +110,27 @@ async def test_a_cursor_closed_while_it_opens_is_not_left_on_the_server(
             return list(client.admin.aggregate([idle, ours]))
 
         await eventually(driver, lambda: left() == [], timeout=5)
+
+
+@both_drivers
+async def test_an_error_of_a_get_more_is_raised_when_the_cursor_was_closed(
+    driver, mongodb_uri, mongodb_database_name, fail
+):
+    recorder = Recorder()
+    async with driver.client(mongodb_uri, appName=APP, event_listeners=[recorder]) as client:
+        collection = client[mongodb_database_name].c
+        await collection.insert_many([{"_id": n} for n in range(9)])
+        for read in ("next", "to_list"):
+            for cursor in (
+                collection.find(batch_size=2),
+                await collection.aggregate([], batchSize=2),
+            ):
+                await cursor.next()
+                await cursor.next()
+                recorder.events.clear()
+                with fail("getMore", times=1, errorCode=2), pytest.raises(OperationFailure):
+                    await getattr(cursor, read)()
+                assert [command["cursors"] for command in recorder.sent("killCursors")] == [
+                    [cursor.cursor_id]
+                ]
+                assert not cursor.alive

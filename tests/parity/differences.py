@@ -69,11 +69,6 @@ DIFFERENT = [
         "says that a copy is of the cursor's class; PyMongo says anything",
     ),
     Difference(
-        "no member",
-        ("Cursor.__del__", "CommandCursor.__del__"),
-        "the engine notices itself when a cursor is dropped, and has the server close it",
-    ),
-    Difference(
         "types",
         (
             "GridOut.__aiter__ (async only)", "GridOut.__iter__ (sync only)",

@@ -1,7 +1,8 @@
 """Which public methods call which: what overrides or patches one of them changes the others.
 
 `Watch` replaces the public methods of the classes by ones that note who called them, and then call
-the original: in the classes themselves, as `mock.patch` does, or in subclasses. A pair (caller,
+the original: in the classes themselves, as `mock.patch` does or as agents do with wrapt, or in
+subclasses. A pair (caller,
 callee) is noted if the callee was called while the caller ran.
 """
 
@@ -15,6 +16,8 @@ import inspect
 import io
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+import wrapt
 
 MODULES = {
     "MongoClient": "mongo_client",
@@ -82,12 +85,14 @@ class Watch:
         }
 
     @contextlib.contextmanager
-    def patched(self) -> Iterator[None]:
+    def patched(self, by_wrapt: bool = False) -> Iterator[None]:
         """The classes with every public method of their own replaced."""
         with contextlib.ExitStack() as undo:
             replaced = [(kind, self._overrides(kind, self._own(kind))) for kind in self._names]
             for kind, methods in replaced:
                 for name, method in methods.items():
+                    if by_wrapt and not name.startswith("__"):
+                        method = _of_wrapt(inspect.getattr_static(kind, name), method)
                     if name in vars(kind):
                         undo.callback(setattr, kind, name, vars(kind)[name])
                     else:
@@ -140,3 +145,12 @@ class Watch:
                     self._callers.reset(token)
 
         return call
+
+
+def _of_wrapt(original: Any, method: Any) -> Any:
+    """A wrapper that shows the attributes of the original, and calls `method`."""
+
+    def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        return method(instance, *args, **kwargs)
+
+    return wrapt.FunctionWrapper(original, call)

@@ -15,13 +15,16 @@ from tests.parity.override_walk import Watch, classes
 
 Pairs = set[tuple[str, str]]
 
+# In subclasses, or in the classes: by functions, or by wrapt, as agents do.
+HOW = ("overridden", "patched", "wrapped")
+
 
 @pytest.fixture(scope="module")
 def pairs(mongodb_uri: str) -> dict[tuple[str, str, str], Pairs]:
     """By how the methods are replaced, the API and the package."""
     return {
         (how, api, package): asyncio.run(called(how, api == "async", package, mongodb_uri))
-        for how in ("overridden", "patched")
+        for how in HOW
         for api in ("sync", "async")
         for package in ("pymongo", "ferromongo")
     }
@@ -30,8 +33,8 @@ def pairs(mongodb_uri: str) -> dict[tuple[str, str, str], Pairs]:
 async def called(how: str, is_async: bool, package: str, uri: str) -> Pairs:
     kinds = classes(package, is_async)
     watch = Watch(kinds)
-    if how == "patched":
-        with watch.patched():
+    if how != "overridden":
+        with watch.patched(by_wrapt=how == "wrapped"):
             await run(kinds, uri)
     else:
         await run(watch.subclasses(), uri)
@@ -51,7 +54,7 @@ async def run(kinds: dict[str, Any], uri: str) -> None:
 
 
 @pytest.mark.parametrize("api", ["sync", "async"])
-@pytest.mark.parametrize("how", ["overridden", "patched"])
+@pytest.mark.parametrize("how", HOW)
 def test_methods_reach_the_methods_they_reach_in_pymongo(pairs, how, api):
     theirs, ours = pairs[how, api, "pymongo"], pairs[how, api, "ferromongo"]
     assert len(theirs) > 100

@@ -18,6 +18,8 @@ from pymongo.errors import (
 from tests.drivers import AsyncDriver, SyncDriver, both_drivers, ferromongo_only
 from tests.listeners import Recorder
 
+# Where PyMongo keeps how much is gathered before it is sent.
+API = {"sync": "synchronous", "async": "asynchronous"}
 TEXT = b"Put the kettle on,\nPolly.\nWe'll all have tea."
 
 
@@ -407,7 +409,7 @@ async def test_a_source_that_answers_a_little_at_a_time(driver, mongodb_uri, mon
 @ferromongo_only  # its batches are made small
 @both_drivers
 async def test_batches(driver, mongodb_uri, mongodb_database_name, monkeypatch):
-    monkeypatch.setattr("ferromongo._calls.gridfs_upload.MAX_MESSAGE_SIZE", 3 * (4 + 60))
+    monkeypatch.setattr(f"gridfs.{API[driver.name]}.grid_file._UPLOAD_BUFFER_SIZE", 3 * (4 + 60))
     async with opened(driver, mongodb_uri, mongodb_database_name) as (bucket, client, recorder):
         chunks = client[mongodb_database_name].fs.chunks
         file = bucket.open_upload_stream("a")
@@ -431,7 +433,7 @@ async def test_batches(driver, mongodb_uri, mongodb_database_name, monkeypatch):
 async def test_a_write_concern_that_fails(
     driver, mongodb_uri, mongodb_database_name, mongodb_replica_set, monkeypatch
 ):
-    monkeypatch.setattr("ferromongo._calls.gridfs_upload.MAX_MESSAGE_SIZE", 60)
+    monkeypatch.setattr(f"gridfs.{API[driver.name]}.grid_file._UPLOAD_BUFFER_SIZE", 60)
     failed = {"code": 100, "errmsg": "Not enough data-bearing nodes"}
     async with opened(driver, mongodb_uri, mongodb_database_name) as (bucket, _, _):
         with (
@@ -512,3 +514,26 @@ def test_a_cancelled_read_can_be_repeated(mongodb_uri, mongodb_database_name, mo
             assert await file.read() == TEXT
 
     driver.run(body())
+
+
+@both_drivers
+async def test_programs_may_patch_how_much_is_gathered_before_it_is_sent(
+    driver, mongodb_uri, mongodb_database_name, monkeypatch
+):
+    async with opened(driver, mongodb_uri, mongodb_database_name) as (bucket, client, recorder):
+        file = bucket.open_upload_stream("a")
+        with monkeypatch.context() as patches:
+            patches.setattr(f"gridfs.{API[driver.name]}.grid_file._UPLOAD_BUFFER_CHUNKS", 3)
+            await file.write(b"a" * 11)
+            assert not recorder.sent("insert")
+            await file.write(b"a")
+            assert len(recorder.sent("insert")) == 1
+        with monkeypatch.context() as patches:
+            patches.setattr(f"gridfs.{API[driver.name]}.grid_file._UPLOAD_BUFFER_SIZE", 100)
+            await file.write(b"a" * 16)
+            assert len(recorder.sent("insert")) == 3
+        await file.close()
+        read = await (await bucket.open_download_stream_by_name("a")).read()
+        assert read == b"a" * 28
+        chunks = client[mongodb_database_name].fs.chunks
+        assert await chunks.count_documents({}) == 7

@@ -91,20 +91,110 @@ def through_a_global(self, *args, **kwargs):
 
 Collection.find = through_a_global
 closure(Connection, "command")
-closure(pymongo.cursor.Cursor, "_refresh")
+closure(pymongo.cursor.Cursor, "_query_spec")
 closure(pymongo.cursor.Cursor.__mro__[1], "_die_no_lock")
+import logging
 import ferromongo
 
+said = []
+logging.getLogger("ferromongo").addFilter(lambda record: said.append(record.getMessage()))
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     ferromongo.install()
     ferromongo.install()  # says nothing new
 (warning,) = caught
 assert warning.category is RuntimeWarning and warning.filename == "<string>"
-for name in ("Collection.find", "Connection.command", "Cursor._refresh", "._die_no_lock"):
+for name in ("Collection.find", "Cursor._query_spec"):
     assert name + " (by __main__)" in str(warning.message), warning.message
+(message,) = said
+for name in ("Connection.command", "._die_no_lock"):
+    assert name + " (by __main__)" in message
+    assert name not in str(warning.message)
 assert ferromongo.collection.Collection.find is not through_a_global
 """
+    )
+
+
+def test_wrappers_within_pymongos_engine_are_no_error_where_warnings_are(mongodb_uri: str) -> None:
+    run(
+        WRAPPERS
+        + """
+from pymongo.synchronous.pool import Pool
+
+closure(Pool, "checkout")
+with pymongo.MongoClient(sys.argv[1], connect=False) as before:
+    import logging
+    import ferromongo
+
+    logging.getLogger("ferromongo").setLevel(logging.ERROR)
+    warnings.simplefilter("error")
+    ferromongo.install()
+    with pymongo.MongoClient(sys.argv[1]) as client:
+        assert client.admin.command("ping")["ok"] == 1
+    assert not calls
+    assert before.admin.command("ping")["ok"] == 1
+assert set(calls) == {("pymongo", "checkout")}
+""",
+        mongodb_uri,
+    )
+
+
+def test_wrappers_of_refresh_see_each_batch(mongodb_uri: str) -> None:
+    """Elastic APM's is made by wrapt, on the class of the synchronous API."""
+    run(
+        """
+        import asyncio, sys
+        import pymongo, wrapt
+
+        calls = []
+
+        def first(wrapped, instance, args, kwargs):
+            size = wrapped(*args, **kwargs)
+            calls.append((type(instance).__module__.partition(".")[0], size, instance.address))
+            return size
+
+        async def awaited(wrapped, instance, args, kwargs):
+            size = await wrapped(*args, **kwargs)
+            calls.append((instance.collection.name, size))
+            return size
+
+        wrapt.wrap_function_wrapper("pymongo.cursor", "Cursor._refresh", first)
+        import ferromongo
+
+        ferromongo.install()
+        with pymongo.MongoClient(sys.argv[1]) as client:
+            things = client.install_wrappers.things
+            things.drop()
+            things.insert_many([{"_id": n} for n in range(5)])
+            cursor = things.find(batch_size=3)
+            next(cursor)
+            assert [thing["_id"] for thing in cursor] == [1, 2, 3, 4]
+            assert [call[1] for call in calls] == [3, 2, 0], calls
+            assert {call[0] for call in calls} == {"ferromongo"}
+            assert calls[0][2] == client.address
+            calls.clear()
+            # Another agent, while there are cursors.
+            cursor = things.find(batch_size=2)
+            next(cursor)
+            wrapt.wrap_function_wrapper("pymongo.synchronous.cursor", "Cursor._refresh", first)
+            assert len(cursor.to_list()) == 4
+            assert [call[1] for call in calls] == [2, 2, 2, 1, 1], calls
+
+        async def main():
+            wrapt.wrap_function_wrapper(
+                "pymongo.asynchronous.cursor", "AsyncCursor._refresh", awaited
+            )
+            async with pymongo.AsyncMongoClient(sys.argv[1]) as client:
+                calls.clear()
+                things = client.install_wrappers.things
+                assert len(await things.find(batch_size=3).to_list()) == 5
+                assert [thing["_id"] async for thing in things.find()] == [0, 1, 2, 3, 4]
+                assert calls == [("things", 3), ("things", 2), ("things", 5), ("things", 0)], calls
+                await client.drop_database("install_wrappers")
+
+        asyncio.run(main())
+        """,
+        mongodb_uri,
     )
 
 
@@ -228,6 +318,9 @@ def test_private_names_that_libraries_use(mongodb_uri: str) -> None:
                 assert session._server_session.session_id == session.session_id
             assert session._server_session is None
             assert client._topology.description.topology_type_name.startswith("ReplicaSet")
+            session = client.start_session()
+            session.advance_cluster_time(client._topology.max_cluster_time())
+            assert session.cluster_time == client._topology.max_cluster_time()
             assert client._options is client.options and not client._closed
             client.drop_database("install_wrappers")
         assert client._closed
@@ -243,7 +336,7 @@ def test_private_names_that_libraries_use(mongodb_uri: str) -> None:
 
         asyncio.run(main())
         ferromongo.uninstall()
-        assert not hasattr(ferromongo.cursor.Cursor, "_refresh")
+        assert not hasattr(ferromongo.cursor.Cursor, "_spec")
         """,
         mongodb_uri,
     )

@@ -11,10 +11,15 @@ from bson.codec_options import TypeDecoder, TypeRegistry
 from bson.datetime_ms import DatetimeMS
 from bson.errors import InvalidBSON
 from pymongo import WriteConcern, monitoring
-from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
+from pymongo.errors import (
+    AutoReconnect,
+    NotPrimaryError,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+)
 from pymongo.hello import Hello
 from pymongo.topology_description import TopologyDescription
-from tests.drivers import both_drivers, eventually, ferromongo_only, package
+from tests.drivers import APP, both_drivers, eventually, ferromongo_only, package
 from tests.fault.programs import run
 from tests.listeners import Commands, Recorder
 
@@ -350,3 +355,22 @@ async def test_commands_whose_documents_cannot_be_decoded_have_a_start_and_an_en
             await collection.find_one()
         started, succeeded = recorder.commands("find")
         assert isinstance(succeeded, monitoring.CommandSucceededEvent)
+
+
+@both_drivers
+async def test_a_server_that_is_shutting_down_is_described_by_its_error(
+    driver, mongodb_uri, mongodb_database_name, fail
+):
+    recorder = Recorder()
+    options = {"appName": APP, "retryWrites": False, "event_listeners": [recorder]}
+    async with driver.client(mongodb_uri, **options) as client:
+        await client.admin.command("ping")
+        with fail("insert", times=1, errorCode=91), pytest.raises(NotPrimaryError):
+            await client[mongodb_database_name].x.insert_one({})
+
+        def errors():
+            changes = recorder.of(monitoring.ServerDescriptionChangedEvent)
+            return [one.new_description.error for one in changes if one.new_description.error]
+
+        await eventually(driver, errors)
+        assert isinstance(errors()[0], NotPrimaryError)

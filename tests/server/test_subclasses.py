@@ -1,5 +1,6 @@
 """Subclasses and patches of collections: other methods use what they override, as with PyMongo."""
 
+import gc
 import logging
 from unittest import mock
 
@@ -137,3 +138,23 @@ def test_a_cursor_is_closed_by_its_own_close_at_the_end(client, mongodb_database
     closed.clear()
     assert len(Noting(collection, batch_size=2).to_list()) == 5
     assert closed == [5]
+
+
+def test_subclasses_of_cursors_may_clean_up_after_themselves(client, mongodb_database_name):
+    dropped = []
+
+    class Noted(package.cursor.Cursor):
+        def __del__(self):
+            super().__del__()
+            dropped.append(self.alive)
+
+    collection = client[mongodb_database_name].x
+    collection.insert_many([{"_id": number} for number in range(5)])
+    cursor = Noted(collection, batch_size=2)
+    next(cursor)
+    del cursor
+    gc.collect()
+    assert len(dropped) == 1
+    package.cursor.Cursor.__new__(package.cursor.Cursor).__del__()
+    kind = package.asynchronous.command_cursor.AsyncCommandCursor
+    kind.__new__(kind).__del__()

@@ -5,15 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferromongo._calls import gridfs_upload
 from ferromongo._calls.gridfs_upload import Upload
 
 
 @given(st.integers(1, 9), st.integers(1, 300), st.lists(st.binary(max_size=60), max_size=8))
 def test_chunks_are_the_file(chunk_size: int, batch_size: int, pieces: list[bytes]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gridfs_upload, "MAX_MESSAGE_SIZE", batch_size)
-        upload = Upload("key", chunk_size)
+        patch.setattr("gridfs.synchronous.grid_file._UPLOAD_BUFFER_SIZE", batch_size)
+        upload = Upload("key", chunk_size, "synchronous")
         inserted = []
         for piece in pieces:
             taken = 0
@@ -37,7 +36,7 @@ def test_chunks_are_the_file(chunk_size: int, batch_size: int, pieces: list[byte
 
 
 def test_a_whole_chunk_is_not_copied() -> None:
-    upload = Upload("key", 5)
+    upload = Upload("key", 5, "synchronous")
     chunk = b"12345"
     upload.take(chunk)
     assert upload.batch[0]["data"] is chunk

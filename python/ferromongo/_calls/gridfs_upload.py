@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymongo.common import MAX_MESSAGE_SIZE
 from pymongo.errors import BulkWriteError
 
 from ferromongo._calls.gridfs_files import raise_file_exists
 from ferromongo._calls.write_errors import raise_write_errors
+from ferromongo._pymongo_internals import upload_limits
 
 
 class Upload:
     """What was written to a file and is not yet in the database."""
 
-    def __init__(self, file_id: Any, chunk_size: int) -> None:
+    def __init__(self, file_id: Any, chunk_size: int, api: str) -> None:
         self._file_id = file_id
         self._chunk_size = chunk_size
+        self._api = api
+        self._most_bytes, self._most_chunks = upload_limits(api)
         # The beginning of the next chunk: shorter than a chunk.
         self._rest = bytearray()
         self._number = 0
@@ -40,10 +42,11 @@ class Upload:
     @property
     def is_full(self) -> bool:
         """The batch is to be inserted before more is taken."""
-        return self._batch_size >= MAX_MESSAGE_SIZE or len(self.batch) >= _MOST_CHUNKS
+        return self._batch_size >= self._most_bytes or len(self.batch) >= self._most_chunks
 
     def take(self, data: bytes, start: int = 0) -> int:
         """Cut chunks from `data` until the batch is full; answers where that was."""
+        self._most_bytes, self._most_chunks = upload_limits(self._api)
         end = len(data)
         if self._rest:
             stop = min(start + self.wanted, end)
@@ -109,7 +112,6 @@ def encoded(data: Any, encoding: str | None) -> bytes:
     return data.encode(encoding)
 
 
-# About what a chunk's document takes besides its data, and the most that are gathered of tiny ones.
+# About what a chunk's document takes besides its data.
 _CHUNK_OVERHEAD = 60
-_MOST_CHUNKS = 100_000
 _DUPLICATE_KEY = (11000, 11001, 12582)

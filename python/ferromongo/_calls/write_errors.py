@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from pymongo.errors import (
     BulkWriteError,
     DuplicateKeyError,
+    OperationFailure,
     ProtocolError,
     WriteConcernError,
     WriteError,
@@ -61,7 +62,17 @@ def raise_bulk_errors(totals: Mapping[str, Any], operations: Sequence[Any]) -> N
         failed.sort(key=lambda error: error["index"])
     except (LookupError, TypeError) as error:
         raise _malformed(error) from error
-    raise BulkWriteError({**totals, "writeErrors": failed})
+    details = {**totals, "writeErrors": failed}
+    if failed and _refuses_retryable_writes(failed[0]):
+        raise OperationFailure(_NOT_RETRYABLE, failed[0].get("code"), details)
+    raise BulkWriteError(details)
+
+
+def _refuses_retryable_writes(error: Mapping[str, Any]) -> bool:
+    """A deployment that looks like a replica set or a mongos and is, in part, neither."""
+    return error.get("code") == _ILLEGAL_OPERATION and str(error.get("errmsg")).startswith(
+        "Transaction numbers"
+    )
 
 
 def _malformed(error: Exception) -> ProtocolError:
@@ -75,4 +86,10 @@ def _raise_write_error(error: Mapping[str, Any]) -> NoReturn:
 
 
 _DUPLICATE_KEY = 11000
+_ILLEGAL_OPERATION = 20
+# In the words of the specification of retryable writes.
+_NOT_RETRYABLE = (
+    "This MongoDB deployment does not support retryable writes. Please add retryWrites=false to "
+    "your connection string."
+)
 _MAX_TIME_EXPIRED = 50

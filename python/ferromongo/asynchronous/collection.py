@@ -287,6 +287,7 @@ class AsyncCollection(CollectionBase[DocumentType], Generic[DocumentType]):
             not is_own(self, "find", _FIND)
             or AsyncCursor.next is not _NEXT
             or AsyncCursor.__anext__ is not _ANEXT
+            or AsyncCursor._refresh is not AsyncCursor._plain_refresh
         ):
             # Overridden or patched: `find_one` follows it, as PyMongo's.
             cursor: Any = self.find(find_calls.as_query(filter), *args, **kwargs)

@@ -12,7 +12,7 @@ from ferromongo._calls.cursor_cores import AsyncCursorCore
 from ferromongo._calls.find import Opening, check_int, get_more_batch_size
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import drive
-from ferromongo.asynchronous._iteration import and_close, is_own
+from ferromongo.asynchronous._iteration import and_close, is_own, is_refreshed, refreshed_list
 from ferromongo.typings import DocumentType
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
     _plain: ClassVar[dict[str, Any]]
     """What `for` goes past unless it was overridden or patched."""
     _plain_close: ClassVar[Any]
+    _plain_refresh: ClassVar[Any]
 
     def __init__(self, opening: Opening | None, session: AsyncClientSession | None) -> None:
         """Made by the methods that return one: `opening` is the command, None for no documents."""
@@ -55,6 +56,12 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         document = self._buffered()
         if document is not None:
             return document
+        if is_refreshed(self):
+            await drive(self._start())
+            while (document := self._buffered()) is None and self.alive:
+                await self._refresh()
+            if document is not None:
+                return document
         if is_own(self, "close", _CLOSE):
             return await drive(self._next())
         return await and_close(self, self._next())
@@ -65,7 +72,25 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
 
     async def try_next(self) -> DocumentType | None:
         """The next document, or None if there is none after asking the server once."""
+        if is_refreshed(self):
+            await drive(self._start())
+            document = self._buffered()
+            if document is None and self.alive:
+                await self._refresh()
+                document = self._buffered()
+            if document is not None or self.alive:
+                return document
         return await drive(self._try_next())
+
+    async def _refresh(self) -> int:
+        """How many documents are here; if none are, as many as the next command brings.
+
+        Agents wrap it to measure each batch: iteration calls it then.
+        """
+        pending = self._refill(until_some=False)
+        if is_own(self, "close", _CLOSE):
+            return await drive(pending)
+        return await and_close(self, pending)
 
     async def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.
@@ -74,6 +99,10 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         """
         if length is not None and length < 1:
             raise ValueError("the length given to to_list must be greater than 0")
+        if is_refreshed(self):
+            await drive(self._start())
+            timeout = None if self._opening is None else self._opening.scope.timeout
+            return await refreshed_list(self, length, timeout)
         if is_own(self, "close", _CLOSE):
             return await drive(self._fetch_all(length))
         return await and_close(self, self._fetch_all(length))
@@ -84,6 +113,9 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
     async def close(self) -> None:
         """Let the server forget the cursor. Iterating to the end does so by itself."""
         await drive(self._close())
+
+    def __del__(self) -> None:
+        """For subclasses to call: the engine notices itself when a cursor is dropped."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,4 +140,5 @@ AsyncCommandCursor._plain = {
     "next": AsyncCommandCursor.next,
     "__anext__": AsyncCommandCursor.__anext__,
 }
+AsyncCommandCursor._plain_refresh = AsyncCommandCursor._refresh
 _CLOSE = AsyncCommandCursor._plain_close = AsyncCommandCursor.close

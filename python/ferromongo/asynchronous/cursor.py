@@ -14,9 +14,10 @@ from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls import find, html
 from ferromongo._calls.cursor_cores import AsyncCursorCore
+from ferromongo._calls.scopes import document_scope
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import drive
-from ferromongo.asynchronous._iteration import and_close, is_own
+from ferromongo.asynchronous._iteration import and_close, is_own, is_refreshed, refreshed_list
 from ferromongo.typings import CollationIn, DocumentType, Hint, KeyPattern
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
 
     _plain: ClassVar[dict[str, Any]]
     """What `for` goes past unless it was overridden or patched."""
+    _plain_refresh: ClassVar[Any]
 
     def __init__(
         self,
@@ -245,6 +247,11 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         document = self._buffered()
         if document is not None:
             return document
+        if is_refreshed(self) and not self._query.empty:
+            document = self._buffered() if await self._refresh() else None
+            if document is None:
+                raise StopAsyncIteration
+            return document
         if is_own(self, "close", _CLOSE):
             return await drive(self._next())
         return await and_close(self, self._next())
@@ -253,6 +260,16 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         document = self._ready()
         return await self.next() if document is None else document
 
+    async def _refresh(self) -> int:
+        """How many documents are here; if none are, as many as the next command brings.
+
+        Agents wrap it to measure each batch: iteration calls it then.
+        """
+        pending = self._refill(until_some=True)
+        if is_own(self, "close", _CLOSE):
+            return await drive(pending)
+        return await and_close(self, pending)
+
     async def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.
 
@@ -260,6 +277,9 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         """
         if length is not None and length < 1:
             raise ValueError("the length given to to_list must be greater than 0")
+        if is_refreshed(self) and not self._query.empty:
+            timeout = document_scope(self._collection).timeout
+            return await refreshed_list(self, length, timeout)
         if is_own(self, "close", _CLOSE):
             return await drive(self._fetch_all(length))
         return await and_close(self, self._fetch_all(length))
@@ -298,6 +318,9 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         """Let the server forget the cursor. Iterating to the end does so by itself."""
         await drive(self._close())
 
+    def __del__(self) -> None:
+        """For subclasses to call: the engine notices itself when a cursor is dropped."""
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -331,4 +354,5 @@ class AsyncRawBatchCursor(AsyncCursor[DocumentType], Generic[DocumentType]):
 
 
 AsyncCursor._plain = {"next": AsyncCursor.next, "__anext__": AsyncCursor.__anext__}
+AsyncCursor._plain_refresh = AsyncCursor._refresh
 _CLOSE = AsyncCursor.close

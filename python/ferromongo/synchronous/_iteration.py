@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import pymongo
 
 from ferromongo._calls.cursor_cores import CursorCore
 from ferromongo._drive import run
+from ferromongo._pymongo_internals import current_timeout
 
 if TYPE_CHECKING:
     from ferromongo._calls.cursor_cores import Pending
@@ -16,12 +21,14 @@ _T = TypeVar("_T")
 
 def is_own(owner: Any, name: str, method: Any) -> bool:
     """Whether the object's method of that name is `method`: neither overridden nor patched."""
-    return getattr(getattr(owner, name), "__func__", None) is method
+    bound = getattr(owner, name)
+    # Wrappers such as wrapt's show the attributes of what they wrap: the type tells.
+    return type(bound) is MethodType and bound.__func__ is method
 
 
 def every(cursor: Any) -> list[Any]:
     """The documents of a cursor: at once, or one by one where `next` may be another's."""
-    if isinstance(cursor, CursorCore) and cursor._is_plain():
+    if isinstance(cursor, CursorCore) and cursor._is_plain() and not is_refreshed(cursor):
         found: list[Any] = run(cursor._fetch_all())
         return found
     documents = []
@@ -32,8 +39,37 @@ def every(cursor: Any) -> list[Any]:
 
 def and_close(cursor: Any, pending: Pending[_T]) -> _T:
     """What is fetched. A `close` of a subclass is called once the server's cursor has ended."""
+    had_ended = cursor.cursor_id == 0
     try:
         return run(pending)
     finally:
-        if not cursor.cursor_id:
+        if not cursor.cursor_id and not had_ended:
             cursor.close()
+
+
+def is_refreshed(cursor: Any) -> bool:
+    """Whether the cursor's `_refresh` is another's, who is to be called for each batch."""
+    return not is_own(cursor, "_refresh", type(cursor)._plain_refresh)
+
+
+def refreshed_list(cursor: Any, length: int | None, timeout: float | None) -> list[Any]:
+    """`to_list` by way of `_refresh`; `timeout` is the client's time limit for all of it."""
+    found: list[Any] = []
+    with _within(timeout):
+        while cursor.alive and (length is None or len(found) < length):
+            if not cursor._at_hand():
+                cursor._refresh()
+            most: int = cursor._at_hand()
+            if not most:
+                return found
+            if length is not None:
+                most = min(most, length - len(found))
+            found += run(cursor._fetch_all(most))
+        # Of a cursor that is over: nothing, or the error that says it was cut.
+        return found or run(cursor._fetch_all(length))
+
+
+def _within(timeout: float | None) -> AbstractContextManager[Any]:
+    if timeout is None or current_timeout() is not None:
+        return nullcontext()
+    return pymongo.timeout(timeout)

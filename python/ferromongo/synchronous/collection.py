@@ -277,6 +277,7 @@ class Collection(CollectionBase[DocumentType], Generic[DocumentType]):
             not is_own(self, "find", _FIND)
             or Cursor.next is not _NEXT
             or Cursor.__next__ is not _ANEXT
+            or Cursor._refresh is not Cursor._plain_refresh
         ):
             # Overridden or patched: `find_one` follows it, as PyMongo's.
             cursor: Any = self.find(find_calls.as_query(filter), *args, **kwargs)

@@ -13,7 +13,7 @@ from ferromongo._calls.cursor_cores import SyncCursorCore
 from ferromongo._calls.find import Opening, check_int, get_more_batch_size
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import run
-from ferromongo.synchronous._iteration import and_close, is_own
+from ferromongo.synchronous._iteration import and_close, is_own, is_refreshed, refreshed_list
 from ferromongo.typings import DocumentType
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
     _plain: ClassVar[dict[str, Any]]
     """What `for` goes past unless it was overridden or patched."""
     _plain_close: ClassVar[Any]
+    _plain_refresh: ClassVar[Any]
 
     def __init__(self, opening: Opening | None, session: ClientSession | None) -> None:
         """Made by the methods that return one: `opening` is the command, None for no documents."""
@@ -56,13 +57,37 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         document = self._buffered()
         if document is not None:
             return document
+        if is_refreshed(self):
+            run(self._start())
+            while (document := self._buffered()) is None and self.alive:
+                self._refresh()
+            if document is not None:
+                return document
         if is_own(self, "close", _CLOSE):
             return run(self._next())
         return and_close(self, self._next())
 
     def try_next(self) -> DocumentType | None:
         """The next document, or None if there is none after asking the server once."""
+        if is_refreshed(self):
+            run(self._start())
+            document = self._buffered()
+            if document is None and self.alive:
+                self._refresh()
+                document = self._buffered()
+            if document is not None or self.alive:
+                return document
         return run(self._try_next())
+
+    def _refresh(self) -> int:
+        """How many documents are here; if none are, as many as the next command brings.
+
+        Agents wrap it to measure each batch: iteration calls it then.
+        """
+        pending = self._refill(until_some=False)
+        if is_own(self, "close", _CLOSE):
+            return run(pending)
+        return and_close(self, pending)
 
     def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.
@@ -71,6 +96,10 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         """
         if length is not None and length < 1:
             raise ValueError("the length given to to_list must be greater than 0")
+        if is_refreshed(self):
+            run(self._start())
+            timeout = None if self._opening is None else self._opening.scope.timeout
+            return refreshed_list(self, length, timeout)
         if is_own(self, "close", _CLOSE):
             return run(self._fetch_all(length))
         return and_close(self, self._fetch_all(length))
@@ -81,6 +110,9 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
     def close(self) -> None:
         """Let the server forget the cursor. Iterating to the end does so by itself."""
         run(self._close())
+
+    def __del__(self) -> None:
+        """For subclasses to call: the engine notices itself when a cursor is dropped."""
 
     def __enter__(self) -> Self:
         return self
@@ -105,4 +137,5 @@ CommandCursor._plain = {
     "next": CommandCursor.next,
     "__next__": CommandCursor.__next__,
 }
+CommandCursor._plain_refresh = CommandCursor._refresh
 _CLOSE = CommandCursor._plain_close = CommandCursor.close

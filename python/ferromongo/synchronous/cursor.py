@@ -15,9 +15,10 @@ from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls import find, html
 from ferromongo._calls.cursor_cores import SyncCursorCore
+from ferromongo._calls.scopes import document_scope
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import run
-from ferromongo.synchronous._iteration import and_close, is_own
+from ferromongo.synchronous._iteration import and_close, is_own, is_refreshed, refreshed_list
 from ferromongo.typings import CollationIn, DocumentType, Hint, KeyPattern
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
 
     _plain: ClassVar[dict[str, Any]]
     """What `for` goes past unless it was overridden or patched."""
+    _plain_refresh: ClassVar[Any]
 
     def __init__(
         self,
@@ -242,9 +244,24 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         document = self._buffered()
         if document is not None:
             return document
+        if is_refreshed(self) and not self._query.empty:
+            document = self._buffered() if self._refresh() else None
+            if document is None:
+                raise StopIteration
+            return document
         if is_own(self, "close", _CLOSE):
             return run(self._next())
         return and_close(self, self._next())
+
+    def _refresh(self) -> int:
+        """How many documents are here; if none are, as many as the next command brings.
+
+        Agents wrap it to measure each batch: iteration calls it then.
+        """
+        pending = self._refill(until_some=True)
+        if is_own(self, "close", _CLOSE):
+            return run(pending)
+        return and_close(self, pending)
 
     def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.
@@ -253,6 +270,9 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         """
         if length is not None and length < 1:
             raise ValueError("the length given to to_list must be greater than 0")
+        if is_refreshed(self) and not self._query.empty:
+            timeout = document_scope(self._collection).timeout
+            return refreshed_list(self, length, timeout)
         if is_own(self, "close", _CLOSE):
             return run(self._fetch_all(length))
         return and_close(self, self._fetch_all(length))
@@ -291,6 +311,9 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         """Let the server forget the cursor. Iterating to the end does so by itself."""
         run(self._close())
 
+    def __del__(self) -> None:
+        """For subclasses to call: the engine notices itself when a cursor is dropped."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -324,4 +347,5 @@ class RawBatchCursor(Cursor[DocumentType], Generic[DocumentType]):
 
 
 Cursor._plain = {"next": Cursor.next, "__next__": Cursor.__next__}
+Cursor._plain_refresh = Cursor._refresh
 _CLOSE = Cursor.close

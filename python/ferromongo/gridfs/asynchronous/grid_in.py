@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ferromongo.asynchronous.client_session import AsyncClientSession
 
 _IS_SYNC = False
+_API = __name__.split(".")[-2]
 
 
 class AsyncGridIn:
@@ -64,7 +65,7 @@ class AsyncGridIn:
         )
         own["_chunks"] = own["_coll"].chunks
         own["_session"] = session
-        own["_upload"] = Upload(file["_id"], file["chunkSize"])
+        own["_upload"] = Upload(file["_id"], file["chunkSize"], _API)
         own["_has_indexes"] = False
 
     _closed: bool

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ferromongo.synchronous.client_session import ClientSession
+_API = __name__.split(".")[-2]
 
 
 class GridIn:
@@ -63,7 +64,7 @@ class GridIn:
         )
         own["_chunks"] = own["_coll"].chunks
         own["_session"] = session
-        own["_upload"] = Upload(file["_id"], file["chunkSize"])
+        own["_upload"] = Upload(file["_id"], file["chunkSize"], _API)
         own["_has_indexes"] = False
 
     _closed: bool
