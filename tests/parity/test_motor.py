@@ -430,6 +430,33 @@ async def fetch_next_and_next_object(module, collection):
 
 
 @program
+async def closed_cursors_keep_what_they_have_fetched(module, collection):
+    await filled(collection, 10)
+    seen = []
+    for make in (
+        lambda: collection.find().batch_size(3),
+        lambda: collection.aggregate([], batchSize=3),
+    ):
+        for before in ("fetch_next", "next", "to_list", None):
+            cursor = make()
+            if before == "fetch_next":
+                await cursor.fetch_next
+            elif before == "next":
+                await cursor.next()
+            elif before == "to_list":
+                await cursor.to_list(1)
+            elif isinstance(cursor, module.AsyncIOMotorLatentCommandCursor):
+                continue  # Motor's runs the aggregation after `close`
+            await cursor.close()
+            seen.append((before, cursor.alive, cursor.next_object(), await cursor.to_list(None)))
+            seen.append((cursor.alive, await cursor.fetch_next, cursor.next_object()))
+    async with collection.find() as cursor:
+        await cursor.fetch_next
+    seen.append([document async for document in cursor])
+    return seen
+
+
+@program
 async def fetch_next_warns(module, collection):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -717,6 +744,29 @@ async def files(module, collection):
     seen.append(await raised(bucket.rename("z", "e.txt")))
     await bucket.delete("y")
     seen.append(await raised(bucket.delete("y")))
+    return seen
+
+
+@program
+async def fields_of_a_file_are_set_by_the_names_of_attributes(module, collection):
+    bucket = module.AsyncIOMotorGridFSBucket(collection.database)
+    files = collection.database.fs.files
+    seen = []
+    for when in ("open", "closed"):
+        for name in (
+            *("filename", "name", "content_type", "contentType", "metadata", "other"),
+            *("_id", "length", "chunk_size", "upload_date", "md5", "closed"),
+        ):
+            file = bucket.open_upload_stream("tea.txt")
+            await file.write(b"leaves")
+            if when == "closed":
+                await file.close()
+            future = file.set(name, "new")
+            seen.append((when, name, asyncio.isfuture(future), await raised(future)))
+            seen.append((file.filename, file.name, file.content_type, file.chunk_size))
+            await file.close()
+            stored = await files.find_one({"_id": file._id})
+            seen.append((stored["length"], sorted(stored), "new" in stored.values()))
     return seen
 
 

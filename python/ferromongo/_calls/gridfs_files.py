@@ -142,7 +142,23 @@ def written_field(
             warnings.warn(warning, DeprecationWarning, stacklevel=2)
         self._set_field(field, value)
 
-    return property(read, write if settable else None, doc=text)
+    return WrittenField(field, read, write if settable else None, text)
+
+
+class WrittenField(property):
+    """It knows which field of the document it shows."""
+
+    def __init__(self, field: str, read: Any, write: Any, text: str) -> None:
+        super().__init__(read, write, doc=text)
+        self.field = field
+
+
+def assigned_field(kind: type, name: str) -> str:
+    """The field that `file.name = ...` would set. Raises AttributeError if that is not allowed."""
+    attribute = getattr(kind, name, None)
+    if isinstance(attribute, property) and attribute.fset is None:
+        raise AttributeError(f"{name} of a {kind.__name__} cannot be set")
+    return attribute.field if isinstance(attribute, WrittenField) else name
 
 
 def read_field(field: str, text: str, *, deprecated: bool = False) -> Any:

@@ -186,10 +186,12 @@ class AgnosticBaseCursor(AgnosticBase, Generic[DocumentType]):
             loop_of(self).call_soon(callback, None, None)
 
     async def close(self) -> None:
-        """Let the server forget the cursor. Iterating to the end does so by itself."""
+        """Let the server forget the cursor. Iterating to the end does so by itself.
+
+        Documents that have been fetched can still be read.
+        """
         if not self.closed:
             self.closed = True
-            self._ahead.clear()
             await drive(self.delegate._close())
 
     async def __aenter__(self) -> Self:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from asyncio import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ferromongo._calls.gridfs_files import assigned_field
 from ferromongo.gridfs.asynchronous.grid_in import AsyncGridIn
+from ferromongo.motor.core.futures import failed, loop_of
 from ferromongo.motor.motor_gridfs.grid_in_operations import GridInOperations
 
 if TYPE_CHECKING:
@@ -77,6 +80,17 @@ class AgnosticGridIn(GridInOperations):
     def upload_date(self) -> datetime.datetime:
         """When the file was closed; not known before."""
         return self.delegate.upload_date
+
+    def set(self, name: str, value: Any) -> Future[None]:
+        """Set a field of the file's document; of a closed file, in the database too.
+
+        A name of an attribute means the field that it shows: `content_type` is `contentType`.
+        """
+        try:
+            field = assigned_field(type(self.delegate), name)
+        except AttributeError as error:
+            return failed(loop_of(self), error)
+        return super().set(field, value)
 
     def __getattr__(self, name: str) -> Any:
         """Fields of the file's document."""
