@@ -18,7 +18,7 @@ from pymongo.errors import ConfigurationError, InvalidOperation, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from ferromongo._calls.bases import ClientBase, ScopeBase, check_read_preference
+from ferromongo._calls.bases import ClientBase, ScopeBase, SessionBase, check_read_preference
 from ferromongo._calls.sessions import AMBIENT, Ambient
 from ferromongo._calls.transaction_errors import TransactionRolledBack, rolled_back
 from ferromongo._calls.with_transaction import TRANSIENT, UNKNOWN, Attempts, has_label
@@ -41,7 +41,7 @@ class TransactionReport(NamedTuple, Generic[Result]):
 
     result: Result
     """What the function returned."""
-    attempts: list[BaseException]
+    attempts: list[Exception]
     """The errors for which it was run again, in order; empty if the first attempt succeeded."""
 
 
@@ -238,11 +238,13 @@ class ScopeState(ScopeBase):
 class Entry:
     """What a block changes of what operations of its thread or task use.
 
-    It has no token of the variable: an interrupt may come between any two steps, and a block may be
-    left in another context than it was entered in.
+    It has no token of the variable: a block may be left in another context than it was entered in.
+    KeyboardInterrupt may come between any two steps, so that `leave` is not called or does nothing;
+    it is made up for when the exception has been handled and the entry is dropped.
     """
 
-    __slots__ = ("_before", "_inside")
+    _before: Ambient | SessionBase | None = None
+    _inside: Ambient | None = None
 
     def __init__(self, client: ClientBase, scope: ScopeState | None) -> None:
         self._before = before = AMBIENT.get()
@@ -257,6 +259,8 @@ class Entry:
         if AMBIENT.get() is self._inside:
             AMBIENT.set(self._before)
 
+    __del__ = leave
+
 
 class AtomicAttempts(Attempts):
     """The attempts at one transaction: as with_transaction has them, and at most so many.
@@ -267,16 +271,16 @@ class AtomicAttempts(Attempts):
     def __init__(self, now: float, limit: float | None, max_attempts: int | None) -> None:
         super().__init__(now, limit)
         self._max_attempts = max_attempts
-        self.causes: list[BaseException] = []
+        self.causes: list[Exception] = []
 
-    def attempt_failed(self, error: BaseException, scope: ScopeState, now: float) -> Exception:
+    def attempt_failed(self, error: Exception, scope: ScopeState, now: float) -> Exception:
         """The error, if the transaction should be tried again; else raises it."""
         self.causes.append(error)
         self._last_error = error
         # What the body has made of an error that ended its transaction does not matter.
         first = scope.first_error()
         transient = has_label(error, TRANSIENT) or has_label(first, TRANSIENT)
-        if not (isinstance(error, Exception) and transient and scope.core.outcome == "aborted"):
+        if not transient or scope.core.outcome != "aborted":
             raise error
         self._failed += 1
         if self._failed == self._max_attempts:
@@ -291,7 +295,7 @@ class AtomicAttempts(Attempts):
             with suppress(AttributeError):
                 final.attempts = list(self.causes)  # type: ignore[attr-defined]
 
-    def finished(self) -> list[BaseException]:
+    def finished(self) -> list[Exception]:
         """The errors of the attempts that failed, which are not kept here."""
         causes, self.causes = self.causes, []
         return causes

@@ -70,8 +70,14 @@ class AsyncAtomic:
         entry, whole_time = Entry(self._client, scope), self._options.whole_time()
         self._block = scope, joined is None, entry, whole_time
         whole_time.__enter__()
-        entry.enter()
-        return scope.session
+        try:
+            entry.enter()
+            return scope.session
+        except BaseException:
+            entry.leave()
+            self._block = None
+            whole_time.__exit__(None, None, None)
+            raise
 
     async def __aexit__(
         self,
@@ -82,27 +88,27 @@ class AsyncAtomic:
         assert self._block is not None
         (scope, outermost, entry, whole_time), self._block = self._block, None
         entry.leave()
-        ended_by = exc_val
+        by_exit = exc_val is not None and not isinstance(exc_val, Exception)
         try:
             if outermost:
                 await _end(scope, exc_val, None)
             elif exc_val is not None:
                 scope.failed_inside(exc_val)
         except BaseException as error:
-            ended_by = error
+            by_exit = not isinstance(error, Exception)
             raise
         finally:
             whole_time.__exit__(None, None, None)
             if outermost:
                 scope.core.leave_scope()
-                if scope.has_hooks and (ended_by is None or isinstance(ended_by, Exception)):
+                if scope.has_hooks and not by_exit:
                     await _after_rollback(scope)
         if outermost and scope.has_hooks and exc_val is None:
             await _after_commit(scope)
 
     async def call(
         self, function: Callable[..., Any], args: Any, kwargs: Any
-    ) -> tuple[Any, list[BaseException]]:
+    ) -> tuple[Any, list[Exception]]:
         """What the function returned, and the errors of attempts before that one."""
         if joinable_scope(self._client, self._options) is not None:
             async with AsyncAtomic(self._client, self._options):
@@ -115,7 +121,7 @@ class AsyncAtomic:
                     try:
                         result = await _attempt(scope, attempts, function, args, kwargs)
                         break
-                    except BaseException as error:
+                    except Exception as error:
                         failed = attempts.attempt_failed(error, scope, time.monotonic())
                     await _after_rollback(scope)
                     if self._options.on_retry is not None:
