@@ -108,7 +108,7 @@ def atomically(client: MongoClient[dict[str, Any]], aio: AsyncMongoClient[dict[s
         return len(item)
 
     buy(1)  # error: arg-type
-    buy_slowly()  # error: call-arg
+    buy_slowly()  # error: call-arg # error: unused-coroutine
     atomic(client, attempts=3)  # error: call-overload
     atomic(client, concurrency="maybe")  # error: call-overload
     atomic(client.shop)  # error: call-overload
