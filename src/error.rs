@@ -77,6 +77,8 @@ pub enum Kind {
     InvalidValue,
     /// The caller's own code failed: see `cause`.
     Callback,
+    /// The transaction has failed before: see `reason`.
+    RolledBack,
 }
 
 pub const TRANSIENT_TRANSACTION: &str = "TransientTransactionError";
@@ -105,6 +107,24 @@ impl Error {
 
     pub fn invalid_operation(message: impl Into<String>) -> Error {
         Error::new(Kind::InvalidOperation, message)
+    }
+
+    /// An operation came after the end of the transaction that it would be part of.
+    pub fn transaction_ended() -> Error {
+        Error::invalid_operation(
+            "the transaction has ended: an operation of its atomic() block, or a cursor that was opened \
+             there, outlived it",
+        )
+    }
+
+    /// For statements after the first one that failed.
+    pub fn rolled_back(first: &Error) -> Error {
+        let text = format!("the transaction is rolled back because of an earlier error: {first}");
+        let mut error = Error::new(Kind::RolledBack, text).because_of(first.clone());
+        if first.has_label(TRANSIENT_TRANSACTION) {
+            error.add_label(TRANSIENT_TRANSACTION);
+        }
+        error
     }
 
     /// `client`: the name of its class.

@@ -167,8 +167,8 @@ class Awaitable:
         yield  # as above: `await collection.aggregate(...)` gives the cursor
 
     async def __aenter__(self):
-        self._target.__enter__()
-        return self
+        entered = self._target.__enter__()
+        return self if entered is self._target else _wrapped(entered)
 
     async def __aexit__(self, *error):
         return self._target.__exit__(*error)

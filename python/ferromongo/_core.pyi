@@ -7,7 +7,7 @@ command's name; the engine adds what belongs to the connection: `$db`, `lsid`, `
 
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any, Generic, Self, TypeVar, final
+from typing import Any, Generic, Literal, Self, TypeVar, final
 
 from bson import Int64, ObjectId, Timestamp
 
@@ -79,6 +79,16 @@ class Client:
     def start_session(
         self, causal_consistency: bool, snapshot: bool, snapshot_time: Any = None
     ) -> Session: ...
+    def begin_scope(
+        self,
+        read_concern: Any,
+        write_concern: Any,
+        read_preference: Any,
+        max_commit_time_ms: int | None,
+        refuses: bool,
+    ) -> Session:
+        """A session whose only transaction has begun. Its operations take turns, or raise
+        InvalidOperation if `refuses`; after the transaction's end or first failure all raise."""
     def cluster_time(self) -> Mapping[str, Any] | None: ...
 
 @final
@@ -170,6 +180,26 @@ class Session:
         Raises InvalidOperation (ended, in progress, snapshot session) or ConfigurationError."""
     def commit_transaction(self) -> Pending[None]: ...
     def abort_transaction(self) -> Pending[None]: ...
+    @property
+    def outcome(self) -> Literal["committed", "aborted", "unknown"] | None:
+        """How the transaction ended, as far as is known; None before its end."""
+    @property
+    def outcome_error(self) -> Exception | None:
+        """What its last commit failed with; None also for one that was cut short."""
+    @property
+    def may_commit_again(self) -> bool:
+        """False if another commit would get the answer of the last one."""
+    @property
+    def failure(self) -> Exception | None:
+        """The first error that may have ended the transaction."""
+    def end_unused(self) -> bool:
+        """End the transaction if it has had no operation; False if it had."""
+    def commit_scope(self) -> Pending[None]: ...
+    def abort_scope(self) -> Pending[None]: ...
+    def next_scope(self) -> Session:
+        """That of another attempt at the transaction, which has ended."""
+    def leave_scope(self) -> None:
+        """End the session. Never waits: a transaction that is open is aborted in the background."""
     def end(self) -> Pending[None]:
         """Abort a running transaction, give the server session back. May be called twice."""
 

@@ -12,9 +12,6 @@ from pymongo import client_session_shared as _client_session_shared
 from pymongo._csot import DEADLINE as _DEADLINE
 from pymongo._csot import TIMEOUT as _TIMEOUT
 
-# Errors of a commit that may have gone through, or can be cured by another one.
-from pymongo.client_session_shared import _UNKNOWN_COMMIT_ERROR_CODES as unknown_commit_codes
-
 # Validation and merging of client options: their rules, defaults and texts are PyMongo's.
 from pymongo.common import _CaseInsensitiveDictionary as CaseInsensitiveDictionary
 
@@ -87,7 +84,6 @@ __all__ = [
     "parse_uri",
     "projection_document",
     "shorten_metadata",
-    "unknown_commit_codes",
     "upload_limits",
     "verbose_reason",
     "warn_of_deprecated_options",

@@ -51,6 +51,11 @@ pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Res
         let text = "Sessions are not supported by this MongoDB deployment";
         return Err(Error::new(ErrorKind::Configuration, text));
     }
+    let ends = matches!(terms.kind, Kind::EndTransaction { .. } | Kind::KillCursors);
+    if session.turns.is_some() && !in_transaction && !ends {
+        // It was given up while this operation was under way, which must not run on its own.
+        return Err(Error::transaction_ended());
+    }
     let own_concerns = !in_transaction && !matches!(terms.kind, Kind::EndTransaction { .. });
     if own_concerns {
         if let Some(write_concern) = &terms.write_concern {

@@ -20,6 +20,7 @@ use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
 use crate::session::client::Session;
 use crate::session::transaction;
+use crate::session::turn::Turn;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
 use crate::topology::server::ServerDescription;
@@ -28,6 +29,11 @@ use crate::wire::reply::Reply;
 
 pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outcome> {
     let cluster = client.cluster(operation.terms.limit.deadline()).await?;
+    let _turn = match &operation.terms.session.turns {
+        None => None,
+        // On the heap, since it is rare, and this future is copied where it is made.
+        Some(_) => Box::pin(turn(&operation.terms)).await?,
+    };
     let in_transaction = begin(&operation.terms);
     operation.terms.number_for(&client.settings.events);
     let mut failed_at: Vec<Address> = Vec::new();
@@ -79,6 +85,9 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
 /// The server that an operation would go to now, for callers who need its limits to make their message.
 pub async fn destination(client: &ClientCore, terms: &Terms) -> Result<ServerDescription> {
     let cluster = client.cluster(terms.limit.deadline()).await?;
+    if terms.session.turns.is_some() {
+        terms.session.check_transaction()?;
+    }
     let in_transaction = begin(terms);
     // No logger hears of it: the operation will select a server itself.
     let server = choose_server(cluster, terms, None, &[]).await.map_err(|mut error| {
@@ -89,6 +98,19 @@ pub async fn destination(client: &ClientCore, terms: &Terms) -> Result<ServerDes
     })?;
     let known = cluster.snapshot().server(&server.address).cloned();
     Ok(known.unwrap_or_else(|| ServerDescription::unknown(server.address.clone())))
+}
+
+/// Waits for the operation's turn on a session that others use too. Whoever ends the transaction has it.
+async fn turn(terms: &Terms) -> Result<Option<Turn>> {
+    let turns = terms.session.turns.as_ref();
+    let Some(turns) = turns.filter(|_| !matches!(terms.kind, Kind::EndTransaction { .. })) else {
+        return Ok(None);
+    };
+    let turn = turns.take(terms.limit.deadline()).await?;
+    if terms.kind != Kind::KillCursors {
+        terms.session.check_transaction()?;
+    }
+    Ok(Some(turn))
 }
 
 /// Whether the operation is a statement of a transaction.
@@ -289,6 +311,9 @@ struct Unanswered<'a>(&'a Session);
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         self.0.mark_dirty();
+        if self.0.turns.is_some() {
+            self.0.state().transaction.note_cut();
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub fn run<F: Future + ?Sized>(
 ) -> Option<F::Output> {
     let mut parker = Parker::of_this_thread();
     let mut waker = Waker::from(parker.clone());
-    let mut set = WaitSet::default();
+    let mut set = WaitSet { blocks_thread: true, ..WaitSet::default() };
     loop {
         if let Poll::Ready(value) = wait::poll(&mut set, &waker, future.as_mut()) {
             return Some(value);

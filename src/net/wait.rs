@@ -29,6 +29,9 @@ pub struct WaitSet {
     pub gate: bool,
     /// The event loop this poll happens in; `None` on the blocking and the control driver.
     pub lane: Option<Arc<Lane>>,
+    /// The poll's thread does nothing else until the future has ended: signal handlers and finalizers run
+    /// on top of it.
+    pub blocks_thread: bool,
 }
 
 thread_local! {
@@ -82,6 +85,11 @@ pub fn on_deadline(at: Instant) {
 /// The event loop that the running poll belongs to.
 pub fn current_lane() -> Option<Arc<Lane>> {
     CURRENT.with_borrow(|set| set.lane.clone())
+}
+
+/// Whether the running poll is of a call that blocks its thread.
+pub fn blocks_thread() -> bool {
+    CURRENT.with_borrow(|set| set.blocks_thread)
 }
 
 /// Waits for a future that is woken by its `Waker` (a channel, an event).

@@ -11,13 +11,21 @@ use crate::exec::operation::{Kind, Operation, Terms};
 use crate::exec::run::run;
 use crate::exec::select::select_now;
 use crate::session::client::Session;
-use crate::session::transaction::{Ending, label_commit_error};
+use crate::session::transaction::Ending;
 use crate::topology::selection::Criteria;
 use crate::wire::elements;
 use crate::wire::message::Message;
 
-/// May be called again after an answer was lost: the server knows the transaction by its number.
+/// May be called again after an answer was lost: the server knows the transaction by its number. Before it
+/// returns, or is dropped, it has noted in the session how the transaction ended.
 pub async fn commit(client: &ClientCore, session: &Arc<Session>, limit: TimeLimit) -> Result<()> {
+    let _turn = match &session.turns {
+        None => None,
+        Some(turns) => {
+            check_process(session)?;
+            Some(Box::pin(turns.take(limit.deadline())).await?)
+        }
+    };
     let max_time = {
         let mut state = session.state();
         session.check_open(&state)?;
@@ -32,14 +40,59 @@ pub async fn commit(client: &ClientCore, session: &Arc<Session>, limit: TimeLimi
             elements::int64(out, "maxTimeMS", limit);
         }
     });
+    let mut cut = CutCommit { session, needed: true };
+    // A journal awaits here, before the commit is sent, and after `end_commit` has decided.
     let result = end(client, message, ending(session, true, limit)).await;
-    result.map_err(|mut error| {
-        label_commit_error(&mut error, session.state().transaction.was_sent_again());
-        if error.has_label(UNKNOWN_COMMIT_RESULT) {
-            session.unpin(); // any mongos can tell by the recovery token
+    cut.needed = false;
+    let result = session.state().transaction.end_commit(result);
+    if result.as_ref().is_err_and(|error| error.has_label(UNKNOWN_COMMIT_RESULT)) {
+        session.unpin(); // any mongos can tell by the recovery token
+    }
+    result
+}
+
+/// Dropped while it is needed: the caller waits no longer.
+struct CutCommit<'a> {
+    session: &'a Session,
+    needed: bool,
+}
+
+impl Drop for CutCommit<'_> {
+    fn drop(&mut self) {
+        if self.needed && self.session.is_of_this_process() {
+            self.session.state().transaction.cut_commit();
         }
-        error
-    })
+    }
+}
+
+fn check_process(session: &Session) -> Result<()> {
+    match session.is_of_this_process() {
+        true => Ok(()),
+        false => Err(Error::forked()),
+    }
+}
+
+/// Ends a session that carried one transaction. Never waits: what the server still has of it is aborted by
+/// the control thread.
+pub fn leave(client: &Arc<ClientCore>, session: &Session) {
+    if !session.is_of_this_process() {
+        return;
+    }
+    let open = {
+        let mut state = session.state();
+        let transaction = &mut state.transaction;
+        match transaction.is_active() {
+            true => matches!(transaction.begin_abort(), Ok(Ending::Send)),
+            false => transaction.may_be_left_open(),
+        }
+    };
+    if open {
+        abort_later(client.clone(), session);
+    }
+    if session.turns.as_ref().is_some_and(|turns| turns.is_taken()) {
+        session.mark_dirty(); // the server may still run something for it
+    }
+    session.end();
 }
 
 /// Errors of the server or the network are not told: the server aborts what it no longer hears of. That
@@ -51,6 +104,9 @@ pub async fn abort(
     limit: TimeLimit,
 ) -> Result<()> {
     {
+        if session.turns.is_some() {
+            check_process(session)?;
+        }
         let mut state = session.state();
         session.check_open(&state)?;
         if state.transaction.begin_abort()? == Ending::Nothing {
@@ -58,6 +114,10 @@ pub async fn abort(
         }
     }
     let mut later = LateAbort { client, session, needed: true };
+    let _turn = match &session.turns {
+        None => None,
+        Some(turns) => Box::pin(turns.wait(limit.deadline())).await.ok(),
+    };
     let told = end(client, abort_message(), ending(session, false, limit)).await;
     later.needed = limit.is_finite() && told.as_ref().is_err_and(Error::is_timeout);
     drop(later);

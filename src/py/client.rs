@@ -27,6 +27,8 @@ use crate::net::fork::OfProcess;
 use crate::net::wait;
 use crate::ops::end_sessions::end_sessions;
 use crate::session::client::Session;
+use crate::session::transaction::Options;
+use crate::session::turn::Policy;
 use crate::settings::Settings;
 use crate::topology::address::{Address, InvalidAddress};
 use crate::topology::selection::Criteria;
@@ -194,6 +196,25 @@ impl PyClient {
         let snapshot_time = snapshot_time.map(options::timestamp).transpose()?;
         let session = Session::explicit(core.sessions.clone(), causal_consistency, snapshot);
         session.state().snapshot_time = snapshot_time;
+        Ok(PySession { client: slf.unbind(), session })
+    }
+
+    /// A session that carries one transaction, which has begun, for an `atomic` scope.
+    fn begin_scope(
+        slf: Bound<'_, Self>,
+        read_concern: &Bound<'_, PyAny>,
+        write_concern: &Bound<'_, PyAny>,
+        read_preference: &Bound<'_, PyAny>,
+        max_commit_time_ms: Option<i64>,
+        refuses: bool,
+    ) -> PyResult<PySession> {
+        let given = [read_concern, write_concern, read_preference];
+        let options = slf.get().transaction_options.get(given)?;
+        let options = Options { max_commit_time_ms, ..options };
+        let policy = if refuses { Policy::Refuse } else { Policy::Wait };
+        let sessions = slf.get().core().sessions.clone();
+        let session = Session::of_transaction(sessions, policy, options);
+        let session = session.map_err(|error| errors::to_python(slf.py(), &error))?;
         Ok(PySession { client: slf.unbind(), session })
     }
 

@@ -55,7 +55,7 @@ impl CursorEngine {
 
     /// The next document of the batch that is here.
     fn buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(mut unread) = self.unread()? else { return Ok(None) };
+        let Some(mut unread) = self.unread(py)? else { return Ok(None) };
         let found = unread.next(py);
         self.give_back(unread, found.is_ok().then_some(1));
         found
@@ -63,7 +63,7 @@ impl CursorEngine {
 
     /// The next documents of the batch that is here; they stay unread.
     fn peek<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
-        let Some(mut unread) = self.unread()? else { return Ok(PyList::empty(py)) };
+        let Some(mut unread) = self.unread(py)? else { return Ok(PyList::empty(py)) };
         let at = unread.at;
         let found = unread.some(py, most);
         unread.at = at;
@@ -78,7 +78,7 @@ impl CursorEngine {
         py: Python<'py>,
         look: impl FnOnce(&RawDocument, bool) -> T,
     ) -> PyResult<Option<(PyResult<Bound<'py, PyAny>>, T)>> {
-        let Some(mut unread) = self.unread()? else { return Ok(None) };
+        let Some(mut unread) = self.unread(py)? else { return Ok(None) };
         let at = unread.at;
         let found = unread.next_event(py);
         let looked = match &found {
@@ -234,8 +234,14 @@ impl CursorEngine {
     }
 
     /// Takes the batch for decoding; `None` when it has been read.
-    fn unread(&self) -> PyResult<Option<Box<Unread>>> {
+    fn unread(&self, py: Python<'_>) -> PyResult<Option<Box<Unread>>> {
         let mut state = self.state.lock();
+        let session = state.origin.as_ref().map(|origin| &origin.terms.session);
+        if session.is_some_and(|session| session.is_past_its_transaction()) && state.left > 0 {
+            // Whether a result is whole must not depend on how much of it the first batch held.
+            drop(state);
+            return Err(errors::to_python(py, &Error::transaction_ended()));
+        }
         match state.batch.take() {
             Some(unread) if state.left > 0 => Ok(Some(unread)),
             None if state.left > 0 => Err(busy()),
@@ -483,7 +489,7 @@ impl Gathered {
         if self.count >= length {
             return Ok(self.whole());
         }
-        if let Some(mut unread) = self.cursor.get().unread()? {
+        if let Some(mut unread) = self.cursor.get().unread(py)? {
             let decoded = unread.some(py, length - self.count);
             let count = decoded.as_ref().ok().map(|decoded| decoded.len());
             self.cursor.get().give_back(unread, count);

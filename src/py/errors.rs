@@ -69,6 +69,7 @@ fn class_of(kind: Kind) -> &'static Import {
         Kind::DocumentTooLarge => &imports::DOCUMENT_TOO_LARGE,
         Kind::Configuration => &imports::CONFIGURATION_ERROR,
         Kind::InvalidUri => &imports::INVALID_URI,
+        Kind::RolledBack => &imports::TRANSACTION_ROLLED_BACK,
         Kind::Command { .. } | Kind::InvalidValue | Kind::Callback => &imports::OPERATION_FAILURE,
     }
 }

@@ -8,11 +8,11 @@ use pyo3::types::PyDict;
 use super::client::PyClient;
 use super::pending::{PyPending, Step, task};
 use super::{errors, imports, options, time_limit};
-use crate::error::Result as CoreResult;
+use crate::error::{Error, Result as CoreResult};
 use crate::exec::client::ClientCore;
 use crate::ops::transaction;
 use crate::session::client::Session;
-use crate::session::transaction::Options;
+use crate::session::transaction::{Options, Outcome, State};
 
 #[pyclass(name = "Session", module = "ferromongo._core", frozen, weakref)]
 pub struct PySession {
@@ -24,6 +24,38 @@ pub struct PySession {
 impl PySession {
     fn core(&self) -> Arc<ClientCore> {
         self.client.get().core()
+    }
+
+    /// What only the scope may do to its transaction.
+    fn check_own(&self, py: Python<'_>) -> PyResult<()> {
+        if self.session.turns.is_none() {
+            return Ok(());
+        }
+        let text = "the transaction of an atomic() block is begun and ended by the block alone";
+        Err(errors::to_python(py, &Error::invalid_operation(text)))
+    }
+
+    fn commit(&self, py: Python<'_>) -> PyResult<PyPending> {
+        let (core, session) = (self.core(), self.session.clone());
+        let limit = time_limit::current(py, &core.settings)?;
+        let work = async move { transaction::commit(&core, &session, limit).await };
+        Ok(PyPending::new(task(work, nothing)))
+    }
+
+    fn abort(&self, py: Python<'_>) -> PyResult<PyPending> {
+        let (core, session) = (self.core(), self.session.clone());
+        let limit = time_limit::current(py, &core.settings)?;
+        let work = async move { transaction::abort(&core, &session, limit).await };
+        Ok(PyPending::new(task(work, nothing)))
+    }
+}
+
+/// A scope that was left midway (by an interrupt in its own code) must not hold its locks for a minute.
+impl Drop for PySession {
+    fn drop(&mut self) {
+        if self.session.turns.is_some() && self.session.is_of_this_process() {
+            transaction::leave(&self.core(), &self.session);
+        }
     }
 }
 
@@ -87,27 +119,86 @@ impl PySession {
         read_preference: &Bound<'_, PyAny>,
         max_commit_time_ms: Option<i64>,
     ) -> PyResult<()> {
+        self.check_own(py)?;
         let given = [read_concern, write_concern, read_preference];
         let options = self.client.get().transaction_options.get(given)?;
         let options = Options { max_commit_time_ms, ..options };
         self.session.start_transaction(options).map_err(|error| errors::to_python(py, &error))
     }
 
+    /// How the last transaction ended, as far as is known; None before its end.
+    #[getter]
+    fn outcome(&self) -> Option<&'static str> {
+        self.session.state().transaction.ended().map(|ended| match ended.outcome {
+            Outcome::Committed => "committed",
+            Outcome::Aborted => "aborted",
+            Outcome::Unknown { .. } => "unknown",
+        })
+    }
+
+    /// What its commit failed with.
+    #[getter]
+    fn outcome_error(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let ended = self.session.state().transaction.ended().cloned();
+        exception(py, ended.and_then(|ended| ended.error))
+    }
+
+    /// Whether another commit may bring another answer than the last one.
+    #[getter]
+    fn may_commit_again(&self) -> bool {
+        let state = self.session.state();
+        let ended = state.transaction.ended();
+        !ended.is_some_and(|ended| ended.outcome == Outcome::Unknown { again: false })
+    }
+
+    /// The first error that may have ended the transaction.
+    #[getter]
+    fn failure(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let failure = self.session.state().transaction.failure().cloned();
+        exception(py, failure)
+    }
+
+    /// Ends the transaction of a scope without a statement: nothing needs to be sent.
+    fn end_unused(&self) -> bool {
+        let mut state = self.session.state();
+        let unused = state.transaction.state == State::Starting;
+        unused && state.transaction.begin_commit().is_ok()
+    }
+
+    fn commit_scope(&self, py: Python<'_>) -> PyResult<PyPending> {
+        self.commit(py)
+    }
+
+    fn abort_scope(&self, py: Python<'_>) -> PyResult<PyPending> {
+        self.abort(py)
+    }
+
+    /// The session of the next attempt.
+    fn next_scope(&self, py: Python<'_>) -> PyResult<PySession> {
+        let session = self.session.next_attempt();
+        let session = session.map_err(|error| errors::to_python(py, &error))?;
+        Ok(PySession { client: self.client.clone_ref(py), session })
+    }
+
+    /// Ends the session of a scope; never waits.
+    fn leave_scope(&self) {
+        transaction::leave(&self.core(), &self.session);
+    }
+
     fn commit_transaction(&self, py: Python<'_>) -> PyResult<PyPending> {
-        let (core, session) = (self.core(), self.session.clone());
-        let limit = time_limit::current(py, &core.settings)?;
-        let work = async move { transaction::commit(&core, &session, limit).await };
-        Ok(PyPending::new(task(work, nothing)))
+        self.check_own(py)?;
+        self.commit(py)
     }
 
     fn abort_transaction(&self, py: Python<'_>) -> PyResult<PyPending> {
-        let (core, session) = (self.core(), self.session.clone());
-        let limit = time_limit::current(py, &core.settings)?;
-        let work = async move { transaction::abort(&core, &session, limit).await };
-        Ok(PyPending::new(task(work, nothing)))
+        self.check_own(py)?;
+        self.abort(py)
     }
 
     fn end(&self, py: Python<'_>) -> PyResult<PyPending> {
+        if self.session.turns.is_some() {
+            return Ok(PyPending::known(Ok(py.None()))); // its scope ends it
+        }
         let (core, session) = (self.core(), self.session.clone());
         // Letting go of a connection is told to listeners, and that is done around a task.
         if !session.in_transaction() && session.state().pin.is_none() {
@@ -133,6 +224,10 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         self.0.end();
     }
+}
+
+fn exception(py: Python<'_>, error: Option<Error>) -> Option<Py<PyAny>> {
+    error.map(|error| errors::to_python(py, &error).into_value(py).into_any())
 }
 
 fn nothing(py: Python<'_>, result: CoreResult<()>) -> PyResult<Step> {

@@ -10,6 +10,7 @@ use super::cluster_time::ClusterTime;
 use super::pin::Pin;
 use super::server::{ServerSession, ServerSessions};
 use super::transaction::{Options, Transaction};
+use super::turn::{Policy, Turns};
 use crate::error::{Error, Kind, Result};
 use crate::net::fork;
 
@@ -19,6 +20,9 @@ pub struct Session {
     pub causal_consistency: bool,
     pub snapshot: bool,
     state: Mutex<State>,
+    /// Of a session that carries one transaction, for tasks and threads that take turns. Its operations are
+    /// statements of that transaction or none at all.
+    pub turns: Option<Arc<Turns>>,
     /// The fork generation it belongs to.
     born_in: u64,
 }
@@ -27,6 +31,8 @@ pub struct Session {
 pub struct State {
     /// Taken from the pool at first use.
     server: Option<ServerSession>,
+    /// A transaction was begun before there was one: it counts when there is.
+    uncounted: bool,
     ended: bool,
     /// logicalSessionTimeoutMinutes as last seen.
     timeout: Option<Duration>,
@@ -40,16 +46,22 @@ pub struct State {
 }
 
 impl Session {
-    pub fn implicit(pool: Arc<ServerSessions>) -> Arc<Session> {
-        let state = Mutex::default();
-        Arc::new(Session {
+    fn new(pool: Arc<ServerSessions>, turns: Option<Arc<Turns>>) -> Session {
+        Session {
             pool,
-            implicit: true,
+            implicit: false,
             causal_consistency: false,
             snapshot: false,
-            state,
+            state: Mutex::default(),
+            turns,
             born_in: fork::generation(),
-        })
+        }
+    }
+
+    pub fn implicit(pool: Arc<ServerSessions>) -> Arc<Session> {
+        let mut session = Session::new(pool, None);
+        session.implicit = true;
+        Arc::new(session)
     }
 
     pub fn explicit(
@@ -57,8 +69,60 @@ impl Session {
         causal_consistency: bool,
         snapshot: bool,
     ) -> Arc<Session> {
-        let (state, born_in) = (Mutex::default(), fork::generation());
-        Arc::new(Session { pool, implicit: false, causal_consistency, snapshot, state, born_in })
+        let mut session = Session::new(pool, None);
+        (session.causal_consistency, session.snapshot) = (causal_consistency, snapshot);
+        Arc::new(session)
+    }
+
+    /// With a transaction begun. Until its first statement it has no server session.
+    pub fn of_transaction(
+        pool: Arc<ServerSessions>,
+        policy: Policy,
+        options: Options,
+    ) -> Result<Arc<Session>> {
+        let mut session = Session::new(pool, Some(Turns::new(policy)));
+        session.causal_consistency = true;
+        let mut state = session.state.lock();
+        state.transaction.start(options)?;
+        state.uncounted = true;
+        drop(state);
+        Ok(Arc::new(session))
+    }
+
+    /// For the next attempt at the transaction of this session, which has ended. It takes over the server
+    /// session: should the server not know yet that the former attempt has ended, it learns so by the number.
+    pub fn next_attempt(&self) -> Result<Arc<Session>> {
+        let mut own = self.state.lock();
+        let policy = self.turns.as_ref().map_or(Policy::Wait, |turns| turns.policy());
+        let options = own.transaction.options.clone();
+        let next = Session::of_transaction(self.pool.clone(), policy, options)?;
+        own.ended = true;
+        let mut state = next.state.lock();
+        state.server = own.server.take();
+        state.timeout = own.timeout;
+        state.cluster_time = own.cluster_time.clone();
+        state.operation_time = own.operation_time;
+        drop((state, own));
+        self.unpin();
+        Ok(next)
+    }
+
+    /// Whether a statement may still run in the transaction that the session carries.
+    pub fn check_transaction(&self) -> Result<()> {
+        if !self.is_of_this_process() {
+            let text = "the transaction is the parent process's: a fork is not part of it";
+            return Err(Error::invalid_operation(text));
+        }
+        let state = self.state.lock();
+        if !state.transaction.is_active() {
+            return Err(Error::transaction_ended());
+        }
+        state.transaction.failure().map_or(Ok(()), |first| Err(Error::rolled_back(first)))
+    }
+
+    /// It carried a transaction, which has ended.
+    pub fn is_past_its_transaction(&self) -> bool {
+        self.turns.is_some() && !self.in_transaction()
     }
 
     /// For an abort that is sent later: it goes on naming this transaction, whatever the user starts
@@ -187,7 +251,9 @@ impl State {
             self.timeout = timeout;
         }
         let timeout = self.timeout;
-        Ok(self.server.get_or_insert_with(|| pool.take(Instant::now(), timeout)))
+        let server = self.server.get_or_insert_with(|| pool.take(Instant::now(), timeout));
+        server.transaction_number += i64::from(std::mem::take(&mut self.uncounted));
+        Ok(server)
     }
 
     /// Learns from the first read's reply at which time a snapshot session reads.

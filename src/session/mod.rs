@@ -5,3 +5,4 @@ pub mod cluster_time;
 pub mod pin;
 pub mod server;
 pub mod transaction;
+pub mod turn;

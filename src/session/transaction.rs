@@ -31,6 +31,26 @@ pub struct Options {
     pub max_commit_time_ms: Option<i64>,
 }
 
+/// How a transaction ended, as far as this client knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Committed,
+    /// It is not applied and, unless another commit is sent, never will be.
+    Aborted,
+    /// A commit may have gone through. `again`: to send it once more may bring another answer.
+    Unknown {
+        again: bool,
+    },
+}
+
+/// What is known once a commit or an abort has returned, was cut, or was interrupted.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub outcome: Outcome,
+    /// What the commit failed with, labelled; `None` also if it was cut.
+    pub error: Option<Error>,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Transaction {
     pub state: State,
@@ -41,6 +61,7 @@ pub struct Transaction {
     has_run: bool,
     /// The first error that may have ended it: later ones only say that it has ended.
     failure: Option<Error>,
+    ended: Option<Ended>,
     /// With it another mongos can find out how the transaction ended.
     pub recovery_token: Option<RawDocumentBuf>,
 }
@@ -92,34 +113,51 @@ impl Transaction {
         first
     }
 
-    /// Whether a commit was sent before the last one.
-    pub fn was_sent_again(&self) -> bool {
-        self.commits_sent > 1
+    /// The first error that may have ended it.
+    pub fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
+    /// `None` before it has ended.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
     }
 
     /// A command was answered; `failed` is a statement of it that was not carried out.
     pub fn note_run(&mut self, failed: Option<Error>) {
         self.has_run = true;
-        if self.failure.is_none() {
-            self.failure = failed;
+        if let Some(failed) = failed {
+            self.note_failure(failed);
+        }
+    }
+
+    /// An error that says only that the transaction has ended is the first if nothing else is known.
+    fn note_failure(&mut self, error: Error) {
+        if self.failure.as_ref().is_none_or(is_only_its_end) {
+            self.failure = Some(error);
+        }
+    }
+
+    /// Nobody waits for the answer of a statement any longer: the server may have run it or not.
+    pub fn note_cut(&mut self) {
+        if self.is_active() {
+            let text = "an operation of the transaction was cancelled or interrupted midway";
+            self.note_failure(Error::invalid_operation(text));
         }
     }
 
     /// What to tell of an error that an operation ends with. The server has aborted the transaction at
     /// its first error; of the operations after that it only says that there is no such transaction.
     pub fn explain(&mut self, error: Error) -> Error {
-        let heard = error.code().is_some() || error.is_network();
+        let heard = error.code().is_some() || error.is_network() || error.is_nonsense();
         // What was refused or never sent has taken the state back before.
         self.has_run |= heard && self.state == State::InProgress;
-        match (error.code(), &self.failure) {
-            (Some(NO_SUCH_TRANSACTION), Some(first)) => error.because_of(first.clone()),
-            (Some(NO_SUCH_TRANSACTION), None) => error,
-            (_, None) if self.state != State::None && heard => {
-                self.failure = Some(error.clone());
-                error
-            }
-            _ => error,
+        match self.failure.as_ref().filter(|first| !is_only_its_end(first)) {
+            Some(first) if is_only_its_end(&error) => return error.because_of(first.clone()),
+            None if self.state != State::None && heard => self.note_failure(error.clone()),
+            _ => {}
         }
+        error
     }
 
     /// A command, or the end, was not looked at: an overloaded server has refused it, or it was too large
@@ -139,6 +177,7 @@ impl Transaction {
             )),
             State::Starting | State::CommittedEmpty => {
                 self.state = State::CommittedEmpty;
+                self.ended = Some(Ended { outcome: Outcome::Committed, error: None });
                 Ok(Ending::Nothing)
             }
             State::InProgress | State::Committed => {
@@ -156,15 +195,58 @@ impl Transaction {
             State::Committed | State::CommittedEmpty => {
                 refuse("Cannot call abortTransaction after calling commitTransaction")
             }
-            State::Starting => {
+            State::Starting | State::InProgress => {
+                let sent = self.state == State::InProgress;
                 self.state = State::Aborted;
-                Ok(Ending::Nothing)
-            }
-            State::InProgress => {
-                self.state = State::Aborted;
-                Ok(Ending::Send)
+                // No commit was sent, and none will be: whatever becomes of the abort.
+                self.ended = Some(Ended { outcome: Outcome::Aborted, error: None });
+                Ok(if sent { Ending::Send } else { Ending::Nothing })
             }
         }
+    }
+
+    /// A commit was answered or has failed: labels its error, and decides how the transaction ended.
+    pub fn end_commit(&mut self, result: Result<()>) -> Result<()> {
+        let ended = |outcome, error| Some(Ended { outcome, error });
+        let Err(mut error) = result else {
+            self.ended = ended(Outcome::Committed, None);
+            return Ok(());
+        };
+        let outcome = match label_commit_error(&mut error, self.commits_sent > 1) {
+            Some(again) => Outcome::Unknown { again },
+            None if error.is_write_concern() => Outcome::Committed,
+            None if error.code().is_some() => Outcome::Aborted,
+            None => self.outcome_without_answer(),
+        };
+        self.ended = ended(outcome, Some(error.clone()));
+        Err(error)
+    }
+
+    /// The caller waits for a commit no longer.
+    pub fn cut_commit(&mut self) {
+        self.ended = Some(Ended { outcome: self.outcome_without_answer(), error: None });
+    }
+
+    fn outcome_without_answer(&self) -> Outcome {
+        match self.commits_sent {
+            0 => Outcome::Aborted,
+            _ => Outcome::Unknown { again: true },
+        }
+    }
+
+    /// After a commit that failed: whether the server may still hold the transaction's locks, and would not
+    /// commit it without being asked again.
+    pub fn may_be_left_open(&self) -> bool {
+        self.state == State::Committed
+            && match &self.ended {
+                Some(Ended { outcome: Outcome::Committed, .. }) => false,
+                Some(Ended { outcome: Outcome::Aborted, error }) => {
+                    !error.as_ref().is_some_and(is_only_its_end)
+                }
+                Some(Ended { outcome: Outcome::Unknown { .. }, .. }) | None => {
+                    self.commits_sent == 0
+                }
+            }
     }
 
     /// The write concern of a commit or abort about to be sent; later commits ask for a majority,
@@ -200,26 +282,41 @@ pub fn label_statement_error(error: &mut Error) {
 }
 
 /// Labels an error of commitTransaction: may it have been committed? `sent_before`: an earlier commit
-/// got no answer that counts, and may have gone through.
-pub fn label_commit_error(error: &mut Error, sent_before: bool) {
-    let unknown = match error.kind() {
-        Kind::ServerSelection | Kind::WaitQueueTimeout => true,
-        Kind::Command { code } if error.is_write_concern() => {
-            !IMPOSSIBLE_WRITE_CONCERNS.contains(&code)
-        }
-        Kind::Command { code } => {
-            error.is_retryable_ending()
-                || error.is_retryable_read()
-                || matches!(code, MAX_TIME_EXPIRED | WRITE_CONCERN_TIMEOUT)
-                // Only the word that there is no such transaction is final.
-                || sent_before && !error.has_label(TRANSIENT_TRANSACTION)
-        }
-        _ => error.is_network(),
-    };
-    if unknown {
+/// got no answer that counts, and may have gone through. If it may, whether another commit may bring another
+/// answer.
+fn label_commit_error(error: &mut Error, sent_before: bool) -> Option<bool> {
+    let unknown = doubt(error, sent_before);
+    if unknown.is_some() {
         error.remove_label(TRANSIENT_TRANSACTION);
         error.add_label(UNKNOWN_COMMIT_RESULT);
     }
+    unknown
+}
+
+fn doubt(error: &Error, sent_before: bool) -> Option<bool> {
+    // The server has had as long as it was allowed.
+    let in_time = error.code() != Some(MAX_TIME_EXPIRED);
+    let open = |doubtful: bool| doubtful.then_some(in_time);
+    match error.kind() {
+        Kind::ServerSelection | Kind::WaitQueueTimeout => Some(true),
+        _ if error.has_label(UNKNOWN_COMMIT_RESULT) => Some(in_time),
+        Kind::Command { code } if error.is_write_concern() => {
+            open(!IMPOSSIBLE_WRITE_CONCERNS.contains(&code))
+        }
+        Kind::Command { code } => {
+            let may_pass = error.is_retryable_ending()
+                || error.is_retryable_read()
+                || matches!(code, MAX_TIME_EXPIRED | WRITE_CONCERN_TIMEOUT);
+            // Only the word that there is no such transaction is final; another one would be repeated.
+            let earlier = sent_before && !error.has_label(TRANSIENT_TRANSACTION);
+            open(may_pass).or_else(|| earlier.then_some(false))
+        }
+        _ => error.is_network().then_some(true),
+    }
+}
+
+fn is_only_its_end(error: &Error) -> bool {
+    error.code() == Some(NO_SUCH_TRANSACTION)
 }
 
 const NO_SUCH_TRANSACTION: i32 = 251;
@@ -342,6 +439,112 @@ mod tests {
     fn is_unknown(mut error: Error, sent_before: bool) -> bool {
         label_commit_error(&mut error, sent_before);
         error.has_label(UNKNOWN_COMMIT_RESULT)
+    }
+
+    fn answer(code: i32, labels: &[&str], ok: i32) -> Error {
+        let labels = labels.iter().map(|&label| label.to_owned()).collect();
+        Error::command(code, "no", labels, bson::rawdoc! { "ok": ok })
+    }
+
+    /// Of a transaction with one statement, whose commit was sent `sent` times.
+    fn committing(sent: u32) -> Transaction {
+        let mut transaction = Transaction::default();
+        transaction.start(Options::default()).unwrap();
+        transaction.note_sent();
+        transaction.note_run(None);
+        assert!(transaction.ended().is_none());
+        transaction.begin_commit().unwrap();
+        (0..sent).for_each(|_| drop(transaction.ending_write_concern(true)));
+        transaction
+    }
+
+    fn outcome_after(sent: u32, error: Error) -> Outcome {
+        let mut transaction = committing(sent);
+        transaction.end_commit(Err(error)).unwrap_err();
+        transaction.ended().unwrap().outcome
+    }
+
+    const OPEN: Outcome = Outcome::Unknown { again: true };
+    const LAST_WORD: Outcome = Outcome::Unknown { again: false };
+
+    #[test]
+    fn the_outcome_of_a_commit_is_decided_by_its_answer() {
+        let network = || Error::new(Kind::Network, "cut");
+        for (error, first, second) in [
+            (network(), OPEN, OPEN),
+            (Error::new(Kind::ServerSelection, "none"), OPEN, OPEN),
+            (answer(251, &[TRANSIENT_TRANSACTION], 0), Outcome::Aborted, Outcome::Aborted),
+            (answer(13, &[], 0), Outcome::Aborted, LAST_WORD),
+            (answer(189, &[], 0), OPEN, OPEN),
+            (answer(50, &[], 0), LAST_WORD, LAST_WORD),
+            (answer(8, &[UNKNOWN_COMMIT_RESULT], 0), OPEN, OPEN),
+            (answer(64, &[], 1), OPEN, OPEN),
+            (answer(100, &[], 1), Outcome::Committed, Outcome::Committed),
+            (Error::protocol("nonsense"), OPEN, OPEN),
+        ] {
+            let shown = format!("{error:?}");
+            assert_eq!(outcome_after(1, error.clone()), first, "{shown}");
+            assert_eq!(outcome_after(2, error), second, "{shown}");
+        }
+        let closed = Error::invalid_operation("closed");
+        assert_eq!(outcome_after(0, closed.clone()), Outcome::Aborted);
+        assert_eq!(outcome_after(1, closed), OPEN);
+        let mut transaction = committing(1);
+        transaction.end_commit(Ok(())).unwrap();
+        assert_eq!(transaction.ended().unwrap().outcome, Outcome::Committed);
+    }
+
+    #[test]
+    fn a_commit_that_is_cut_is_unknown_once_it_was_sent() {
+        for (sent, outcome) in [(0, Outcome::Aborted), (1, OPEN)] {
+            let mut transaction = committing(sent);
+            transaction.cut_commit();
+            assert_eq!(transaction.ended().unwrap().outcome, outcome);
+            assert_eq!(transaction.may_be_left_open(), sent == 0);
+        }
+    }
+
+    #[test]
+    fn what_an_abort_ends_is_aborted() {
+        for sent in [false, true] {
+            let mut transaction = Transaction::default();
+            transaction.start(Options::default()).unwrap();
+            if sent {
+                transaction.note_sent();
+            }
+            transaction.begin_abort().unwrap();
+            assert_eq!(transaction.ended().unwrap().outcome, Outcome::Aborted);
+        }
+        let mut empty = Transaction::default();
+        empty.start(Options::default()).unwrap();
+        empty.begin_commit().unwrap();
+        assert_eq!(empty.ended().unwrap().outcome, Outcome::Committed);
+    }
+
+    #[test]
+    fn a_refused_commit_leaves_the_transaction_to_be_aborted() {
+        let mut transaction = committing(1);
+        transaction.end_commit(Err(answer(13, &[], 0))).unwrap_err();
+        assert!(transaction.may_be_left_open());
+        let mut transaction = committing(1);
+        transaction.end_commit(Err(answer(251, &[], 0))).unwrap_err();
+        assert!(!transaction.may_be_left_open());
+    }
+
+    #[test]
+    fn the_first_failure_is_kept_and_a_cut_statement_is_one() {
+        let mut transaction = Transaction::default();
+        transaction.note_cut();
+        assert!(transaction.failure().is_none()); // outside of a transaction
+        transaction.start(Options::default()).unwrap();
+        transaction.explain(answer(251, &[], 0));
+        assert_eq!(transaction.failure().unwrap().code(), Some(251));
+        transaction.start(Options::default()).unwrap_err();
+        transaction.begin_abort().unwrap();
+        transaction.start(Options::default()).unwrap();
+        transaction.note_cut();
+        transaction.explain(answer(112, &[], 0));
+        assert_eq!(transaction.failure().unwrap().kind(), Kind::InvalidOperation);
     }
 
     #[test]

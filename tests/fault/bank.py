@@ -60,7 +60,13 @@ class Bank:
             raise
 
     async def _be_customer(self, customer):
-        ways = [self._with_transaction, self._with_transaction_in_time, self._by_hand]
+        ways = [
+            self._with_transaction,
+            self._with_transaction_in_time,
+            self._by_hand,
+            self._atomic,
+            self._atomic,
+        ]
         count = 0
         while not self._stopped:
             async with self._client.start_session() as session:
@@ -102,6 +108,9 @@ class Bank:
     async def _by_hand(self, session, move):
         async with await session.start_transaction():
             await move(session)
+
+    async def _atomic(self, _session, move):
+        await self._client.run_atomic(move, None)  # its operations join without a session
 
     def _move(self, transfer, source, target, amount):
         async def move(session):

@@ -193,6 +193,16 @@ OWN = [
         "what `list_sessions` finds",
     ),
     Difference(
+        "member of our own",
+        ("MongoClient.run_atomic",),
+        "a function called in a transaction; a database of that name is `client[\"run_atomic\"]`",
+    ),
+    Difference(
+        "module of our own",
+        ("synchronous.transaction", "transaction"),
+        "`atomic` and what belongs to it",
+    ),
+    Difference(
         "signature",
         ("MongoClient.start_session",),
         "takes a snapshot session's time, as the sessions specification has it",

@@ -23,6 +23,13 @@ from ferromongo.database import Database
 from ferromongo.embedded import FailPoint, ReplicaSet
 from ferromongo.errors import DuplicateKeyError, PyMongoError
 from ferromongo.gridfs import AsyncGridFSBucket, AsyncGridOut, GridFSBucket, GridOut
+from ferromongo.transaction import (
+    TransactionReport,
+    atomic,
+    current_attempt,
+    on_commit,
+    outside_transaction,
+)
 from ferromongo.write_concern import WriteConcern
 
 
@@ -66,6 +73,19 @@ def synchronous(client: MongoClient[dict[str, Any]]) -> None:
         return orders.count_documents({"item": item}, session=session, limit=limit)
 
     assert_type(count("tea", limit=5), int)
+
+    @atomic(client, max_attempts=3)
+    def buy(item: str, *, limit: int = 3) -> int:
+        on_commit(lambda: print(item))
+        return orders.count_documents({"item": item}, limit=limit)
+
+    assert_type(buy("tea", limit=5), int)
+    with atomic(client, concurrency="error", timeout=5) as session:
+        assert_type(session, ClientSession)
+    assert_type(client.run_atomic(buy, "tea"), int)
+    assert_type(client.run_atomic(buy, "tea", report=True), TransactionReport[int])
+    with outside_transaction(client):
+        assert_type(current_attempt(), int)
     for listed in client.list_sessions():
         with listed.start_transaction():
             orders.insert_one({"item": "tea"}, session=listed)
@@ -88,6 +108,17 @@ async def asynchronous(client: AsyncMongoClient[dict[str, Any]]) -> None:
         return await orders.count_documents({"item": item}, session=session)
 
     assert_type(await count("tea"), int)
+
+    @atomic(client)
+    async def buy(item: str) -> int:
+        return await orders.count_documents({"item": item})
+
+    assert_type(await buy("tea"), int)
+    async with atomic(client) as inside:
+        assert_type(inside, AsyncClientSession)
+        await on_commit(lambda: print("done"))
+    assert_type(await client.run_atomic(buy, "tea"), int)
+    assert_type(await client.run_atomic(buy, "tea", report=True), TransactionReport[int])
     for listed in await client.shop.list_sessions(all_users=True):
         await listed.end_session()
 

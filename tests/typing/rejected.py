@@ -11,6 +11,7 @@ from ferromongo.client_session import ClientSession
 from ferromongo.collection import Collection
 from ferromongo.embedded import ReplicaSet
 from ferromongo.gridfs import GridFS, GridFSBucket
+from ferromongo.transaction import atomic
 
 
 def synchronous(client: MongoClient[dict[str, Any]]) -> None:
@@ -95,3 +96,22 @@ def finding(client: MongoClient[dict[str, Any]], aio: AsyncMongoClient[dict[str,
     GridFSBucket(client.media).find(limit="3")  # error: arg-type
     GridFS(client.media).find(projection=["_id"])  # error: call-arg
     GridFS(client.media).find_one({}, limit="3")  # error: arg-type
+
+
+def atomically(client: MongoClient[dict[str, Any]], aio: AsyncMongoClient[dict[str, Any]]) -> None:
+    @atomic(client)
+    def buy(item: str) -> int:
+        return len(item)
+
+    @atomic(aio)
+    async def buy_slowly(item: str) -> int:
+        return len(item)
+
+    buy(1)  # error: arg-type
+    buy_slowly()  # error: call-arg # error: unused-coroutine
+    atomic(client, attempts=3)  # error: call-overload
+    atomic(client, concurrency="maybe")  # error: call-overload
+    atomic(client.shop)  # error: call-overload
+    atomic(aio)(buy)  # error: arg-type
+    with atomic(aio):  # error: attr-defined
+        pass

@@ -56,9 +56,9 @@ def answered(code: int) -> OperationFailure:
 
 def test_a_commit_is_not_repeated_for_an_answer_that_would_be_the_same() -> None:
     not_now, not_authorized = answered(189), answered(13)
-    assert Attempts(0.0).commit_failed(not_now, 1.0) is True
+    assert Attempts(0.0).commit_failed(not_now, 1.0, True) is True
     with pytest.raises(OperationFailure) as raised:
-        Attempts(0.0).commit_failed(not_authorized, 1.0)
+        Attempts(0.0).commit_failed(not_authorized, 1.0, False)
     assert raised.value is not_authorized
 
 

@@ -151,6 +151,21 @@ class SessionBase:
         return html.session(self)
 
 
+class ScopeBase:
+    """What operations need to know of the `atomic` block that they run in."""
+
+    core: _core.Session
+
+    @property
+    def session(self) -> SessionBase:
+        """The session as operations may be given it."""
+        raise NotImplementedError
+
+    def join(self) -> _core.Session:
+        """The session of an operation; raises if the transaction takes no more."""
+        raise NotImplementedError
+
+
 def is_proxy(owner: object) -> bool:
     """Whether it stands for an object of another class, perhaps not always for the same."""
     return type(owner) is not owner.__class__

@@ -16,7 +16,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import ConfigurationError, InvalidOperation
 from pymongo.write_concern import WriteConcern
 
-from ferromongo._calls.sessions import ambient_session
+from ferromongo._calls.sessions import ambient
 from ferromongo._pymongo_internals import current_timeout
 
 FILES_INDEX = {"filename": ASCENDING, "uploadDate": ASCENDING}
@@ -33,8 +33,11 @@ class AsyncFileBase:
 
 
 def check_no_transaction(session: Any) -> None:
-    """Raise InvalidOperation inside a transaction: an upload is more than fits into one."""
-    running = ambient_session() if session is None else session
+    """Raise InvalidOperation in the transaction of a session, which an upload may not fit into.
+
+    An `atomic` block takes what fits.
+    """
+    running = ambient().bound if session is None else session
     if getattr(running, "in_transaction", False):
         raise InvalidOperation("GridFS does not support multi-document transactions")
 

@@ -19,19 +19,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymongo.errors import InvalidOperation
 
+from ferromongo._calls.transaction_errors import OutsideTransactionWarning
+
 if TYPE_CHECKING:
     from ferromongo._calls.bases import ClientBase
     from ferromongo._core import Session
 
 LOGGER = logging.getLogger("ferromongo.transaction")
 CHOICES = ("log", "warn", "error", "off")
-
-
-class OutsideTransactionWarning(UserWarning):
-    """An operation without a session, while a transaction is in progress in its thread or task.
-
-    Emitted with `MongoClient(transaction_guard="warn")`. Not part of PyMongo.
-    """
 
 
 class Started(NamedTuple):

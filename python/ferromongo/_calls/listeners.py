@@ -19,6 +19,7 @@ from bson.codec_options import DatetimeConversion, TypeRegistry
 from pymongo.client_options import ClientOptions
 
 from ferromongo._calls.logs import Logs, note_levels
+from ferromongo._calls.sessions import AMBIENT, Ambient
 from ferromongo._core import EventQueue, OwnEvents
 
 
@@ -54,6 +55,17 @@ class Publisher:
 
     def deliver(self, own: OwnEvents) -> None:
         """Call the listeners, and log. Call again after KeyboardInterrupt or SystemExit."""
+        inside = AMBIENT.get()
+        if not isinstance(inside, Ambient):
+            return self._deliver(own)
+        # What they send is no part of the transaction, one of whose operations is under way.
+        token = AMBIENT.set(inside.bound)
+        try:
+            self._deliver(own)
+        finally:
+            AMBIENT.reset(token)
+
+    def _deliver(self, own: OwnEvents) -> None:
         while (event := self.queue.take(own)) is not None:
             self._tell(*event)
 

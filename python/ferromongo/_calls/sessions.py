@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 from bson.timestamp import Timestamp
@@ -17,23 +17,97 @@ from ferromongo._calls.bases import (
     ClientBase,
     CollectionBase,
     Configured,
+    ScopeBase,
     SessionBase,
     check_read_preference,
 )
 from ferromongo._calls.guard import STARTED, check_outside
-from ferromongo._core import Session
+from ferromongo._core import Client, Session
 from ferromongo._pymongo_internals import ServerMode
 
-BOUND: ContextVar[SessionBase | None] = ContextVar("ferromongo_bound_session", default=None)
-"""The session that `session.bind()` made the default of this thread or task."""
 
-ambient_session = BOUND.get
-"""The session of operations that were given none."""
+class Ambient:
+    """What operations use that were given no session, where that is more than a bound session.
+
+    Immutable, as threads and tasks inherit it.
+    """
+
+    __slots__ = ("bound", "scopes")
+
+    def __init__(
+        self, bound: SessionBase | None, scopes: tuple[tuple[Client, ScopeBase | None], ...]
+    ) -> None:
+        self.bound = bound
+        self.scopes = scopes
+        """The newest first: a client's engine, and None where operations run outside."""
+
+    def with_scope(self, client: ClientBase, scope: ScopeBase | None) -> Ambient:
+        core = client._core
+        if not self.scopes:
+            return Ambient(self.bound, ((core, scope),))
+        kept = [entry for entry in self.scopes if entry[0] is not core]
+        return Ambient(self.bound, ((core, scope), *kept))
+
+    def is_outside(self, client: ClientBase) -> bool:
+        """Whether operations of the client use no session because the program says so."""
+        core = client._core
+        return any(owner is core and scope is None for owner, scope in self.scopes)
+
+    def of(self, client: ClientBase) -> ScopeBase | SessionBase | None:
+        core = client._core
+        for owner, scope in self.scopes:
+            if owner is core:
+                return scope
+        return self.bound
+
+
+AMBIENT: ContextVar[Ambient | SessionBase | None] = ContextVar("ferromongo_ambient", default=None)
+"""Of this thread or task: a session that `session.bind()` made the default, or `Ambient`."""
+
+
+def ambient() -> Ambient:
+    """The same, always as `Ambient`."""
+    found = AMBIENT.get()
+    return found if isinstance(found, Ambient) else Ambient(found, ())
+
+
+def bind(session: SessionBase) -> Token[Ambient | SessionBase | None]:
+    """Make the session the default of this thread or task, until `AMBIENT.reset`."""
+    found = AMBIENT.get()
+    return AMBIENT.set(Ambient(session, found.scopes) if isinstance(found, Ambient) else session)
+
+
+def ambient_session(client: ClientBase) -> SessionBase | None:
+    """The session of operations of the client that are given none."""
+    found = AMBIENT.get()
+    if isinstance(found, Ambient):
+        chosen = found.of(client)
+        return chosen.session if isinstance(chosen, ScopeBase) else chosen
+    return found
+
+
+def opened_in(session: Any, core: Session | None) -> Any:
+    """The session to show for an operation that was given `session` and runs in `core`."""
+    if session is not None or core is None:
+        return session
+    found = AMBIENT.get()
+    if isinstance(found, Ambient):
+        for _, scope in found.scopes:
+            if scope is not None and scope.core is core:
+                return scope.session
+        return found.bound
+    return found
 
 
 def core_session(session: Any, client: ClientBase) -> Session | None:
     """The engine's session for an operation of `client` that was given `session`."""
-    chosen: SessionBase | None = ambient_session() if session is None else session
+    chosen: Any = AMBIENT.get() if session is None else session
+    if isinstance(chosen, Ambient):
+        if chosen.is_outside(client):
+            return None
+        chosen = chosen.of(client)
+        if isinstance(chosen, ScopeBase):
+            return chosen.join()
     if chosen is None:
         if STARTED.get():
             check_outside(client)

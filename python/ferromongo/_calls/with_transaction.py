@@ -13,13 +13,11 @@ from pymongo.errors import (
     NetworkTimeout,
     OperationFailure,
     PyMongoError,
-    WriteConcernError,
 )
 
 from ferromongo._pymongo_internals import (
     current_deadline,
     current_timeout,
-    unknown_commit_codes,
     with_transaction_limit,
 )
 
@@ -53,18 +51,21 @@ class Attempts:
     def callback_failed(self, error: BaseException, now: float) -> None:
         """Returns if the transaction should be tried again; raises otherwise."""
         self._last_error = error
-        if not _has_label(error, "TransientTransactionError"):
+        if not has_label(error, TRANSIENT):
             raise error
         self._failed += 1
         self._check_time(now)
 
-    def commit_failed(self, error: PyMongoError, now: float) -> bool:
-        """True to send the commit again, False to try the whole transaction again; or raises."""
+    def commit_failed(self, error: PyMongoError, now: float, may_help: bool = True) -> bool:
+        """True to send the commit again, False to try the whole transaction again; or raises.
+
+        :param may_help: whether another commit may bring another answer, as the engine knows
+        """
         self._last_error = error
-        if _has_label(error, _UNKNOWN) and not _is_last_word(error):
+        if has_label(error, UNKNOWN) and may_help and not _took_too_long(error):
             self._check_time(now)
             return True
-        if _has_label(error, "TransientTransactionError"):
+        if has_label(error, TRANSIENT):
             self._failed += 1
             self._check_time(now)
             return False
@@ -85,22 +86,12 @@ class Attempts:
         raise timeout from self._last_error
 
 
-def _is_last_word(error: PyMongoError) -> bool:
-    """The server has taken longer than it was allowed, or would only repeat itself: so it is if the
-    result is unknown for no other reason than that a commit was sent before."""
-    if not isinstance(error, OperationFailure):
-        return False
-    if error.code == _MAX_TIME_EXPIRED:
-        return True
-    return not (
-        isinstance(error, WriteConcernError)
-        or error.has_error_label("RetryableWriteError")
-        or error.code in unknown_commit_codes
-        or _UNKNOWN in (error.details or {}).get("errorLabels", ())
-    )
+def _took_too_long(error: PyMongoError) -> bool:
+    """The server had as long as it was allowed."""
+    return isinstance(error, OperationFailure) and error.code == _MAX_TIME_EXPIRED
 
 
-def _has_label(error: BaseException, label: str) -> bool:
+def has_label(error: BaseException | None, label: str) -> bool:
     return isinstance(error, PyMongoError) and error.has_error_label(label)
 
 
@@ -108,4 +99,5 @@ _FIRST_BACKOFF = 0.005
 _LONGEST_BACKOFF = 0.5
 _GROWS_TO = 20  # long enough; the power of thousands of attempts is no float
 _MAX_TIME_EXPIRED = 50
-_UNKNOWN = "UnknownTransactionCommitResult"
+UNKNOWN = "UnknownTransactionCommitResult"
+TRANSIENT = "TransientTransactionError"

@@ -19,7 +19,8 @@ from ferromongo._calls.bases import SessionBase
 from ferromongo._calls.guard import note_started
 from ferromongo._calls.session_decorator import check_function, dressed_as
 from ferromongo._calls.sessions import (
-    BOUND,
+    AMBIENT,
+    bind,
     check_cluster_time,
     check_snapshot_time,
     transaction_options,
@@ -228,7 +229,8 @@ class AsyncClientSession(SessionBase):
             try:
                 await self.commit_transaction()
             except PyMongoError as error:
-                if attempts.commit_failed(error, time.monotonic()):
+                again = self._core.may_commit_again
+                if attempts.commit_failed(error, time.monotonic(), again):
                     continue
                 return False
             return True
@@ -292,10 +294,10 @@ class _AsyncBoundContext:
     def __init__(self, session: AsyncClientSession, end_session: bool) -> None:
         self._session = session
         self._end_session = end_session
-        self._token: Token[SessionBase | None] | None = None
+        self._token: Token[Any] | None = None
 
     async def __aenter__(self) -> AsyncClientSession:
-        self._token = BOUND.set(self._session)
+        self._token = bind(self._session)
         return self._session
 
     async def __aexit__(
@@ -305,7 +307,7 @@ class _AsyncBoundContext:
         exc_tb: TracebackType | None,
     ) -> None:
         if self._token is not None:
-            BOUND.reset(self._token)
+            AMBIENT.reset(self._token)
             self._token = None
         if self._end_session:
             await self._session.end_session()

@@ -102,7 +102,7 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
 
     def _open(self) -> find.Opening | None:
         opening = find.opening(self._collection, self._query, self._session)
-        self._opened_in = self._session or ambient_session()
+        self._opened_in = self._session or ambient_session(self._collection._database._client)
         return opening
 
     def _unsent(self) -> find.FindQuery:

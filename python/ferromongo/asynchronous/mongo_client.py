@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, TypeRegistry
 from bson.timestamp import Timestamp
@@ -23,6 +23,7 @@ from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import client as calls
 from ferromongo._calls import client_bulk
+from ferromongo._calls.atomic import Result, TransactionReport, atomic_options, check_function
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.client_settings import client_settings, describe
 from ferromongo._calls.metadata import append_metadata
@@ -37,6 +38,7 @@ from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
 from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.asynchronous.listed_session import AsyncListedSession
+from ferromongo.asynchronous.transaction import AsyncAtomic
 from ferromongo.typings import (
     Address,
     CollationIn,
@@ -201,6 +203,39 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         """
         options = SessionOptions(causal_consistency, default_transaction_options, snapshot)
         return AsyncClientSession(self, options, snapshot_time)
+
+    @overload
+    async def run_atomic(
+        self,
+        function: Callable[..., Coroutine[Any, Any, Result]],
+        *args: Any,
+        report: Literal[True],
+        **options: Any,
+    ) -> TransactionReport[Result]: ...
+    @overload
+    async def run_atomic(
+        self,
+        function: Callable[..., Coroutine[Any, Any, Result]],
+        *args: Any,
+        report: Literal[False] = False,
+        **options: Any,
+    ) -> Result: ...
+    async def run_atomic(
+        self, function: Callable[..., Any], *args: Any, report: bool = False, **options: Any
+    ) -> Any:
+        """Call the function in a transaction, which operations of this client in it join.
+
+        It is committed when the function returns, and rolled back if it raises. After errors with
+        the label TransientTransactionError the function is called again.
+
+        :param args: the function's positional arguments; `functools.partial` takes others
+        :param report: return a `TransactionReport`, with the errors of former attempts
+        :param options: those of `ferromongo.transaction.atomic`
+        """
+        atomic = AsyncAtomic(self, atomic_options(**options))
+        check_function(function, _IS_SYNC, decorated=False)
+        result, attempts = await atomic.call(function, args, {})
+        return TransactionReport(result, attempts) if report else result
 
     async def list_sessions(
         self,

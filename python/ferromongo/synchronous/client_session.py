@@ -20,7 +20,8 @@ from ferromongo._calls.bases import SessionBase
 from ferromongo._calls.guard import note_started
 from ferromongo._calls.session_decorator import check_function, dressed_as
 from ferromongo._calls.sessions import (
-    BOUND,
+    AMBIENT,
+    bind,
     check_cluster_time,
     check_snapshot_time,
     transaction_options,
@@ -224,7 +225,8 @@ class ClientSession(SessionBase):
             try:
                 self.commit_transaction()
             except PyMongoError as error:
-                if attempts.commit_failed(error, time.monotonic()):
+                again = self._core.may_commit_again
+                if attempts.commit_failed(error, time.monotonic(), again):
                     continue
                 return False
             return True
@@ -288,10 +290,10 @@ class _BoundContext:
     def __init__(self, session: ClientSession, end_session: bool) -> None:
         self._session = session
         self._end_session = end_session
-        self._token: Token[SessionBase | None] | None = None
+        self._token: Token[Any] | None = None
 
     def __enter__(self) -> ClientSession:
-        self._token = BOUND.set(self._session)
+        self._token = bind(self._session)
         return self._session
 
     def __exit__(
@@ -301,7 +303,7 @@ class _BoundContext:
         exc_tb: TracebackType | None,
     ) -> None:
         if self._token is not None:
-            BOUND.reset(self._token)
+            AMBIENT.reset(self._token)
             self._token = None
         if self._end_session:
             self._session.end_session()

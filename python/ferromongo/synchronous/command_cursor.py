@@ -11,7 +11,7 @@ from pymongo.errors import InvalidOperation
 from ferromongo._calls import html
 from ferromongo._calls.cursor_cores import SyncCursorCore
 from ferromongo._calls.find import Opening, check_int, get_more_batch_size
-from ferromongo._calls.sessions import ambient_session
+from ferromongo._calls.sessions import opened_in
 from ferromongo._drive import run
 from ferromongo.synchronous._iteration import and_close, is_own, is_refreshed, refreshed_list
 from ferromongo.typings import DocumentType
@@ -33,7 +33,7 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
     def __init__(self, opening: Opening | None, session: ClientSession | None) -> None:
         """Made by the methods that return one: `opening` is the command, None for no documents."""
         self._opening = opening
-        self._session: Any = session or ambient_session()
+        self._session: Any = opened_in(session, opening.session if opening else None)
 
     def _open(self) -> Opening | None:
         return self._opening

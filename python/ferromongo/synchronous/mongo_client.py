@@ -6,9 +6,9 @@ from __future__ import annotations
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions, TypeRegistry
 from bson.timestamp import Timestamp
@@ -24,6 +24,7 @@ from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import client as calls
 from ferromongo._calls import client_bulk
+from ferromongo._calls.atomic import Result, TransactionReport, atomic_options, check_function
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.client_settings import client_settings, describe
 from ferromongo._calls.metadata import append_metadata
@@ -37,6 +38,7 @@ from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.command_cursor import CommandCursor
 from ferromongo.synchronous.database import Database
 from ferromongo.synchronous.listed_session import ListedSession
+from ferromongo.synchronous.transaction import Atomic
 from ferromongo.typings import (
     Address,
     CollationIn,
@@ -195,6 +197,39 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         """
         options = SessionOptions(causal_consistency, default_transaction_options, snapshot)
         return ClientSession(self, options, snapshot_time)
+
+    @overload
+    def run_atomic(
+        self,
+        function: Callable[..., Result],
+        *args: Any,
+        report: Literal[True],
+        **options: Any,
+    ) -> TransactionReport[Result]: ...
+    @overload
+    def run_atomic(
+        self,
+        function: Callable[..., Result],
+        *args: Any,
+        report: Literal[False] = False,
+        **options: Any,
+    ) -> Result: ...
+    def run_atomic(
+        self, function: Callable[..., Any], *args: Any, report: bool = False, **options: Any
+    ) -> Any:
+        """Call the function in a transaction, which operations of this client in it join.
+
+        It is committed when the function returns, and rolled back if it raises. After errors with
+        the label TransientTransactionError the function is called again.
+
+        :param args: the function's positional arguments; `functools.partial` takes others
+        :param report: return a `TransactionReport`, with the errors of former attempts
+        :param options: those of `ferromongo.transaction.atomic`
+        """
+        atomic = Atomic(self, atomic_options(**options))
+        check_function(function, True, decorated=False)
+        result, attempts = atomic.call(function, args, {})
+        return TransactionReport(result, attempts) if report else result
 
     def list_sessions(
         self,

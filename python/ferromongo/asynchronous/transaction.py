@@ -1,0 +1,238 @@
+"""AsyncAtomic: what `ferromongo.transaction.atomic` makes for an AsyncMongoClient."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from pymongo.errors import InvalidOperation, PyMongoError
+
+from ferromongo._calls.atomic import (
+    SCOPE_SESSION_OPTIONS,
+    AtomicAttempts,
+    AtomicOptions,
+    Entry,
+    ScopeState,
+    check_function,
+    joinable_scope,
+    log,
+)
+from ferromongo._calls.with_transaction import time_limit
+from ferromongo._drive import answer, drive, pause
+from ferromongo.asynchronous.client_session import AsyncClientSession
+
+if TYPE_CHECKING:
+    from ferromongo.asynchronous.mongo_client import AsyncMongoClient
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+_IS_SYNC = False
+
+
+class AsyncAtomic:
+    """A block, or the calls of a function, as a transaction; made by `atomic(client, ...)`."""
+
+    def __init__(self, client: AsyncMongoClient[Any], options: AtomicOptions) -> None:
+        self._client = client
+        self._options = options
+        self._block: tuple[AsyncScope, bool, Entry, AbstractContextManager[Any]] | None = None
+
+    def __call__(
+        self, function: Callable[_P, Coroutine[Any, Any, _T]]
+    ) -> Callable[_P, Coroutine[Any, Any, _T]]:
+        """The function, each call of which is a transaction and may run it more than once."""
+        check_function(function, _IS_SYNC, decorated=True)
+
+        @functools.wraps(function)
+        async def atomically(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+            result: _T = (await self.call(function, args, kwargs))[0]
+            return result
+
+        return atomically
+
+    async def __aenter__(self) -> AsyncClientSession:
+        """Operations of the client join the transaction from here on.
+
+        The block cannot be run again: only the commit is retried. What it returns is the session of
+        the transaction, for code that insists on being given one.
+        """
+        if self._block is not None:
+            raise InvalidOperation("this atomic() block is in use: call atomic() for another one")
+        joined = joinable_scope(self._client, self._options)
+        scope = (
+            AsyncScope.begin(self._client, self._options, _IS_SYNC) if joined is None else joined
+        )
+        assert isinstance(scope, AsyncScope)  # of a client of the same kind
+        entry, whole_time = Entry(self._client, scope), self._options.whole_time()
+        self._block = scope, joined is None, entry, whole_time
+        whole_time.__enter__()
+        try:
+            entry.enter()
+            return scope.session
+        except BaseException:
+            entry.leave()
+            self._block = None
+            whole_time.__exit__(None, None, None)
+            raise
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        assert self._block is not None
+        (scope, outermost, entry, whole_time), self._block = self._block, None
+        entry.leave()
+        by_exit = exc_val is not None and not isinstance(exc_val, Exception)
+        try:
+            if outermost:
+                await _end(scope, exc_val, None)
+            elif exc_val is not None:
+                scope.failed_inside(exc_val)
+        except BaseException as error:
+            by_exit = not isinstance(error, Exception)
+            raise
+        finally:
+            whole_time.__exit__(None, None, None)
+            if outermost:
+                scope.core.leave_scope()
+                if scope.has_hooks and not by_exit:
+                    await _after_rollback(scope)
+        if outermost and scope.has_hooks and exc_val is None:
+            await _after_commit(scope)
+
+    async def call(
+        self, function: Callable[..., Any], args: Any, kwargs: Any
+    ) -> tuple[Any, list[Exception]]:
+        """What the function returned, and the errors of attempts before that one."""
+        if joinable_scope(self._client, self._options) is not None:
+            async with AsyncAtomic(self._client, self._options):
+                return await answer(function(*args, **kwargs)), []
+        with self._options.whole_time():
+            attempts = AtomicAttempts(time.monotonic(), time_limit(), self._options.max_attempts)
+            scope = AsyncScope.begin(self._client, self._options, _IS_SYNC)
+            try:
+                while True:
+                    try:
+                        result = await _attempt(scope, attempts, function, args, kwargs)
+                        break
+                    except Exception as error:
+                        failed = attempts.attempt_failed(error, scope, time.monotonic())
+                    await _after_rollback(scope)
+                    if self._options.on_retry is not None:
+                        await answer(self._options.on_retry(scope.attempt, failed))
+                    del failed
+                    if wait := attempts.backoff(time.monotonic()):
+                        await pause(wait)
+                    scope = scope.next()
+            except Exception as error:
+                attempts.explain(error)
+                await _after_rollback(scope)
+                raise
+            finally:
+                scope.core.leave_scope()
+        if scope.has_hooks:
+            await _after_rollback(scope)  # by set_rollback
+            await _after_commit(scope)
+        return result, attempts.finished()
+
+
+class AsyncScope(ScopeState):
+    """One attempt at a transaction."""
+
+    _session: AsyncClientSession | None = None
+
+    @property
+    def session(self) -> AsyncClientSession:
+        """The session as operations may be given it."""
+        if self._session is None:
+            self._session = AsyncScopeSession(self)
+        return self._session
+
+
+class AsyncScopeSession(AsyncClientSession):
+    """The session of a block's transaction, which only the block begins and ends."""
+
+    def __init__(self, scope: AsyncScope) -> None:
+        self._client: Any = scope.client
+        self._options = SCOPE_SESSION_OPTIONS
+        self._given_snapshot_time = None
+        self._core = scope.core
+
+
+async def _attempt(
+    scope: AsyncScope,
+    attempts: AtomicAttempts,
+    function: Callable[..., Any],
+    args: Any,
+    kwargs: Any,
+) -> Any:
+    entry = Entry(scope.client, scope)
+    try:
+        entry.enter()
+        result = await answer(function(*args, **kwargs))
+    except BaseException as error:
+        entry.leave()
+        await _end(scope, error, attempts)
+        raise
+    finally:
+        entry.leave()
+    await _end(scope, None, attempts)
+    return result
+
+
+async def _end(
+    scope: AsyncScope, error: BaseException | None, attempts: AtomicAttempts | None
+) -> None:
+    """Commit, or roll back after an error; raises what made a commit impossible."""
+    scope.over = True
+    if error is None and not scope.must_roll_back():
+        if not scope.end_empty():
+            await _commit(scope, attempts)
+        return
+    # When a coroutine is closed nothing can be awaited: leaving the scope has it aborted.
+    if not isinstance(error, GeneratorExit):
+        with suppress(PyMongoError):
+            await drive(scope.core.abort_scope())
+    if error is None:
+        scope.raise_first_error()
+
+
+async def _commit(scope: AsyncScope, attempts: AtomicAttempts | None) -> None:
+    attempts = attempts or AtomicAttempts(time.monotonic(), time_limit(), None)
+    try:
+        while True:
+            try:
+                return await drive(scope.core.commit_scope())
+            except PyMongoError as error:
+                if not attempts.commit_again(error, scope, time.monotonic()):
+                    raise
+    except Exception:
+        # Refused before it was sent: another operation was under way.
+        if scope.core.in_transaction:
+            with suppress(PyMongoError):
+                await drive(scope.core.abort_scope())
+        raise
+
+
+async def _after_commit(scope: AsyncScope) -> None:
+    for function, robust in scope.after_commit():
+        try:
+            await answer(function())
+        except Exception:
+            if not robust:
+                raise
+            log.exception("a hook failed after the transaction was committed")
+
+
+async def _after_rollback(scope: AsyncScope) -> None:
+    for function in scope.after_rollback():
+        try:
+            await answer(function())
+        except Exception:
+            log.exception("a hook failed after the transaction was rolled back")
