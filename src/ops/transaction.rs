@@ -72,6 +72,14 @@ fn check_process(session: &Session) -> Result<()> {
     }
 }
 
+/// Before a session ends: a transaction whose commit was given up before it was sent is not left to the
+/// server's time limit.
+pub fn abort_unsent(client: &Arc<ClientCore>, session: &Session) {
+    if session.is_of_this_process() && session.state().transaction.commit_was_not_sent() {
+        abort_later(client.clone(), session);
+    }
+}
+
 /// Ends a session that carried one transaction. Never waits: what the server still has of it is aborted by
 /// the control thread.
 pub fn leave(client: &Arc<ClientCore>, session: &Session) {

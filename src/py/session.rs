@@ -200,6 +200,7 @@ impl PySession {
             return Ok(PyPending::known(Ok(py.None()))); // its scope ends it
         }
         let (core, session) = (self.core(), self.session.clone());
+        transaction::abort_unsent(&core, &session);
         // Letting go of a connection is told to listeners, and that is done around a task.
         if !session.in_transaction() && session.state().pin.is_none() {
             session.end();

@@ -234,6 +234,11 @@ impl Transaction {
         }
     }
 
+    /// Whether a commit was given up before it was sent: the server still holds the transaction's locks.
+    pub fn commit_was_not_sent(&self) -> bool {
+        self.state == State::Committed && self.commits_sent == 0
+    }
+
     /// After a commit that failed: whether the server may still hold the transaction's locks, and would not
     /// commit it without being asked again.
     pub fn may_be_left_open(&self) -> bool {
@@ -244,7 +249,7 @@ impl Transaction {
                     !error.as_ref().is_some_and(is_only_its_end)
                 }
                 Some(Ended { outcome: Outcome::Unknown { .. }, .. }) | None => {
-                    self.commits_sent == 0
+                    self.commit_was_not_sent()
                 }
             }
     }
@@ -501,6 +506,7 @@ mod tests {
             transaction.cut_commit();
             assert_eq!(transaction.ended().unwrap().outcome, outcome);
             assert_eq!(transaction.may_be_left_open(), sent == 0);
+            assert_eq!(transaction.commit_was_not_sent(), sent == 0);
         }
     }
 

@@ -1,8 +1,8 @@
 """A commit is called failed only if the transaction is not applied; else its result is unknown."""
 
 import pytest
-from pymongo.errors import OperationFailure, WriteConcernError
-from tests.drivers import APP, both_drivers, ferromongo_only
+from pymongo.errors import OperationFailure, WaitQueueTimeoutError, WriteConcernError
+from tests.drivers import APP, both_drivers, eventually, ferromongo_only, package
 
 UNKNOWN = "UnknownTransactionCommitResult"
 
@@ -58,3 +58,33 @@ async def test_a_commit_that_was_done_before_it_was_refused(
             await session.commit_transaction()
         assert not error.value.has_error_label(UNKNOWN)
         await session.commit_transaction()
+
+
+@ferromongo_only  # with PyMongo, the document stays locked for a minute
+@both_drivers
+async def test_a_transaction_whose_commit_was_never_sent_is_aborted(
+    driver, fail, proxy, mongodb_uri, mongodb_database_name
+):
+    async with (
+        driver.client(proxy.uri(appName=APP, maxPoolSize=1)) as client,
+        driver.client(mongodb_uri) as other,
+    ):
+        collection = client[mongodb_database_name].c
+        await collection.insert_one({"_id": 1})
+
+        async def read():
+            await collection.find_one()
+
+        async with client.start_session() as session:
+            await session.start_transaction()
+            await collection.update_one({"_id": 1}, {"$set": {"a": 1}}, session=session)
+            with fail("find", times=1, block=3):
+                reading = driver.start(read)
+                await eventually(driver, lambda: proxy.seen["find"] == 1)
+                with pytest.raises(WaitQueueTimeoutError), package.timeout(0.3):
+                    await session.commit_transaction()
+            assert proxy.seen["commitTransaction"] == 0
+        await reading.result()
+        with package.timeout(30):
+            await other[mongodb_database_name].c.update_one({"_id": 1}, {"$set": {"a": 2}})
+        assert await other[mongodb_database_name].c.find_one() == {"_id": 1, "a": 2}
