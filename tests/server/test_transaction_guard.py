@@ -10,6 +10,9 @@ import pytest
 from pymongo.errors import InvalidOperation
 from tests.drivers import both_drivers, ferromongo_only, package
 
+if package.__name__ == "ferromongo":
+    from ferromongo.transaction import atomic, outside_transaction
+
 pytestmark = ferromongo_only
 TEXT = "without a session while a transaction is in progress is not part of the transaction"
 
@@ -143,6 +146,43 @@ async def test_two_transactions_at_a_time(driver, mongodb_uri, mongodb_database_
         await collection.find_one()
         await first.end_session()
         await second.end_session()
+
+
+def test_what_is_outside_on_purpose_and_what_an_atomic_block_covers(
+    mongodb_uri, mongodb_database_name
+):
+    options = {"transaction_guard": "error"}
+    with (
+        package.MongoClient(mongodb_uri, **options) as client,
+        package.MongoClient(mongodb_uri, **options) as other,
+    ):
+        collection = client[mongodb_database_name].c
+        collection.insert_one({"_id": 1})
+        with client.start_session() as session, session.start_transaction():
+            with outside_transaction(client):
+                collection.find_one()
+            with atomic(client):
+                collection.find_one()
+            with atomic(other):
+                other[mongodb_database_name].c.find_one()
+                with pytest.raises(InvalidOperation, match=TEXT):
+                    collection.find_one()
+
+
+def test_the_same_in_a_task(mongodb_uri, mongodb_database_name):
+    async def main():
+        async with package.AsyncMongoClient(mongodb_uri, transaction_guard="error") as client:
+            collection = client[mongodb_database_name].c
+            await collection.insert_one({"_id": 1})
+            async with client.start_session() as session, await session.start_transaction():
+                with outside_transaction(client):
+                    await collection.find_one()
+                async with atomic(client):
+                    await collection.find_one()
+                with pytest.raises(InvalidOperation, match=TEXT):
+                    await collection.find_one()
+
+    asyncio.run(main())
 
 
 def test_a_thread_with_a_copied_context_is_another_thread(mongodb_uri, mongodb_database_name):
