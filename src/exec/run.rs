@@ -100,7 +100,8 @@ pub async fn destination(client: &ClientCore, terms: &Terms) -> Result<ServerDes
     Ok(known.unwrap_or_else(|| ServerDescription::unknown(server.address.clone())))
 }
 
-/// Waits for the operation's turn on a session that others use too. Whoever ends the transaction has it.
+/// Waits until no other operation runs in the session of an `atomic` block. Commit and abort wait for
+/// themselves.
 async fn turn(terms: &Terms) -> Result<Option<Turn>> {
     let turns = terms.session.turns.as_ref();
     let Some(turns) = turns.filter(|_| !matches!(terms.kind, Kind::EndTransaction { .. })) else {

@@ -199,17 +199,10 @@ impl Request {
     ) -> Box<dyn Task> {
         let limit = self.operation.terms.limit;
         let work = run_owned(self.core, self.operation);
-        send(
-            self.claim,
-            work,
-            move |py: Python<'_>, cursor: Py<CursorEngine>, outcome| match cursor
-                .get()
-                .install_or_close(py, outcome, limit)?
-            {
-                Some(closing) => Ok(closing),
-                None => after(py, cursor, limit),
-            },
-        )
+        send(self.claim, work, move |py: Python<'_>, cursor: Py<CursorEngine>, outcome| {
+            let closing = cursor.get().install_or_close(py, outcome, limit)?;
+            closing.map_or_else(|| after(py, cursor, limit), Ok)
+        })
     }
 }
 

@@ -138,7 +138,7 @@ impl Transaction {
         }
     }
 
-    /// Nobody waits for the answer of a statement any longer: the server may have run it or not.
+    /// The caller gave up waiting for the reply to a statement: the server may have run it or not.
     pub fn note_cut(&mut self) {
         if self.is_active() {
             let text = "an operation of the transaction was cancelled or interrupted midway";

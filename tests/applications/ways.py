@@ -65,7 +65,7 @@ def differences(plain: Outcome, other: Outcome) -> str:
     )
     found = list(lines)
     if other.drivers != {"ferromongo"}:
-        found.append(f"the server saw {', '.join(sorted(other.drivers)) or 'nobody'}")
+        found.append(f"the server saw {', '.join(sorted(other.drivers)) or 'no driver'}")
     found += [
         line
         for line in other.complaints.splitlines()

@@ -160,7 +160,7 @@ async def test_a_cancelled_commit_is_not_reported_as_anything(proxy, mongodb_dat
 
 
 async def test_a_statement_that_is_cut_dooms_the_transaction(proxy, mongodb_database_name):
-    """Nobody knows whether the server has run it: half of the body must not be committed."""
+    """The server may or may not have run it: half of the body must not be committed."""
     async with package.AsyncMongoClient(proxy.uri()) as client:
         collection = client[mongodb_database_name].c
         await collection.insert_one({"_id": 0, "n": 0})

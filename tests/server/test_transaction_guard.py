@@ -9,6 +9,7 @@ import warnings
 import pytest
 from pymongo.errors import InvalidOperation
 from tests.drivers import both_drivers, ferromongo_only, package
+from tests.listeners import Commands
 
 if package.__name__ == "ferromongo":
     from ferromongo.transaction import atomic, outside_transaction
@@ -183,6 +184,28 @@ def test_the_same_in_a_task(mongodb_uri, mongodb_database_name):
                     await collection.find_one()
 
     asyncio.run(main())
+
+
+def test_listeners_are_outside_on_purpose(mongodb_uri, mongodb_database_name):
+    """They run in the caller's thread, in the middle of its transaction."""
+    written = []
+
+    def log(event):
+        if event.command_name == "insert" and not written:
+            written.append(event)
+            written.append(client[mongodb_database_name].log.insert_one({"_id": 1}))
+
+    listeners = [Commands(log)]
+    with package.MongoClient(
+        mongodb_uri, transaction_guard="error", event_listeners=listeners
+    ) as client:
+        collection = client[mongodb_database_name].c
+        with client.start_session() as session, session.start_transaction():
+            collection.insert_one({"_id": 1}, session=session)
+            with pytest.raises(InvalidOperation, match=TEXT):
+                collection.find_one()
+        assert len(written) == 2
+        assert client[mongodb_database_name].log.count_documents({}) == 1
 
 
 def test_a_thread_with_a_copied_context_is_another_thread(mongodb_uri, mongodb_database_name):

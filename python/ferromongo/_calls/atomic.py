@@ -139,6 +139,7 @@ def check_function(function: Any, is_sync: bool, decorated: bool) -> None:
 class ScopeState(ScopeBase):
     """One attempt at the transaction of an outermost block."""
 
+    core: Session
     _error: BaseException | None = None
     _wants_rollback = False
     over = False
@@ -246,7 +247,7 @@ class Entry:
     _before: Ambient | SessionBase | None = None
     _inside: Ambient | None = None
 
-    def __init__(self, client: ClientBase, scope: ScopeState | None) -> None:
+    def __init__(self, client: ClientBase, scope: ScopeBase) -> None:
         self._before = before = AMBIENT.get()
         known = before if isinstance(before, Ambient) else Ambient(before, ())
         self._inside = known.with_scope(client, scope)
@@ -308,6 +309,9 @@ class AtomicAttempts(Attempts):
         return False
 
 
+OUTSIDE = ScopeBase()
+
+
 class OutsideTransaction:
     """`outside_transaction`: a context in which operations of a client use no ambient session."""
 
@@ -318,7 +322,7 @@ class OutsideTransaction:
         self._entries: list[Entry] = []
 
     def __enter__(self) -> None:
-        entry = Entry(self._client, None)
+        entry = Entry(self._client, OUTSIDE)
         self._entries.append(entry)
         entry.enter()
 

@@ -152,18 +152,18 @@ class SessionBase:
 
 
 class ScopeBase:
-    """What operations need to know of the `atomic` block that they run in."""
+    """Which session the operations in a block use: none, in one of `outside_transaction`."""
 
-    core: _core.Session
+    core: _core.Session | None = None
 
     @property
-    def session(self) -> SessionBase:
+    def session(self) -> SessionBase | None:
         """The session as operations may be given it."""
-        raise NotImplementedError
+        return None
 
-    def join(self) -> _core.Session:
+    def join(self) -> _core.Session | None:
         """The session of an operation; raises if the transaction takes no more."""
-        raise NotImplementedError
+        return None
 
 
 def is_proxy(owner: object) -> bool:

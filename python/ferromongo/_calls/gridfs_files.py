@@ -16,7 +16,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import ConfigurationError, InvalidOperation
 from pymongo.write_concern import WriteConcern
 
-from ferromongo._calls.sessions import ambient
+from ferromongo._calls.sessions import bound_session
 from ferromongo._pymongo_internals import current_timeout
 
 FILES_INDEX = {"filename": ASCENDING, "uploadDate": ASCENDING}
@@ -37,7 +37,7 @@ def check_no_transaction(session: Any) -> None:
 
     An `atomic` block takes what fits.
     """
-    running = ambient().bound if session is None else session
+    running = bound_session() if session is None else session
     if getattr(running, "in_transaction", False):
         raise InvalidOperation("GridFS does not support multi-document transactions")
 

@@ -31,7 +31,7 @@ CHOICES = ("log", "warn", "error", "off")
 
 class Started(NamedTuple):
     session: weakref.ref[Session]
-    """Weak: a session that nobody has any more is cleaned up as if there were no guard."""
+    """Weak, so that the guard does not keep a session alive."""
     owner: Any
 
 
@@ -54,7 +54,8 @@ def note_started(session: Session) -> None:
 def check_outside(client: ClientBase) -> None:
     """Called for operations without any session if something was started in this context."""
     started = _in_progress()
-    STARTED.set(started)
+    if started is not STARTED.get():
+        STARTED.set(started)
     choice = client._settings.transaction_guard
     if choice == "off" or not started:
         return

@@ -18,8 +18,9 @@ from typing import Any
 from bson.codec_options import DatetimeConversion, TypeRegistry
 from pymongo.client_options import ClientOptions
 
+from ferromongo._calls.guard import STARTED
 from ferromongo._calls.logs import Logs, note_levels
-from ferromongo._calls.sessions import AMBIENT, Ambient
+from ferromongo._calls.sessions import AMBIENT, Ambient, ambient
 from ferromongo._core import EventQueue, OwnEvents
 
 
@@ -55,15 +56,16 @@ class Publisher:
 
     def deliver(self, own: OwnEvents) -> None:
         """Call the listeners, and log. Call again after KeyboardInterrupt or SystemExit."""
-        inside = AMBIENT.get()
-        if not isinstance(inside, Ambient):
+        inside, started = AMBIENT.get(), STARTED.get()
+        if not started and not isinstance(inside, Ambient):
             return self._deliver(own)
-        # What they send is no part of the transaction, one of whose operations is under way.
-        token = AMBIENT.set(inside.bound)
+        # What listeners send is not part of the caller's transaction, and is not meant to be.
+        tokens = AMBIENT.set(ambient().bound), STARTED.set(())
         try:
             self._deliver(own)
         finally:
-            AMBIENT.reset(token)
+            AMBIENT.reset(tokens[0])
+            STARTED.reset(tokens[1])
 
     def _deliver(self, own: OwnEvents) -> None:
         while (event := self.queue.take(own)) is not None:

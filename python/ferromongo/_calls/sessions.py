@@ -35,23 +35,18 @@ class Ambient:
     __slots__ = ("bound", "scopes")
 
     def __init__(
-        self, bound: SessionBase | None, scopes: tuple[tuple[Client, ScopeBase | None], ...]
+        self, bound: SessionBase | None, scopes: tuple[tuple[Client, ScopeBase], ...]
     ) -> None:
         self.bound = bound
         self.scopes = scopes
-        """The newest first: a client's engine, and None where operations run outside."""
+        """The newest first, each with its client's engine."""
 
-    def with_scope(self, client: ClientBase, scope: ScopeBase | None) -> Ambient:
+    def with_scope(self, client: ClientBase, scope: ScopeBase) -> Ambient:
         core = client._core
         if not self.scopes:
             return Ambient(self.bound, ((core, scope),))
         kept = [entry for entry in self.scopes if entry[0] is not core]
         return Ambient(self.bound, ((core, scope), *kept))
-
-    def is_outside(self, client: ClientBase) -> bool:
-        """Whether operations of the client use no session because the program says so."""
-        core = client._core
-        return any(owner is core and scope is None for owner, scope in self.scopes)
 
     def of(self, client: ClientBase) -> ScopeBase | SessionBase | None:
         core = client._core
@@ -86,6 +81,13 @@ def ambient_session(client: ClientBase) -> SessionBase | None:
     return found
 
 
+def bound_session() -> SessionBase | None:
+    """The bound session, if operations of its client use it here."""
+    found = ambient()
+    bound = found.bound
+    return bound if bound is not None and found.of(bound._client) is bound else None
+
+
 def opened_in(session: Any, core: Session | None) -> Any:
     """The session to show for an operation that was given `session` and runs in `core`."""
     if session is not None or core is None:
@@ -93,7 +95,7 @@ def opened_in(session: Any, core: Session | None) -> Any:
     found = AMBIENT.get()
     if isinstance(found, Ambient):
         for _, scope in found.scopes:
-            if scope is not None and scope.core is core:
+            if scope.core is core:
                 return scope.session
         return found.bound
     return found
@@ -103,8 +105,6 @@ def core_session(session: Any, client: ClientBase) -> Session | None:
     """The engine's session for an operation of `client` that was given `session`."""
     chosen: Any = AMBIENT.get() if session is None else session
     if isinstance(chosen, Ambient):
-        if chosen.is_outside(client):
-            return None
         chosen = chosen.of(client)
         if isinstance(chosen, ScopeBase):
             return chosen.join()
