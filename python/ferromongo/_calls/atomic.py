@@ -9,8 +9,8 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import pymongo
 from pymongo.client_session_shared import SessionOptions
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+EngineSession: TypeAlias = Session
 Hook = Callable[[], Any]
 OnRetry = Callable[[int, Exception], Any]
 
@@ -58,9 +59,9 @@ class AtomicOptions(NamedTuple):
     durable: bool
     refuses: bool
 
-    def whole_time(self) -> AbstractContextManager[Any]:
-        """Limits what the block does, and its end."""
-        return _NO_LIMIT if self.timeout is None else pymongo.timeout(self.timeout)
+    def whole_time(self) -> AbstractContextManager[Any] | None:
+        """What limits the time of the block and its end, if anything does."""
+        return None if self.timeout is None else pymongo.timeout(self.timeout)
 
 
 def atomic_options(
@@ -137,39 +138,44 @@ def check_function(function: Any, is_sync: bool, decorated: bool) -> None:
 
 
 class ScopeState(ScopeBase):
-    """One attempt at the transaction of an outermost block."""
+    """One attempt at the transaction of an outermost block.
 
-    core: Session
+    The engine's session is made for the first operation: most blocks of a web application's
+    requests have none.
+    """
+
+    core: Session | None = None
+    """What the instance says is decided once, by `dict.setdefault`: a session by the first
+    operation, or None by the end of a block without one."""
     _error: BaseException | None = None
     _wants_rollback = False
+    _committed_empty = False
     over = False
     has_hooks = False
     _on_commit: Sequence[tuple[Hook, bool]] = ()
     _on_rollback: Sequence[Hook] = ()
 
-    def __init__(self, client: ClientBase, core: Session, attempt: int, is_sync: bool) -> None:
+    def __init__(
+        self, client: ClientBase, options: AtomicOptions, is_sync: bool, attempt: int = 1
+    ) -> None:
         self.client = client
-        self.core = core
-        self.attempt = attempt
+        self.options = options
         self.is_sync = is_sync
-
-    @classmethod
-    def begin(cls, client: ClientBase, options: AtomicOptions, is_sync: bool) -> Self:
-        """The first attempt."""
-        core = client._core.begin_scope(
-            options.read_concern or client._read_concern,
-            options.write_concern or client._write_concern,
-            options.read_preference or client._read_preference,
-            options.max_commit_time_ms,
-            options.refuses,
-        )
-        return cls(client, core, 1, is_sync)
+        self.attempt = attempt
 
     def next(self) -> Self:
         """The attempt after this one, which was rolled back."""
-        return type(self)(self.client, self.core.next_scope(), self.attempt + 1, self.is_sync)
+        following = type(self)(self.client, self.options, self.is_sync, self.attempt + 1)
+        if self.core is not None:
+            following.core = self.core.next_scope()
+        return following
 
     def join(self) -> Session:
+        self.check_open()
+        return self.core or self._begin()
+
+    def check_open(self) -> None:
+        """Raise if the transaction takes no more operations."""
         if self.over:
             raise InvalidOperation(
                 "the transaction has ended: a task or thread outlived the atomic() block that it "
@@ -177,33 +183,78 @@ class ScopeState(ScopeBase):
             )
         if self._error is not None:
             raise rolled_back(self._error)
-        return self.core
+
+    def _begin(self) -> Session:
+        core: Session | None = self.__dict__.setdefault("core", self.new_core())
+        if core is None:
+            self.check_open()  # raises: the end came in between
+            raise AssertionError
+        return core
+
+    def new_core(self) -> Session:
+        client, options = self.client, self.options
+        return client._core.begin_scope(
+            options.read_concern or client._read_concern,
+            options.write_concern or client._write_concern,
+            options.read_preference or client._read_preference,
+            options.max_commit_time_ms,
+            options.refuses,
+        )
+
+    def core_of_session(self) -> Session:
+        """For code that holds the block's session object, maybe after the block's end."""
+        if self.core is None and self.over:
+            ended = self.new_core()
+            ended.leave_scope()
+            return ended
+        return self.core or self._begin()
+
+    def close(self, commits: bool) -> Session | None:
+        """No operation joins from here on. The session that has something to commit or abort."""
+        core: Session | None = self.__dict__.setdefault("core", None)
+        if core is None:
+            self._committed_empty = commits
+        elif commits and core.end_unused():
+            return None
+        return core
+
+    def leave(self) -> None:
+        """End the engine's session; never waits."""
+        if self.core is not None:
+            self.core.leave_scope()
+
+    @property
+    def outcome(self) -> str | None:
+        """How the transaction ended, as far as is known; None before its end."""
+        if self.core is not None:
+            return self.core.outcome
+        if not self.over:
+            return None
+        return "committed" if self._committed_empty else "aborted"
 
     def joined_by(self, options: AtomicOptions) -> None:
         """Raise unless another block may join."""
         if options.durable:
             raise InvalidOperation("a durable atomic() block cannot be part of another one")
-        self.join()
+        self.check_open()
 
     def failed_inside(self, error: BaseException) -> None:
         """An exception has left an inner block: the transaction will be rolled back."""
         if self._error is not None:
             return
-        first = self.core.failure
+        first = self.first_error()
         if isinstance(error, TransactionRolledBack):
             first = first or error
         self._error = error if first is None or _is_of_server(error) else first
 
     def first_error(self) -> BaseException | None:
         """That which made it impossible to commit."""
-        return self._error or self.core.failure
+        return self._error or (None if self.core is None else self.core.failure)
 
     def must_roll_back(self) -> bool:
-        return self._wants_rollback or self.first_error() is not None
-
-    def end_empty(self) -> bool:
-        """Whether there was no operation; nothing is sent then."""
-        return self.core.end_unused()
+        if self._wants_rollback or self._error is not None:
+            return True
+        return self.core is not None and self.core.failure is not None
 
     def set_rollback(self, rollback: bool) -> None:
         self._wants_rollback = rollback
@@ -224,13 +275,13 @@ class ScopeState(ScopeBase):
 
     def after_commit(self) -> Sequence[tuple[Hook, bool]]:
         """The hooks that are due, if the transaction is known to be committed. Each is due once."""
-        if self.core.outcome != "committed":
+        if self.outcome != "committed":
             return ()
         due, self._on_commit = self._on_commit, ()
         return due
 
     def after_rollback(self) -> Sequence[Hook]:
-        if self.core.outcome != "aborted":
+        if self.outcome != "aborted":
             return ()
         due, self._on_rollback = self._on_rollback, ()
         return due
@@ -248,11 +299,13 @@ class Entry:
     _inside: Ambient | None = None
 
     def __init__(self, client: ClientBase, scope: ScopeBase) -> None:
+        """Operations of the client are part of the scope from here on."""
         self._before = before = AMBIENT.get()
-        known = before if isinstance(before, Ambient) else Ambient(before, ())
-        self._inside = known.with_scope(client, scope)
-
-    def enter(self) -> None:
+        if before is None:
+            self._inside = Ambient(None, ((client._core, scope),))
+        else:
+            known = before if isinstance(before, Ambient) else Ambient(before, ())
+            self._inside = known.with_scope(client, scope)
         AMBIENT.set(self._inside)
 
     def leave(self) -> None:
@@ -269,19 +322,20 @@ class AtomicAttempts(Attempts):
     :param limit: when the time limits around the block end
     """
 
+    causes: Sequence[Exception] = ()
+
     def __init__(self, now: float, limit: float | None, max_attempts: int | None) -> None:
         super().__init__(now, limit)
         self._max_attempts = max_attempts
-        self.causes: list[Exception] = []
 
     def attempt_failed(self, error: Exception, scope: ScopeState, now: float) -> Exception:
         """The error, if the transaction should be tried again; else raises it."""
-        self.causes.append(error)
+        self.causes = [*self.causes, error]
         self._last_error = error
         # What the body has made of an error that ended its transaction does not matter.
         first = scope.first_error()
         transient = has_label(error, TRANSIENT) or has_label(first, TRANSIENT)
-        if not transient or scope.core.outcome != "aborted":
+        if not transient or scope.outcome != "aborted":
             raise error
         self._failed += 1
         if self._failed == self._max_attempts:
@@ -298,12 +352,12 @@ class AtomicAttempts(Attempts):
 
     def finished(self) -> list[Exception]:
         """The errors of the attempts that failed, which are not kept here."""
-        causes, self.causes = self.causes, []
-        return causes
+        causes, self.causes = self.causes, ()
+        return [*causes]
 
-    def commit_again(self, error: PyMongoError, scope: ScopeState, now: float) -> bool:
+    def commit_again(self, error: PyMongoError, core: Session, now: float) -> bool:
         """Whether to send the commit once more; raises if there is no time for that."""
-        if has_label(error, UNKNOWN) and scope.core.may_commit_again:
+        if has_label(error, UNKNOWN) and core.may_commit_again:
             self.commit_failed(error, now)
             return True
         return False
@@ -322,9 +376,7 @@ class OutsideTransaction:
         self._entries: list[Entry] = []
 
     def __enter__(self) -> None:
-        entry = Entry(self._client, OUTSIDE)
-        self._entries.append(entry)
-        entry.enter()
+        self._entries.append(Entry(self._client, OUTSIDE))
 
     def __exit__(self, *exception: object) -> None:
         self._entries.pop().leave()
@@ -339,7 +391,6 @@ class _Done:
 
 
 DONE: Awaitable[Any] = _Done()
-_NO_LIMIT = nullcontext()
 NO_OPTIONS = atomic_options()
 SCOPE_SESSION_OPTIONS = SessionOptions()
 
@@ -375,7 +426,7 @@ def scope_for_hook(client: ClientBase | None, function: Any) -> ScopeState | Non
     if scope is None:
         return None
     if scope.over:
-        scope.join()  # raises
+        scope.check_open()  # raises
     if scope.is_sync and inspect.iscoroutinefunction(function):
         raise TypeError("an async hook needs an atomic() block of an AsyncMongoClient")
     return scope

@@ -33,11 +33,12 @@ class Attempts:
     :param limit: the user's own time limit, which takes the place of 120 seconds
     """
 
+    _failed = 0
+    _last_error: BaseException | None = None
+
     def __init__(self, now: float, limit: float | None = None) -> None:
-        self._deadline = now + with_transaction_limit() if limit is None else limit
-        self._limited = limit is not None
-        self._failed = 0
-        self._last_error: BaseException | None = None
+        self._began = now
+        self._limit = limit
 
     def backoff(self, now: float) -> float:
         """Seconds to wait before the next attempt; raises when they would end after the limit."""
@@ -72,11 +73,12 @@ class Attempts:
         raise error
 
     def _check_time(self, then: float) -> None:
-        if then < self._deadline:
+        limit = self._began + with_transaction_limit() if self._limit is None else self._limit
+        if then < limit:
             return
         text = str(self._last_error)
         timeout: PyMongoError
-        if self._limited:
+        if self._limit is not None:
             reply = {"ok": 0, "errmsg": text, "code": _MAX_TIME_EXPIRED}
             timeout = ExecutionTimeout(text, _MAX_TIME_EXPIRED, reply)
         else:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from weakref import ref
 
 from pymongo.errors import InvalidOperation, PyMongoError
 
@@ -15,6 +16,7 @@ from ferromongo._calls.atomic import (
     SCOPE_SESSION_OPTIONS,
     AtomicAttempts,
     AtomicOptions,
+    EngineSession,
     Entry,
     ScopeState,
     check_function,
@@ -39,7 +41,9 @@ class AsyncAtomic:
     def __init__(self, client: AsyncMongoClient[Any], options: AtomicOptions) -> None:
         self._client = client
         self._options = options
-        self._block: tuple[AsyncScope, bool, Entry, AbstractContextManager[Any]] | None = None
+        self._block: tuple[AsyncScope, bool, Entry, AbstractContextManager[Any] | None] | None = (
+            None
+        )
 
     def __call__(
         self, function: Callable[_P, Coroutine[Any, Any, _T]]
@@ -63,20 +67,21 @@ class AsyncAtomic:
         if self._block is not None:
             raise InvalidOperation("this atomic() block is in use: call atomic() for another one")
         joined = joinable_scope(self._client, self._options)
-        scope = (
-            AsyncScope.begin(self._client, self._options, _IS_SYNC) if joined is None else joined
-        )
+        scope = joined or AsyncScope(self._client, self._options, _IS_SYNC)
         assert isinstance(scope, AsyncScope)  # of a client of the same kind
-        entry, whole_time = Entry(self._client, scope), self._options.whole_time()
-        self._block = scope, joined is None, entry, whole_time
-        whole_time.__enter__()
+        whole_time = self._options.whole_time()
+        if whole_time is not None:
+            whole_time.__enter__()
         try:
-            entry.enter()
+            entry = Entry(self._client, scope)
+            self._block = scope, joined is None, entry, whole_time
             return scope.session
         except BaseException:
-            entry.leave()
-            self._block = None
-            whole_time.__exit__(None, None, None)
+            if self._block is not None:
+                entry.leave()
+                self._block = None
+            if whole_time is not None:
+                whole_time.__exit__(None, None, None)
             raise
 
     async def __aexit__(
@@ -98,9 +103,10 @@ class AsyncAtomic:
             by_exit = not isinstance(error, Exception)
             raise
         finally:
-            whole_time.__exit__(None, None, None)
+            if whole_time is not None:
+                whole_time.__exit__(None, None, None)
             if outermost:
-                scope.core.leave_scope()
+                scope.leave()
                 if scope.has_hooks and not by_exit:
                     await _after_rollback(scope)
         if outermost and scope.has_hooks and exc_val is None:
@@ -113,46 +119,59 @@ class AsyncAtomic:
         if joinable_scope(self._client, self._options) is not None:
             async with AsyncAtomic(self._client, self._options):
                 return await answer(function(*args, **kwargs)), []
-        with self._options.whole_time():
-            attempts = AtomicAttempts(time.monotonic(), time_limit(), self._options.max_attempts)
-            scope = AsyncScope.begin(self._client, self._options, _IS_SYNC)
-            try:
-                while True:
-                    try:
-                        result = await _attempt(scope, attempts, function, args, kwargs)
-                        break
-                    except Exception as error:
-                        failed = attempts.attempt_failed(error, scope, time.monotonic())
-                    await _after_rollback(scope)
-                    if self._options.on_retry is not None:
-                        await answer(self._options.on_retry(scope.attempt, failed))
-                    del failed
-                    if wait := attempts.backoff(time.monotonic()):
-                        await pause(wait)
-                    scope = scope.next()
-            except Exception as error:
-                attempts.explain(error)
-                await _after_rollback(scope)
-                raise
-            finally:
-                scope.core.leave_scope()
+        limit = self._options.whole_time()
+        if limit is None:
+            scope, result, causes = await self._attempts(function, args, kwargs)
+        else:
+            with limit:
+                scope, result, causes = await self._attempts(function, args, kwargs)
         if scope.has_hooks:
             await _after_rollback(scope)  # by set_rollback
             await _after_commit(scope)
-        return result, attempts.finished()
+        return result, causes
+
+    async def _attempts(
+        self, function: Callable[..., Any], args: Any, kwargs: Any
+    ) -> tuple[AsyncScope, Any, list[Exception]]:
+        attempts = AtomicAttempts(time.monotonic(), time_limit(), self._options.max_attempts)
+        scope = AsyncScope(self._client, self._options, _IS_SYNC)
+        try:
+            while True:
+                try:
+                    result = await _attempt(scope, attempts, function, args, kwargs)
+                    break
+                except Exception as error:
+                    failed = attempts.attempt_failed(error, scope, time.monotonic())
+                await _after_rollback(scope)
+                if self._options.on_retry is not None:
+                    await answer(self._options.on_retry(scope.attempt, failed))
+                del failed
+                if wait := attempts.backoff(time.monotonic()):
+                    await pause(wait)
+                scope = scope.next()
+        except Exception as error:
+            attempts.explain(error)
+            await _after_rollback(scope)
+            raise
+        finally:
+            scope.leave()
+        return scope, result, attempts.finished()
 
 
 class AsyncScope(ScopeState):
     """One attempt at a transaction."""
 
-    _session: AsyncClientSession | None = None
+    # Weak: in a cycle, the engine's session would outlive a block that Ctrl-C has left midway.
+    _session: ref[AsyncClientSession] | None = None
 
     @property
     def session(self) -> AsyncClientSession:
         """The session as operations may be given it."""
-        if self._session is None:
-            self._session = AsyncScopeSession(self)
-        return self._session
+        known = None if self._session is None else self._session()
+        if known is None:
+            known = AsyncScopeSession(self)
+            self._session = ref(known)
+        return known
 
 
 class AsyncScopeSession(AsyncClientSession):
@@ -162,7 +181,11 @@ class AsyncScopeSession(AsyncClientSession):
         self._client: Any = scope.client
         self._options = SCOPE_SESSION_OPTIONS
         self._given_snapshot_time = None
-        self._core = scope.core
+        self._scope = scope
+
+    @property
+    def _core(self) -> EngineSession:  # type: ignore[override]
+        return self._scope.core_of_session()
 
 
 async def _attempt(
@@ -174,14 +197,12 @@ async def _attempt(
 ) -> Any:
     entry = Entry(scope.client, scope)
     try:
-        entry.enter()
         result = await answer(function(*args, **kwargs))
     except BaseException as error:
         entry.leave()
         await _end(scope, error, attempts)
         raise
-    finally:
-        entry.leave()
+    entry.leave()
     await _end(scope, None, attempts)
     return result
 
@@ -191,32 +212,34 @@ async def _end(
 ) -> None:
     """Commit, or roll back after an error; raises what made a commit impossible."""
     scope.over = True
-    if error is None and not scope.must_roll_back():
-        if not scope.end_empty():
-            await _commit(scope, attempts)
+    commits = error is None and not scope.must_roll_back()
+    core = scope.close(commits)
+    if commits:
+        if core is not None:
+            await _commit(core, attempts)
         return
     # When a coroutine is closed nothing can be awaited: leaving the scope has it aborted.
-    if not isinstance(error, GeneratorExit):
+    if core is not None and not isinstance(error, GeneratorExit):
         with suppress(PyMongoError):
-            await drive(scope.core.abort_scope())
+            await drive(core.abort_scope())
     if error is None:
         scope.raise_first_error()
 
 
-async def _commit(scope: AsyncScope, attempts: AtomicAttempts | None) -> None:
+async def _commit(core: EngineSession, attempts: AtomicAttempts | None) -> None:
     attempts = attempts or AtomicAttempts(time.monotonic(), time_limit(), None)
     try:
         while True:
             try:
-                return await drive(scope.core.commit_scope())
+                return await drive(core.commit_scope())
             except PyMongoError as error:
-                if not attempts.commit_again(error, scope, time.monotonic()):
+                if not attempts.commit_again(error, core, time.monotonic()):
                     raise
     except Exception:
         # Refused before it was sent: another operation was under way.
-        if scope.core.in_transaction:
+        if core.in_transaction:
             with suppress(PyMongoError):
-                await drive(scope.core.abort_scope())
+                await drive(core.abort_scope())
         raise
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from weakref import ref
 
 from pymongo.errors import InvalidOperation, PyMongoError
 
@@ -16,6 +17,7 @@ from ferromongo._calls.atomic import (
     SCOPE_SESSION_OPTIONS,
     AtomicAttempts,
     AtomicOptions,
+    EngineSession,
     Entry,
     ScopeState,
     check_function,
@@ -39,7 +41,7 @@ class Atomic:
     def __init__(self, client: MongoClient[Any], options: AtomicOptions) -> None:
         self._client = client
         self._options = options
-        self._block: tuple[Scope, bool, Entry, AbstractContextManager[Any]] | None = None
+        self._block: tuple[Scope, bool, Entry, AbstractContextManager[Any] | None] | None = None
 
     def __call__(self, function: Callable[_P, _T]) -> Callable[_P, _T]:
         """The function, each call of which is a transaction and may run it more than once."""
@@ -61,18 +63,21 @@ class Atomic:
         if self._block is not None:
             raise InvalidOperation("this atomic() block is in use: call atomic() for another one")
         joined = joinable_scope(self._client, self._options)
-        scope = Scope.begin(self._client, self._options, True) if joined is None else joined
+        scope = joined or Scope(self._client, self._options, True)
         assert isinstance(scope, Scope)  # of a client of the same kind
-        entry, whole_time = Entry(self._client, scope), self._options.whole_time()
-        self._block = scope, joined is None, entry, whole_time
-        whole_time.__enter__()
+        whole_time = self._options.whole_time()
+        if whole_time is not None:
+            whole_time.__enter__()
         try:
-            entry.enter()
+            entry = Entry(self._client, scope)
+            self._block = scope, joined is None, entry, whole_time
             return scope.session
         except BaseException:
-            entry.leave()
-            self._block = None
-            whole_time.__exit__(None, None, None)
+            if self._block is not None:
+                entry.leave()
+                self._block = None
+            if whole_time is not None:
+                whole_time.__exit__(None, None, None)
             raise
 
     def __exit__(
@@ -94,9 +99,10 @@ class Atomic:
             by_exit = not isinstance(error, Exception)
             raise
         finally:
-            whole_time.__exit__(None, None, None)
+            if whole_time is not None:
+                whole_time.__exit__(None, None, None)
             if outermost:
-                scope.core.leave_scope()
+                scope.leave()
                 if scope.has_hooks and not by_exit:
                     _after_rollback(scope)
         if outermost and scope.has_hooks and exc_val is None:
@@ -109,46 +115,59 @@ class Atomic:
         if joinable_scope(self._client, self._options) is not None:
             with Atomic(self._client, self._options):
                 return plain_answer(function(*args, **kwargs)), []
-        with self._options.whole_time():
-            attempts = AtomicAttempts(time.monotonic(), time_limit(), self._options.max_attempts)
-            scope = Scope.begin(self._client, self._options, True)
-            try:
-                while True:
-                    try:
-                        result = _attempt(scope, attempts, function, args, kwargs)
-                        break
-                    except Exception as error:
-                        failed = attempts.attempt_failed(error, scope, time.monotonic())
-                    _after_rollback(scope)
-                    if self._options.on_retry is not None:
-                        plain_answer(self._options.on_retry(scope.attempt, failed))
-                    del failed
-                    if wait := attempts.backoff(time.monotonic()):
-                        sleep(wait)
-                    scope = scope.next()
-            except Exception as error:
-                attempts.explain(error)
-                _after_rollback(scope)
-                raise
-            finally:
-                scope.core.leave_scope()
+        limit = self._options.whole_time()
+        if limit is None:
+            scope, result, causes = self._attempts(function, args, kwargs)
+        else:
+            with limit:
+                scope, result, causes = self._attempts(function, args, kwargs)
         if scope.has_hooks:
             _after_rollback(scope)  # by set_rollback
             _after_commit(scope)
-        return result, attempts.finished()
+        return result, causes
+
+    def _attempts(
+        self, function: Callable[..., Any], args: Any, kwargs: Any
+    ) -> tuple[Scope, Any, list[Exception]]:
+        attempts = AtomicAttempts(time.monotonic(), time_limit(), self._options.max_attempts)
+        scope = Scope(self._client, self._options, True)
+        try:
+            while True:
+                try:
+                    result = _attempt(scope, attempts, function, args, kwargs)
+                    break
+                except Exception as error:
+                    failed = attempts.attempt_failed(error, scope, time.monotonic())
+                _after_rollback(scope)
+                if self._options.on_retry is not None:
+                    plain_answer(self._options.on_retry(scope.attempt, failed))
+                del failed
+                if wait := attempts.backoff(time.monotonic()):
+                    sleep(wait)
+                scope = scope.next()
+        except Exception as error:
+            attempts.explain(error)
+            _after_rollback(scope)
+            raise
+        finally:
+            scope.leave()
+        return scope, result, attempts.finished()
 
 
 class Scope(ScopeState):
     """One attempt at a transaction."""
 
-    _session: ClientSession | None = None
+    # Weak: in a cycle, the engine's session would outlive a block that Ctrl-C has left midway.
+    _session: ref[ClientSession] | None = None
 
     @property
     def session(self) -> ClientSession:
         """The session as operations may be given it."""
-        if self._session is None:
-            self._session = ScopeSession(self)
-        return self._session
+        known = None if self._session is None else self._session()
+        if known is None:
+            known = ScopeSession(self)
+            self._session = ref(known)
+        return known
 
 
 class ScopeSession(ClientSession):
@@ -158,7 +177,11 @@ class ScopeSession(ClientSession):
         self._client: Any = scope.client
         self._options = SCOPE_SESSION_OPTIONS
         self._given_snapshot_time = None
-        self._core = scope.core
+        self._scope = scope
+
+    @property
+    def _core(self) -> EngineSession:  # type: ignore[override]
+        return self._scope.core_of_session()
 
 
 def _attempt(
@@ -170,14 +193,12 @@ def _attempt(
 ) -> Any:
     entry = Entry(scope.client, scope)
     try:
-        entry.enter()
         result = plain_answer(function(*args, **kwargs))
     except BaseException as error:
         entry.leave()
         _end(scope, error, attempts)
         raise
-    finally:
-        entry.leave()
+    entry.leave()
     _end(scope, None, attempts)
     return result
 
@@ -185,32 +206,34 @@ def _attempt(
 def _end(scope: Scope, error: BaseException | None, attempts: AtomicAttempts | None) -> None:
     """Commit, or roll back after an error; raises what made a commit impossible."""
     scope.over = True
-    if error is None and not scope.must_roll_back():
-        if not scope.end_empty():
-            _commit(scope, attempts)
+    commits = error is None and not scope.must_roll_back()
+    core = scope.close(commits)
+    if commits:
+        if core is not None:
+            _commit(core, attempts)
         return
     # When a coroutine is closed nothing can be awaited: leaving the scope has it aborted.
-    if not isinstance(error, GeneratorExit):
+    if core is not None and not isinstance(error, GeneratorExit):
         with suppress(PyMongoError):
-            run(scope.core.abort_scope())
+            run(core.abort_scope())
     if error is None:
         scope.raise_first_error()
 
 
-def _commit(scope: Scope, attempts: AtomicAttempts | None) -> None:
+def _commit(core: EngineSession, attempts: AtomicAttempts | None) -> None:
     attempts = attempts or AtomicAttempts(time.monotonic(), time_limit(), None)
     try:
         while True:
             try:
-                return run(scope.core.commit_scope())
+                return run(core.commit_scope())
             except PyMongoError as error:
-                if not attempts.commit_again(error, scope, time.monotonic()):
+                if not attempts.commit_again(error, core, time.monotonic()):
                     raise
     except Exception:
         # Refused before it was sent: another operation was under way.
-        if scope.core.in_transaction:
+        if core.in_transaction:
             with suppress(PyMongoError):
-                run(scope.core.abort_scope())
+                run(core.abort_scope())
         raise
 
 

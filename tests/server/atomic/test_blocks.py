@@ -249,6 +249,21 @@ def test_an_empty_block_sends_nothing(use):
     use(body, event_listeners=[recorder])
 
 
+def test_the_session_of_an_empty_block_has_ended_with_it(use):
+    async def body(client, collection):
+        async with block(client) as first:
+            pass
+        async with block(client) as second:
+            assert second.in_transaction
+        for session in (first, second):
+            assert session.has_ended
+            assert not session.in_transaction
+            with pytest.raises(InvalidOperation, match="ended"):
+                await collection.insert_one({"_id": 1}, session=session)
+
+    use(body, [0])
+
+
 # Nesting.
 
 

@@ -15,7 +15,7 @@ from tests.server.atomic.blocks import ids, transient
 pytestmark = ferromongo_only
 
 if package.__name__ == "ferromongo":
-    from ferromongo.transaction import atomic, current_attempt
+    from ferromongo.transaction import atomic, current_attempt, outside_transaction
 
 
 async def test_gathered_operations_take_turns(async_client, mongodb_database_name):
@@ -96,6 +96,30 @@ def test_threads_with_copied_contexts_take_turns(client, mongodb_database_name):
     assert errors == []
     assert collection.count_documents({}) == 9
     assert collection.find_one({"_id": 0})["n"] == 8
+
+
+def test_the_first_operations_of_many_threads_are_in_one_transaction(client, mongodb_database_name):
+    collection = client[mongodb_database_name].c
+    collection.insert_one({"_id": 0})
+    together = threading.Barrier(4)
+
+    def work(number):
+        together.wait()
+        collection.insert_one({"_id": number})
+
+    with atomic(client):
+        contexts = [contextvars.copy_context() for _ in range(4)]
+        threads = [
+            threading.Thread(target=context.run, args=(work, number))
+            for number, context in enumerate(contexts, 1)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with outside_transaction(client):
+            assert collection.count_documents({}) == 1
+    assert collection.count_documents({}) == 5
 
 
 async def test_concurrent_operations_can_be_refused(async_client, mongodb_database_name):
