@@ -18,8 +18,8 @@ from pymongo.errors import ConfigurationError, InvalidOperation, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from ferromongo._calls.bases import ClientBase, ScopeBase, SessionBase, check_read_preference
-from ferromongo._calls.sessions import AMBIENT, Ambient
+from ferromongo._calls.bases import ClientBase, ScopeBase, check_read_preference
+from ferromongo._calls.sessions import AMBIENT, Found, ambient, used_by
 from ferromongo._calls.transaction_errors import TransactionRolledBack, rolled_back
 from ferromongo._calls.with_transaction import TRANSIENT, UNKNOWN, Attempts, has_label
 from ferromongo._core import Session
@@ -295,17 +295,13 @@ class Entry:
     it is made up for when the exception has been handled and the entry is dropped.
     """
 
-    _before: Ambient | SessionBase | None = None
-    _inside: Ambient | None = None
+    _before: Found = None
+    _inside: Found = None
 
-    def __init__(self, client: ClientBase, scope: ScopeBase) -> None:
-        """Operations of the client are part of the scope from here on."""
-        self._before = before = AMBIENT.get()
-        if before is None:
-            self._inside = Ambient(None, ((client._core, scope),))
-        else:
-            known = before if isinstance(before, Ambient) else Ambient(before, ())
-            self._inside = known.with_scope(client, scope)
+    def __init__(self, scope: ScopeBase) -> None:
+        """Operations of the scope's client are part of it from here on."""
+        self._before = AMBIENT.get()
+        self._inside = scope if self._before is None else ambient().with_scope(scope)
         AMBIENT.set(self._inside)
 
     def leave(self) -> None:
@@ -363,9 +359,6 @@ class AtomicAttempts(Attempts):
         return False
 
 
-OUTSIDE = ScopeBase()
-
-
 class OutsideTransaction:
     """`outside_transaction`: a context in which operations of a client use no ambient session."""
 
@@ -376,7 +369,7 @@ class OutsideTransaction:
         self._entries: list[Entry] = []
 
     def __enter__(self) -> None:
-        self._entries.append(Entry(self._client, OUTSIDE))
+        self._entries.append(Entry(ScopeBase(self._client)))
 
     def __exit__(self, *exception: object) -> None:
         self._entries.pop().leave()
@@ -397,22 +390,17 @@ SCOPE_SESSION_OPTIONS = SessionOptions()
 
 def current_scope(client: ClientBase | None) -> ScopeState | None:
     """The block around the caller: the innermost one, or that of the client."""
-    found = AMBIENT.get()
-    if not isinstance(found, Ambient):
-        return None
     if client is None:
-        scope: Any = found.scopes[0][1] if found.scopes else None
+        scopes = ambient().scopes
+        scope: Any = scopes[0][1] if scopes else None
     else:
-        scope = found.of(client)
+        scope = used_by(client, AMBIENT.get())
     return scope if isinstance(scope, ScopeState) else None
 
 
 def joinable_scope(client: ClientBase, options: AtomicOptions) -> ScopeState | None:
     """The block that a new one would be part of."""
-    found = AMBIENT.get()
-    if not isinstance(found, Ambient):
-        return None
-    scope = found.of(client)
+    scope = used_by(client, AMBIENT.get())
     if not isinstance(scope, ScopeState):
         return None
     scope.joined_by(options)

@@ -152,9 +152,12 @@ class SessionBase:
 
 
 class ScopeBase:
-    """Which session the operations in a block use: none, in one of `outside_transaction`."""
+    """Which session the operations of its client use in a block: none, of `outside_transaction`."""
 
     core: _core.Session | None = None
+
+    def __init__(self, client: ClientBase) -> None:
+        self.client = client
 
     @property
     def session(self) -> SessionBase | None:

@@ -18,9 +18,10 @@ from typing import Any
 from bson.codec_options import DatetimeConversion, TypeRegistry
 from pymongo.client_options import ClientOptions
 
+from ferromongo._calls.bases import SessionBase
 from ferromongo._calls.guard import STARTED
 from ferromongo._calls.logs import Logs, note_levels
-from ferromongo._calls.sessions import AMBIENT, Ambient, ambient
+from ferromongo._calls.sessions import AMBIENT, ambient
 from ferromongo._core import EventQueue, OwnEvents
 
 
@@ -57,7 +58,7 @@ class Publisher:
     def deliver(self, own: OwnEvents) -> None:
         """Call the listeners, and log. Call again after KeyboardInterrupt or SystemExit."""
         inside, started = AMBIENT.get(), STARTED.get()
-        if not started and not isinstance(inside, Ambient):
+        if not started and (inside is None or isinstance(inside, SessionBase)):
             return self._deliver(own)
         # What listeners send is not part of the caller's transaction, and is not meant to be.
         tokens = AMBIENT.set(ambient().bound), STARTED.set(())

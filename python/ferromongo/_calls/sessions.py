@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, TypeAlias
 
 from bson.timestamp import Timestamp
 from pymongo.client_session_shared import SessionOptions, TransactionOptions
@@ -41,10 +41,8 @@ class Ambient:
         self.scopes = scopes
         """The newest first, each with its client's engine."""
 
-    def with_scope(self, client: ClientBase, scope: ScopeBase) -> Ambient:
-        core = client._core
-        if not self.scopes:
-            return Ambient(self.bound, ((core, scope),))
+    def with_scope(self, scope: ScopeBase) -> Ambient:
+        core = scope.client._core
         kept = [entry for entry in self.scopes if entry[0] is not core]
         return Ambient(self.bound, ((core, scope), *kept))
 
@@ -56,29 +54,40 @@ class Ambient:
         return self.bound
 
 
-AMBIENT: ContextVar[Ambient | SessionBase | None] = ContextVar("ferromongo_ambient", default=None)
-"""Of this thread or task: a session that `session.bind()` made the default, or `Ambient`."""
+Found: TypeAlias = Ambient | ScopeBase | SessionBase | None
+
+AMBIENT: ContextVar[Found] = ContextVar("ferromongo_ambient", default=None)
+"""Of this thread or task: a session that `session.bind()` made the default, the scope of one
+client, or `Ambient` for all else."""
 
 
 def ambient() -> Ambient:
     """The same, always as `Ambient`."""
     found = AMBIENT.get()
-    return found if isinstance(found, Ambient) else Ambient(found, ())
+    if isinstance(found, Ambient):
+        return found
+    if isinstance(found, ScopeBase):
+        return Ambient(None, ((found.client._core, found),))
+    return Ambient(found, ())
 
 
-def bind(session: SessionBase) -> Token[Ambient | SessionBase | None]:
+def used_by(client: ClientBase, found: Found) -> ScopeBase | SessionBase | None:
+    """What operations of the client use of it."""
+    if isinstance(found, ScopeBase):
+        return found if found.client._core is client._core else None
+    return found.of(client) if isinstance(found, Ambient) else found
+
+
+def bind(session: SessionBase) -> Token[Found]:
     """Make the session the default of this thread or task, until `AMBIENT.reset`."""
-    found = AMBIENT.get()
-    return AMBIENT.set(Ambient(session, found.scopes) if isinstance(found, Ambient) else session)
+    scopes = ambient().scopes
+    return AMBIENT.set(Ambient(session, scopes) if scopes else session)
 
 
 def ambient_session(client: ClientBase) -> SessionBase | None:
     """The session of operations of the client that are given none."""
-    found = AMBIENT.get()
-    if isinstance(found, Ambient):
-        chosen = found.of(client)
-        return chosen.session if isinstance(chosen, ScopeBase) else chosen
-    return found
+    chosen = used_by(client, AMBIENT.get())
+    return chosen.session if isinstance(chosen, ScopeBase) else chosen
 
 
 def bound_session() -> SessionBase | None:
@@ -92,22 +101,22 @@ def opened_in(session: Any, core: Session | None) -> Any:
     """The session to show for an operation that was given `session` and runs in `core`."""
     if session is not None or core is None:
         return session
-    found = AMBIENT.get()
-    if isinstance(found, Ambient):
-        for _, scope in found.scopes:
-            if scope.core is core:
-                return scope.session
-        return found.bound
-    return found
+    found = ambient()
+    for _, scope in found.scopes:
+        if scope.core is core:
+            return scope.session
+    return found.bound
 
 
 def core_session(session: Any, client: ClientBase) -> Session | None:
     """The engine's session for an operation of `client` that was given `session`."""
-    chosen: Any = AMBIENT.get() if session is None else session
-    if isinstance(chosen, Ambient):
-        chosen = chosen.of(client)
-        if isinstance(chosen, ScopeBase):
-            return chosen.join()
+    chosen = session
+    if session is None:
+        found = AMBIENT.get()
+        if found is not None:
+            chosen = used_by(client, found)
+            if isinstance(chosen, ScopeBase):
+                return chosen.join()
     if chosen is None:
         if STARTED.get():
             check_outside(client)

@@ -73,7 +73,7 @@ class AsyncAtomic:
         if whole_time is not None:
             whole_time.__enter__()
         try:
-            entry = Entry(self._client, scope)
+            entry = Entry(scope)
             self._block = scope, joined is None, entry, whole_time
             return scope.session
         except BaseException:
@@ -133,14 +133,16 @@ class AsyncAtomic:
     async def _attempts(
         self, function: Callable[..., Any], args: Any, kwargs: Any
     ) -> tuple[AsyncScope, Any, list[Exception]]:
-        attempts = AtomicAttempts(time.monotonic(), time_limit(), self._options.max_attempts)
+        attempts, began = None, time.monotonic()
         scope = AsyncScope(self._client, self._options, _IS_SYNC)
         try:
             while True:
                 try:
-                    result = await _attempt(scope, attempts, function, args, kwargs)
+                    result = await _attempt(scope, began, function, args, kwargs)
                     break
                 except Exception as error:
+                    if attempts is None:
+                        attempts = AtomicAttempts(began, time_limit(), self._options.max_attempts)
                     failed = attempts.attempt_failed(error, scope, time.monotonic())
                 await _after_rollback(scope)
                 if self._options.on_retry is not None:
@@ -150,12 +152,13 @@ class AsyncAtomic:
                     await pause(wait)
                 scope = scope.next()
         except Exception as error:
-            attempts.explain(error)
+            if attempts is not None:
+                attempts.explain(error)
             await _after_rollback(scope)
             raise
         finally:
             scope.leave()
-        return scope, result, attempts.finished()
+        return scope, result, [] if attempts is None else attempts.finished()
 
 
 class AsyncScope(ScopeState):
@@ -190,33 +193,31 @@ class AsyncScopeSession(AsyncClientSession):
 
 async def _attempt(
     scope: AsyncScope,
-    attempts: AtomicAttempts,
+    began: float,
     function: Callable[..., Any],
     args: Any,
     kwargs: Any,
 ) -> Any:
-    entry = Entry(scope.client, scope)
+    entry = Entry(scope)
     try:
         result = await answer(function(*args, **kwargs))
     except BaseException as error:
         entry.leave()
-        await _end(scope, error, attempts)
+        await _end(scope, error, began)
         raise
     entry.leave()
-    await _end(scope, None, attempts)
+    await _end(scope, None, began)
     return result
 
 
-async def _end(
-    scope: AsyncScope, error: BaseException | None, attempts: AtomicAttempts | None
-) -> None:
+async def _end(scope: AsyncScope, error: BaseException | None, began: float | None) -> None:
     """Commit, or roll back after an error; raises what made a commit impossible."""
     scope.over = True
     commits = error is None and not scope.must_roll_back()
     core = scope.close(commits)
     if commits:
         if core is not None:
-            await _commit(core, attempts)
+            await _commit(core, began)
         return
     # When a coroutine is closed nothing can be awaited: leaving the scope has it aborted.
     if core is not None and not isinstance(error, GeneratorExit):
@@ -226,13 +227,15 @@ async def _end(
         scope.raise_first_error()
 
 
-async def _commit(core: EngineSession, attempts: AtomicAttempts | None) -> None:
-    attempts = attempts or AtomicAttempts(time.monotonic(), time_limit(), None)
+async def _commit(core: EngineSession, began: float | None) -> None:
+    """:param began: when the first attempt did, whose time ends that of the commit; now if None"""
+    attempts, began = None, began or time.monotonic()
     try:
         while True:
             try:
                 return await drive(core.commit_scope())
             except PyMongoError as error:
+                attempts = attempts or AtomicAttempts(began, time_limit(), None)
                 if not attempts.commit_again(error, core, time.monotonic()):
                     raise
     except Exception:

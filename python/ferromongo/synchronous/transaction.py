@@ -69,7 +69,7 @@ class Atomic:
         if whole_time is not None:
             whole_time.__enter__()
         try:
-            entry = Entry(self._client, scope)
+            entry = Entry(scope)
             self._block = scope, joined is None, entry, whole_time
             return scope.session
         except BaseException:
@@ -129,14 +129,16 @@ class Atomic:
     def _attempts(
         self, function: Callable[..., Any], args: Any, kwargs: Any
     ) -> tuple[Scope, Any, list[Exception]]:
-        attempts = AtomicAttempts(time.monotonic(), time_limit(), self._options.max_attempts)
+        attempts, began = None, time.monotonic()
         scope = Scope(self._client, self._options, True)
         try:
             while True:
                 try:
-                    result = _attempt(scope, attempts, function, args, kwargs)
+                    result = _attempt(scope, began, function, args, kwargs)
                     break
                 except Exception as error:
+                    if attempts is None:
+                        attempts = AtomicAttempts(began, time_limit(), self._options.max_attempts)
                     failed = attempts.attempt_failed(error, scope, time.monotonic())
                 _after_rollback(scope)
                 if self._options.on_retry is not None:
@@ -146,12 +148,13 @@ class Atomic:
                     sleep(wait)
                 scope = scope.next()
         except Exception as error:
-            attempts.explain(error)
+            if attempts is not None:
+                attempts.explain(error)
             _after_rollback(scope)
             raise
         finally:
             scope.leave()
-        return scope, result, attempts.finished()
+        return scope, result, [] if attempts is None else attempts.finished()
 
 
 class Scope(ScopeState):
@@ -186,31 +189,31 @@ class ScopeSession(ClientSession):
 
 def _attempt(
     scope: Scope,
-    attempts: AtomicAttempts,
+    began: float,
     function: Callable[..., Any],
     args: Any,
     kwargs: Any,
 ) -> Any:
-    entry = Entry(scope.client, scope)
+    entry = Entry(scope)
     try:
         result = plain_answer(function(*args, **kwargs))
     except BaseException as error:
         entry.leave()
-        _end(scope, error, attempts)
+        _end(scope, error, began)
         raise
     entry.leave()
-    _end(scope, None, attempts)
+    _end(scope, None, began)
     return result
 
 
-def _end(scope: Scope, error: BaseException | None, attempts: AtomicAttempts | None) -> None:
+def _end(scope: Scope, error: BaseException | None, began: float | None) -> None:
     """Commit, or roll back after an error; raises what made a commit impossible."""
     scope.over = True
     commits = error is None and not scope.must_roll_back()
     core = scope.close(commits)
     if commits:
         if core is not None:
-            _commit(core, attempts)
+            _commit(core, began)
         return
     # When a coroutine is closed nothing can be awaited: leaving the scope has it aborted.
     if core is not None and not isinstance(error, GeneratorExit):
@@ -220,13 +223,15 @@ def _end(scope: Scope, error: BaseException | None, attempts: AtomicAttempts | N
         scope.raise_first_error()
 
 
-def _commit(core: EngineSession, attempts: AtomicAttempts | None) -> None:
-    attempts = attempts or AtomicAttempts(time.monotonic(), time_limit(), None)
+def _commit(core: EngineSession, began: float | None) -> None:
+    """:param began: when the first attempt did, whose time ends that of the commit; now if None"""
+    attempts, began = None, began or time.monotonic()
     try:
         while True:
             try:
                 return run(core.commit_scope())
             except PyMongoError as error:
+                attempts = attempts or AtomicAttempts(began, time_limit(), None)
                 if not attempts.commit_again(error, core, time.monotonic()):
                     raise
     except Exception:
