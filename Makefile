@@ -97,8 +97,8 @@ soak: build  ## Repeat the fault tests COUNT times (20)
 	  echo "== round $$round of $(COUNT)"; $(BIN)/pytest -q tests/fault || exit 1; \
 	done
 
-money: build  ## Transfer money through faults for SECONDS (60) on each API; prints a report
-	FERROMONGO_MONEY_SECONDS=$(SECONDS) $(BIN)/pytest -s tests/fault/test_money.py
+money: build  ## Transfer money through faults for SECONDS (60) on each API; WAYS=session|atomic
+	FERROMONGO_MONEY_SECONDS=$(SECONDS) FERROMONGO_MONEY_WAYS=$(or $(WAYS),all) $(BIN)/pytest -s tests/fault/test_money.py
 
 fuzz: venv  ## Fuzz TARGETS (all) for SECONDS (60) each; needs cargo-fuzz and a nightly toolchain
 	$(BIN)/python fuzz/seeds.py

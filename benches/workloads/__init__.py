@@ -23,6 +23,7 @@ from benches.workloads import (
     transaction,
     transaction_conflicts,
     transaction_of_ten,
+    transaction_retried,
 )
 
 WORKLOADS = (
@@ -53,6 +54,7 @@ WORKLOADS = (
     bulk_write_mixed.WORKLOAD,
     find_one_and_update.WORKLOAD,
     transaction.WORKLOAD,
+    transaction_retried.WORKLOAD,
     transaction_of_ten.WORKLOAD,
     transaction_conflicts.WORKLOAD,
     compressed.FIND_ONE_SNAPPY,

@@ -14,15 +14,18 @@ import time
 from pymongo import ReadPreference
 from pymongo.errors import ConnectionFailure, OperationFailure
 from tests.drivers import package
+from tests.server.atomic.blocks import block
 
 ACCOUNTS = 12
 START = 1000
 
 
 class Bank:
-    def __init__(self, driver, client, name):
+    def __init__(self, driver, client, name, ways="all"):
+        """:param ways: "session" or "atomic", if not all ways to run a transaction are wanted"""
         self._driver = driver
         self._client = client
+        self._ways = ways
         database = client[name]
         self._accounts = database.accounts
         self._ledger = database.ledger
@@ -60,13 +63,9 @@ class Bank:
             raise
 
     async def _be_customer(self, customer):
-        ways = [
-            self._with_transaction,
-            self._with_transaction_in_time,
-            self._by_hand,
-            self._atomic,
-            self._atomic,
-        ]
+        with_session = [self._with_transaction, self._with_transaction_in_time, self._by_hand]
+        atomic = [self._atomic, self._atomic_in_time, self._atomic_block]
+        ways = {"session": with_session, "atomic": atomic, "all": with_session + atomic}[self._ways]
         count = 0
         while not self._stopped:
             async with self._client.start_session() as session:
@@ -111,6 +110,13 @@ class Bank:
 
     async def _atomic(self, _session, move):
         await self._client.run_atomic(move, None)  # its operations join without a session
+
+    async def _atomic_in_time(self, _session, move):
+        await self._client.run_atomic(move, None, timeout=3)
+
+    async def _atomic_block(self, _session, move):
+        async with block(self._client):
+            await move(None)
 
     def _move(self, transfer, source, target, amount):
         async def move(session):

@@ -1,7 +1,8 @@
 """Money that can't be lost: transfers in transactions while everything goes wrong.
 
 FERROMONGO_MONEY_SECONDS says how long each API is tried; every kind of misfortune comes at least
-once, however short that is. `-s` shows the report.
+once, however short that is. FERROMONGO_MONEY_WAYS=session or atomic has all transfers made in
+that way. `-s` shows the report.
 """
 
 import collections
@@ -17,6 +18,7 @@ from tests.fault.misfortune import Misfortunes
 from ferromongo.embedded import ReplicaSet
 
 SECONDS = float(os.environ.get("FERROMONGO_MONEY_SECONDS", "30"))
+WAYS = os.environ.get("FERROMONGO_MONEY_WAYS", "all")
 CUSTOMERS = 6
 
 
@@ -34,7 +36,7 @@ async def test_no_transfer_is_lost_doubled_or_misreported(driver, replica_set):
     misfortunes = Misfortunes(replica_set, APP)
     struck = collections.Counter()
     async with driver.client(replica_set.uri, w="majority", appName=APP) as client:
-        bank = Bank(driver, client, f"bank_{driver.name}")
+        bank = Bank(driver, client, f"bank_{driver.name}", WAYS)
         await bank.open()
         bank.work(CUSTOMERS)
         end = time.monotonic() + SECONDS
