@@ -131,7 +131,7 @@ async def test_cancellation_at_every_step(form, async_client, mongodb_database_n
     assert (await collection.find_one({"_id": 0}))["n"] == kept
 
 
-@pytest.mark.parametrize("form", ["with", "call"])
+@pytest.mark.parametrize("form", ["with", "call", "async"])
 def test_ctrl_c_at_every_line(form, mongodb_uri, mongodb_database_name):
     report = run("interrupted_atomic", form, mongodb_uri, mongodb_database_name)
     assert report["rounds"] > 50

@@ -14,6 +14,8 @@ CASES = [
     "pool_of_one",
     "conflict",
     "transactions",
+    "atomic_conflicts",
+    "atomic_ends",
     "change_stream",
     "many",
     "threads",

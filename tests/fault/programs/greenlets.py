@@ -21,7 +21,7 @@ import subprocess  # noqa: E402
 import threading  # noqa: E402
 
 from tests.drivers import gridfs, package  # noqa: E402
-from tests.fault.programs import greenlet_callbacks, greenlet_ends  # noqa: E402
+from tests.fault.programs import greenlet_atomic, greenlet_callbacks, greenlet_ends  # noqa: E402
 from tests.fault.programs.greenlet_tools import all_of, overlap, slow  # noqa: E402
 from tests.name_server import NameServer  # noqa: E402
 
@@ -272,7 +272,8 @@ def interrupted(client, database):
 def main():
     client = package.MongoClient(sys.argv[3])
     what = sys.argv[2]
-    found = [vars(module).get(what) for module in (greenlet_ends, greenlet_callbacks)]
+    modules = (greenlet_atomic, greenlet_callbacks, greenlet_ends)
+    found = [vars(module).get(what) for module in modules]
     with_hub = next(filter(None, found), None)
     database = client[sys.argv[4]]
     if with_hub is None:
