@@ -1,10 +1,11 @@
 """Two payments meet on one account that covers only one: `python examples/transfer.py`.
 
 Both read the balance, then both write. The server refuses the second write with a write
-conflict; `with_transaction` runs that payment again, and now it sees what the other has left.
+conflict; `atomic` runs that payment again, and now it sees what the other has left.
 
-It starts a real replica set of its own, or uses the one FERROMONGO_TEST_URI names. Change the
-import of `MongoClient` to pymongo's and it runs just the same.
+It starts a real replica set of its own, or uses the one FERROMONGO_TEST_URI names. PyMongo has no
+`atomic`: there `transfer` takes a session, passes it to each operation as `session=session`, counts
+its attempts itself, and is run by `session.with_transaction(transfer)`.
 """
 
 import os
@@ -12,10 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Barrier
 
-from pymongo.errors import OperationFailure
-
 from ferromongo import MongoClient
 from ferromongo.embedded import ReplicaSet
+from ferromongo.transaction import atomic, current_attempt, on_commit
 
 
 def main():
@@ -54,33 +54,32 @@ class NotCovered(Exception):
 def pay(client, receiver, amount, both_have_read):
     """Move `amount` from Ada to `receiver` and say whether it was moved."""
     accounts = client.transfer.accounts
-    tries = 0
 
-    def transfer(session):
-        nonlocal tries
-        tries += 1
+    def say(attempt, what):
+        print(f"  {receiver}, try {attempt}: {what}")
+
+    def on_retry(attempt, error):
+        say(attempt, f"{error.details['codeName']}, so all of it again")
+
+    @atomic(client, on_retry=on_retry)
+    def transfer():
+        attempt = current_attempt()
         # Read again in each try: what an earlier one saw is no longer true.
-        balance = accounts.find_one({"_id": "Ada"}, session=session)["balance"]
-        print(f"  {receiver}, try {tries}: Ada has {balance}")
-        if tries == 1:
+        balance = accounts.find_one({"_id": "Ada"})["balance"]
+        say(attempt, f"Ada has {balance}")
+        if attempt == 1:
             both_have_read.wait(timeout=30)  # only here, to make them meet
         if balance < amount:
-            raise NotCovered
-        try:
-            accounts.update_one({"_id": "Ada"}, {"$inc": {"balance": -amount}}, session=session)
-        except OperationFailure as error:
-            # To show it. Whoever catches an error in a transaction has to raise it again.
-            print(f"  {receiver}, try {tries}: {error.details['codeName']}, so all of it again")
-            raise
-        accounts.update_one({"_id": receiver}, {"$inc": {"balance": amount}}, session=session)
+            say(attempt, f"refused, that does not cover {amount}")
+            raise NotCovered  # rolls back
+        accounts.update_one({"_id": "Ada"}, {"$inc": {"balance": -amount}})
+        accounts.update_one({"_id": receiver}, {"$inc": {"balance": amount}})
+        on_commit(lambda: say(attempt, f"paid {amount}"))
 
     try:
-        with client.start_session() as session:
-            session.with_transaction(transfer)
+        transfer()
     except NotCovered:
-        print(f"  {receiver}, try {tries}: refused, that does not cover {amount}")
         return False
-    print(f"  {receiver}, try {tries}: paid {amount}")
     return True
 
 

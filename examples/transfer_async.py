@@ -1,20 +1,20 @@
 """Two payments meet on one account that covers only one: `python examples/transfer_async.py`.
 
 Both read the balance, then both write. The server refuses the second write with a write
-conflict; `with_transaction` runs that payment again, and now it sees what the other has left.
+conflict; `atomic` runs that payment again, and now it sees what the other has left.
 
-It starts a real replica set of its own, or uses the one FERROMONGO_TEST_URI names. Change the
-import of `AsyncMongoClient` to pymongo's and it runs just the same.
+It starts a real replica set of its own, or uses the one FERROMONGO_TEST_URI names. PyMongo has no
+`atomic`: there `transfer` takes a session, passes it to each operation as `session=session`, counts
+its attempts itself, and is run by `await session.with_transaction(transfer)`.
 """
 
 import asyncio
 import os
 from contextlib import ExitStack
 
-from pymongo.errors import OperationFailure
-
 from ferromongo import AsyncMongoClient
 from ferromongo.embedded import ReplicaSet
+from ferromongo.transaction import atomic, current_attempt, on_commit
 
 
 async def main(uri):
@@ -47,34 +47,32 @@ class NotCovered(Exception):
 async def pay(client, receiver, amount, both_have_read):
     """Move `amount` from Ada to `receiver` and say whether it was moved."""
     accounts = client.transfer_async.accounts
-    tries = 0
 
-    async def transfer(session):
-        nonlocal tries
-        tries += 1
+    def say(attempt, what):
+        print(f"  {receiver}, try {attempt}: {what}")
+
+    def on_retry(attempt, error):
+        say(attempt, f"{error.details['codeName']}, so all of it again")
+
+    @atomic(client, on_retry=on_retry)
+    async def transfer():
+        attempt = current_attempt()
         # Read again in each try: what an earlier one saw is no longer true.
-        balance = (await accounts.find_one({"_id": "Ada"}, session=session))["balance"]
-        print(f"  {receiver}, try {tries}: Ada has {balance}")
-        if tries == 1:
+        balance = (await accounts.find_one({"_id": "Ada"}))["balance"]
+        say(attempt, f"Ada has {balance}")
+        if attempt == 1:
             await asyncio.wait_for(both_have_read.wait(), 30)  # only here, to make them meet
         if balance < amount:
-            raise NotCovered
-        payment, receipt = {"$inc": {"balance": -amount}}, {"$inc": {"balance": amount}}
-        try:
-            await accounts.update_one({"_id": "Ada"}, payment, session=session)
-        except OperationFailure as error:
-            # To show it. Whoever catches an error in a transaction has to raise it again.
-            print(f"  {receiver}, try {tries}: {error.details['codeName']}, so all of it again")
-            raise
-        await accounts.update_one({"_id": receiver}, receipt, session=session)
+            say(attempt, f"refused, that does not cover {amount}")
+            raise NotCovered  # rolls back
+        await accounts.update_one({"_id": "Ada"}, {"$inc": {"balance": -amount}})
+        await accounts.update_one({"_id": receiver}, {"$inc": {"balance": amount}})
+        on_commit(lambda: say(attempt, f"paid {amount}"))
 
     try:
-        async with client.start_session() as session:
-            await session.with_transaction(transfer)
+        await transfer()
     except NotCovered:
-        print(f"  {receiver}, try {tries}: refused, that does not cover {amount}")
         return False
-    print(f"  {receiver}, try {tries}: paid {amount}")
     return True
 
 

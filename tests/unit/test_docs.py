@@ -153,6 +153,17 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_anchors_are_headings(page):
+    links = re.findall(r"\]\(([^)#\s]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+    lost = [
+        f"{target}#{anchor}"
+        for target, anchor in links
+        if "://" not in target and anchor not in _anchors(page.parent / target if target else page)
+    ]
+    assert not lost
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_and_functions_exist(page):
     """`src/net/wait.rs` is a file from the root, `src/net/wait.rs::poll` something it defines."""
     text = page.read_text(encoding="utf-8")
@@ -160,6 +171,13 @@ def test_files_and_functions_exist(page):
     lost = [f"{path}::{name}" for path, name in named if not _defines(ROOT / path, name)]
     assert not lost
     assert named or page.parent != ROOT / "docs"
+
+
+def _anchors(page):
+    """What GitHub makes of the headings of a page."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def _program(folder, name, code, uri):
