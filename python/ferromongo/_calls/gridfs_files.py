@@ -16,6 +16,8 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import ConfigurationError, InvalidOperation
 from pymongo.write_concern import WriteConcern
 
+from ferromongo._calls.atomic import OutsideTransaction, current_scope
+from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.sessions import bound_session
 from ferromongo._pymongo_internals import current_timeout
 
@@ -40,6 +42,13 @@ def check_no_transaction(session: Any) -> None:
     running = bound_session() if session is None else session
     if getattr(running, "in_transaction", False):
         raise InvalidOperation("GridFS does not support multi-document transactions")
+
+
+def outside_a_block(client: Any, session: Any) -> OutsideTransaction | None:
+    """Of the `atomic` block around the caller, if there is one: where indexes are made."""
+    if session is not None or not isinstance(client, ClientBase) or current_scope(client) is None:
+        return None
+    return OutsideTransaction(client)
 
 
 def check_kind(owner: Any, kind: type, name: str) -> None:

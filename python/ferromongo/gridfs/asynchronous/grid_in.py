@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ferromongo.asynchronous.client_session import AsyncClientSession
 
 _IS_SYNC = False
+_MAX_TIME_BESIDE_A_BLOCK = 5000  # milliseconds
 _API = __name__.split(".")[-2]
 
 
@@ -171,14 +172,27 @@ class AsyncGridIn:
                 await insert_batch(self._upload, self._chunks, self._session)
 
     async def _ensure_indexes(self) -> None:
-        if not self._has_indexes:
-            files.check_no_transaction(self._session)
-            await self._ensure_index(self._coll.files, files.FILES_INDEX, unique=False)
-            await self._ensure_index(self._chunks, files.CHUNKS_INDEX, unique=True)
-            self._has_indexes = True
+        if self._has_indexes:
+            return
+        files.check_no_transaction(self._session)
+        outside = files.outside_a_block(self._coll.database.client, self._session)
+        if outside is None:
+            await self._make_indexes({})
+        else:
+            with outside:  # waits for locks of the block, if it has used an empty collection
+                await self._make_indexes({"maxTimeMS": _MAX_TIME_BESIDE_A_BLOCK})
+        self._has_indexes = True
+
+    async def _make_indexes(self, limit: dict[str, int]) -> None:
+        await self._ensure_index(self._coll.files, files.FILES_INDEX, limit, unique=False)
+        await self._ensure_index(self._chunks, files.CHUNKS_INDEX, limit, unique=True)
 
     async def _ensure_index(
-        self, collection: AsyncCollection[Any], keys: dict[str, int], unique: bool
+        self,
+        collection: AsyncCollection[Any],
+        keys: dict[str, int],
+        limit: dict[str, int],
+        unique: bool,
     ) -> None:
         """Only the first file makes the indexes: on a large collection that would take its time."""
         if await collection.find_one(projection={"_id": 1}, session=self._session) is not None:
@@ -188,7 +202,8 @@ class AsyncGridIn:
         except OperationFailure:
             indexes = []
         if keys not in [index["key"] for index in indexes]:
-            await collection.create_index(list(keys.items()), unique=unique, session=self._session)
+            named = list(keys.items())
+            await collection.create_index(named, unique=unique, session=self._session, **limit)
 
     async def close(self) -> None:
         """Store what was written, then the file's document. Does nothing if closed already.

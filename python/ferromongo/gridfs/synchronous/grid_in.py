@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ferromongo.synchronous.client_session import ClientSession
+_MAX_TIME_BESIDE_A_BLOCK = 5000  # milliseconds
 _API = __name__.split(".")[-2]
 
 
@@ -166,14 +167,27 @@ class GridIn:
                 insert_batch(self._upload, self._chunks, self._session)
 
     def _ensure_indexes(self) -> None:
-        if not self._has_indexes:
-            files.check_no_transaction(self._session)
-            self._ensure_index(self._coll.files, files.FILES_INDEX, unique=False)
-            self._ensure_index(self._chunks, files.CHUNKS_INDEX, unique=True)
-            self._has_indexes = True
+        if self._has_indexes:
+            return
+        files.check_no_transaction(self._session)
+        outside = files.outside_a_block(self._coll.database.client, self._session)
+        if outside is None:
+            self._make_indexes({})
+        else:
+            with outside:  # waits for locks of the block, if it has used an empty collection
+                self._make_indexes({"maxTimeMS": _MAX_TIME_BESIDE_A_BLOCK})
+        self._has_indexes = True
+
+    def _make_indexes(self, limit: dict[str, int]) -> None:
+        self._ensure_index(self._coll.files, files.FILES_INDEX, limit, unique=False)
+        self._ensure_index(self._chunks, files.CHUNKS_INDEX, limit, unique=True)
 
     def _ensure_index(
-        self, collection: Collection[Any], keys: dict[str, int], unique: bool
+        self,
+        collection: Collection[Any],
+        keys: dict[str, int],
+        limit: dict[str, int],
+        unique: bool,
     ) -> None:
         """Only the first file makes the indexes: on a large collection that would take its time."""
         if collection.find_one(projection={"_id": 1}, session=self._session) is not None:
@@ -183,7 +197,8 @@ class GridIn:
         except OperationFailure:
             indexes = []
         if keys not in [index["key"] for index in indexes]:
-            collection.create_index(list(keys.items()), unique=unique, session=self._session)
+            named = list(keys.items())
+            collection.create_index(named, unique=unique, session=self._session, **limit)
 
     def close(self) -> None:
         """Store what was written, then the file's document. Does nothing if closed already.
