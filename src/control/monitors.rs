@@ -522,7 +522,7 @@ fn server_address(address: &Address) -> ServerAddress {
     if address.is_unix_socket() {
         return ServerAddress::Unix { path: address.host.clone().into() };
     }
-    ServerAddress::Tcp { host: address.host.clone(), port: Some(address.port) }
+    ServerAddress::Tcp { host: address.host.clone(), port: address.tcp_port() }
 }
 
 /// `None` for what can be no address of a server. The driver takes a path from a hello reply for a

@@ -1,6 +1,6 @@
 //! Watches the servers by probes of our own, where the monitors of the `mongodb` crate must not be used.
 //!
-//! These cannot skip the verification of the host name alone, support no revocation lists, and have no TLS
+//! These know no ports beyond TCP's, which a program may have given to get a client without a server. They cannot skip the verification of the host name alone, support no revocation lists, and have no TLS
 //! over Unix domain sockets. A probe connects, verifies and sends its hello as operations do.
 
 use std::sync::Weak;
@@ -8,15 +8,19 @@ use std::time::{Duration, Instant};
 
 use super::cluster::Cluster;
 use crate::settings::Settings;
+use crate::topology::address::Address;
 
-/// Whether the crate's monitors would secure their connections less than the options require.
+/// Whether the crate's monitors would secure their connections less than the options require, or connect
+/// elsewhere.
 pub fn is_needed(settings: &Settings) -> bool {
-    settings.tls.as_ref().is_some_and(|tls| {
+    let misses_a_port = |seed: &Address| !seed.is_unix_socket() && seed.tcp_port().is_none();
+    let less_secure = settings.tls.as_ref().is_some_and(|tls| {
         let given = &tls.options;
         let verifies_otherwise = given.allow_invalid_hostnames || given.crl_file.is_some();
         (verifies_otherwise && !given.allow_invalid_certificates)
             || settings.seeds.iter().any(|seed| seed.is_unix_socket())
-    })
+    });
+    less_secure || settings.seeds.iter().any(misses_a_port)
 }
 
 /// Probes every server each `interval`, and new ones at once, until the cluster has gone.

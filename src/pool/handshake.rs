@@ -169,10 +169,14 @@ impl Dialer {
         if address.is_unix_socket() {
             return Ok(Vec::new());
         }
+        let Some(port) = address.tcp_port() else {
+            let error = Error::new(Kind::Network, "a TCP port is a number from 1 to 65535");
+            return Err(error.at(address));
+        };
         if let Ok(ip) = address.host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, address.port)]);
+            return Ok(vec![SocketAddr::new(ip, port)]);
         }
-        let found = (self.lookup)(&address.host, address.port).await;
+        let found = (self.lookup)(&address.host, port).await;
         found.map_err(|error| Error::from(error).at(address))
     }
 

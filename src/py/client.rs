@@ -248,7 +248,7 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
         value.map(|value| Duration::try_from_secs_f64(value).map_err(invalid)).transpose()
     };
     let required = |name: &str| Ok::<_, PyErr>(seconds(name)?.unwrap_or_default());
-    let given: Vec<(String, Option<u16>)> = field("seeds")?.extract()?;
+    let given: Vec<(String, Option<i64>)> = field("seeds")?.extract()?;
     let given = given.iter().map(|(host, port)| {
         Address::from_user(host, *port).map_err(|error| invalid_seed(py, &error))
     });

@@ -313,12 +313,9 @@ impl CursorCore {
 
     /// The (host, port) of the server that holds the documents; None before it was asked.
     #[getter]
-    fn address(slf: &Bound<'_, Self>) -> PyResult<Option<(String, Option<u16>)>> {
+    fn address(slf: &Bound<'_, Self>) -> PyResult<Option<(String, Option<i64>)>> {
         let address = CursorEngine::of(slf)?.get().state.lock().address.clone();
-        Ok(address.map(|address| {
-            let port = (!address.is_unix_socket()).then_some(address.port);
-            (address.host, port)
-        }))
+        Ok(address.map(|address| (address.host, address.port)))
     }
 
     fn _started(slf: &Bound<'_, Self>) -> PyResult<bool> {

@@ -69,6 +69,6 @@ pub fn object_id(py: Python<'_>, id: ObjectId) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// (host, port), or (path, None).
-pub fn place(address: &Address) -> (&str, Option<u16>) {
-    (&address.host, (!address.is_unix_socket()).then_some(address.port))
+pub fn place(address: &Address) -> (&str, Option<i64>) {
+    (&address.host, address.port)
 }

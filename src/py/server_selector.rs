@@ -29,7 +29,7 @@ fn choose(callable: &Bound<'_, PyAny>, suitable: &[&ServerDescription]) -> PyRes
         return Ok(Vec::new());
     }
     let address = |chosen: PyResult<Bound<'_, PyAny>>| {
-        let (host, port): (String, Option<u16>) = chosen?.getattr("address")?.extract()?;
+        let (host, port): (String, Option<i64>) = chosen?.getattr("address")?.extract()?;
         Address::from_user(&host, port).map_err(|error| PyValueError::new_err(error.to_string()))
     };
     chosen.try_iter()?.map(address).collect()

@@ -8,23 +8,26 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Host names compare without case in DNS, so `host` is kept in lower case: "A:27017" in a seed list
-/// and "a:27017" in a hello reply are one server. A socket path keeps its case and has port 0, which
-/// no other address has.
+/// and "a:27017" in a hello reply are one server. A socket path keeps its case and has no port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     pub host: String,
-    pub port: u16,
+    /// As the user gave it: one that no server can have finds none, as in PyMongo.
+    pub port: Option<i64>,
 }
 
 pub const DEFAULT_PORT: u16 = 27017;
 
 impl Address {
     /// A seed as PyMongo's parser has read it: what ends in ".sock" is a path.
-    pub fn from_user(host: &str, port: Option<u16>) -> Result<Address, InvalidAddress> {
+    pub fn from_user(host: &str, port: Option<i64>) -> Result<Address, InvalidAddress> {
         if host.ends_with(SOCKET) {
-            return Ok(Address { host: host.to_owned(), port: 0 });
+            return Ok(Address { host: host.to_owned(), port: None });
         }
-        Address::tcp(host, port.unwrap_or(DEFAULT_PORT))
+        if host.is_empty() {
+            return Err(InvalidAddress(host.to_owned()));
+        }
+        Ok(Address { host: host.to_lowercase(), port: port.or(Some(DEFAULT_PORT.into())) })
     }
 
     /// Never a socket.
@@ -33,7 +36,7 @@ impl Address {
         if host.is_empty() || port == 0 || host.ends_with(SOCKET) {
             return Err(InvalidAddress(format!("{host}:{port}")));
         }
-        Ok(Address { host: host.to_lowercase(), port })
+        Ok(Address { host: host.to_lowercase(), port: Some(port.into()) })
     }
 
     /// An address in a hello reply: "host", "host:port", "[ipv6]" or "[ipv6]:port".
@@ -67,18 +70,21 @@ impl Address {
     }
 
     pub fn is_unix_socket(&self) -> bool {
-        self.port == 0
+        self.port.is_none()
+    }
+
+    /// `None` for a socket, and for a number that is no port.
+    pub fn tcp_port(&self) -> Option<u16> {
+        self.port.and_then(|port| u16::try_from(port).ok()).filter(|&port| port != 0)
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_unix_socket() {
-            out.write_str(&self.host)
-        } else if self.host.contains(':') {
-            write!(out, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(out, "{}:{}", self.host, self.port)
+        match self.port {
+            None => out.write_str(&self.host),
+            Some(port) if self.host.contains(':') => write!(out, "[{}]:{port}", self.host),
+            Some(port) => write!(out, "{}:{port}", self.host),
         }
     }
 }
@@ -111,7 +117,7 @@ mod tests {
             ("::1", "::1", 27017, "[::1]:27017"),
         ] {
             let address = Address::parse(text).unwrap();
-            assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
+            assert_eq!((address.host.as_str(), address.port), (host, Some(port)), "{text}");
             assert_eq!(address.to_string(), shown);
             assert_eq!(Address::parse(shown), Ok(address));
         }
@@ -137,6 +143,11 @@ mod tests {
         for (host, port) in [("x.sock", 27017), (path, 1), ("h", 0), ("", 1)] {
             assert!(Address::tcp(host, port).is_err(), "{host}:{port}");
         }
-        assert!(Address::from_user("h", Some(0)).is_err());
+        for port in [0, -1, 65536] {
+            let nowhere = Address::from_user("h", Some(port)).unwrap();
+            assert!(!nowhere.is_unix_socket());
+            assert_eq!((nowhere.tcp_port(), nowhere.to_string()), (None, format!("h:{port}")));
+        }
+        assert!(Address::from_user("", Some(1)).is_err());
     }
 }

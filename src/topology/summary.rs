@@ -82,9 +82,9 @@ impl fmt::Display for Summary<'_> {
 fn write_server(out: &mut fmt::Formatter<'_>, server: &ServerDescription) -> fmt::Result {
     out.write_str("<ServerDescription (")?;
     write_text(out, &server.address.host)?;
-    match server.address.is_unix_socket() {
-        true => out.write_str(", None)")?,
-        false => write!(out, ", {})", server.address.port)?,
+    match server.address.port {
+        None => out.write_str(", None)")?,
+        Some(port) => write!(out, ", {port})")?,
     }
     write!(out, " server_type: {}, rtt: ", server.kind.name())?;
     match server.round_trip_time {

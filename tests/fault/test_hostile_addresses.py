@@ -190,13 +190,17 @@ async def test_tls_works_over_a_unix_socket(driver, allowed, tmp_path, certifica
             assert client.nodes == {(str(tmp_path / "a.sock"), None)}
 
 
-@ferromongo_only
-@pytest.mark.parametrize("port", [0, -1, 65536, 2**31])
+@pytest.mark.parametrize("port", [0, -1, 65536, 123456789, 2**31])
 @both_drivers
-async def test_a_port_out_of_range_is_refused(driver, port):
-    """PyMongo tries to connect to it."""
-    with pytest.raises(ConfigurationError, match=str(port)):
-        driver.client("127.0.0.1", port)
+async def test_a_client_with_a_port_that_is_none_finds_no_server(driver, port):
+    """Programs use such a port to get a client that is never connected."""
+    for host in ("127.0.0.1", "some.invalid"):
+        client = driver.client(host, port, serverSelectionTimeoutMS=300)
+        async with client:
+            with pytest.raises(ServerSelectionTimeoutError, match=str(port)):
+                await client.admin.command("ping")
+            (known,) = client.topology_description.server_descriptions()
+            assert known == (host, port)
 
 
 def test_a_host_named_like_a_file_in_the_working_directory_is_not_a_socket(here):

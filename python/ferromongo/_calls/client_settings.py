@@ -190,9 +190,6 @@ def _parse_hosts(
             seeds.update(dict.fromkeys(uri["nodelist"]))
         else:
             seeds.update(dict.fromkeys(split_hosts(host, port)))
-    for host, found in seeds:
-        if found is not None and not 1 <= found <= 65535:
-            raise ConfigurationError(f"{host}:{found}: a TCP port is a number from 1 to 65535")
     if not seeds:
         raise ConfigurationError("need to specify at least one host")
     return tuple(seeds), uri
