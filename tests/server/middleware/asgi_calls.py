@@ -31,6 +31,8 @@ async def call(app, path, method="POST", on_start=None, disconnected=None, spec=
         elif message["type"] == "http.response.body":
             assert answer.status is not None, "a body without its start"
             answer.body += message.get("body", b"")
+            if not message.get("more_body"):
+                ended.set()
 
     path, _, query = path.partition("?")
     scope = {

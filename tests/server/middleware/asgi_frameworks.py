@@ -174,7 +174,7 @@ def of_litestar(views, **options):
                 raise litestar.exceptions.HTTPException(status_code=409) from None
             if isinstance(result, AsyncIterator):
                 later = litestar.background_tasks.BackgroundTask(views.c.insert_one, {"_id": 5})
-                return litestar.response.Stream(result, background=later)
+                return litestar.response.Stream(result, background=later, status_code=200)
             return litestar.Response("" if result == 204 else str(result), status_code=result)
 
         if name == "non_atomic":
