@@ -121,7 +121,7 @@ class _Request:
         if kind == "http.response.start":
             await self._end(self._reason(message["status"]))
             self._started = True
-        elif kind.startswith("http.response.body") and self._is_lost():
+        elif kind in _AFTER_START and self._is_lost():
             # It belongs to a response whose start could not be sent.
             assert self._failure is not None
             raise self._failure
@@ -168,6 +168,10 @@ class _Request:
         if self._ended:
             self._context.leave()
 
+
+_AFTER_START = frozenset(
+    f"http.response.{kind}" for kind in ("body", "pathsend", "trailers", "zerocopysend")
+)
 
 _REFUSAL = (
     "AtomicRequestsMiddleware for ASGI needs an AsyncMongoClient, as a MongoClient would block the "

@@ -116,6 +116,8 @@ class _Request:
         if self._write is not None:
             # Headers have been sent, so that the server raises the exception.
             return self._start_response(status, headers, exc_info)
+        if self._given is not None and not exc_info:
+            raise AssertionError("start_response was called again without an exception")
         self._given = status, headers, exc_info
         error = exc_info[1] if exc_info else sys.exception()
         self._error = None if error is self._handled_outside else error
@@ -128,10 +130,14 @@ class _Request:
     def _start(self) -> Callable[[bytes], object]:
         if self._write is None:
             assert self._given is not None
-            given, self._given = self._given, (*self._given[:2], None)
-            self._end(self._reason(int(given[0].split()[0])))
+            status, headers, exc_info = self._given
+            self._given = status, headers, None
+            self._end(self._reason(int(status.split()[0])))
             self._error = None
-            self._write = self._start_response(*given)
+            if exc_info:
+                self._write = self._start_response(status, headers, exc_info)
+            else:
+                self._write = self._start_response(status, headers)
         return self._write
 
     def _reason(self, status: int) -> BaseException | None:

@@ -388,6 +388,16 @@ def test_an_exception_given_to_start_response_rolls_back(sync_app_client, c, see
     assert (answer.status, answer.at_start, answer.body, left) == (404, [], b"x", [])
 
 
+def test_start_response_is_called_once(sync_app_client, seen):
+    def app(environ, start_response):
+        start_response(OK, [("Content-Type", "text/plain")])
+        with pytest.raises(AssertionError, match="again"):
+            start_response(OK, [("Content-Type", "text/plain")])
+        return [b"done"]
+
+    assert run_plain(app, sync_app_client, seen)[0].body == b"done"
+
+
 def test_the_body_is_closed_if_the_commit_fails(sync_app_client, c, seen):
     class Body(list):
         closed = False
