@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from pymongo.errors import InvalidOperation
-from tests.drivers import APP
+from tests.drivers import APP, ferromongo_only
 from tests.server.middleware.asgi_calls import call
 from tests.server.middleware.asgi_frameworks import FRAMEWORKS, Views, of_quart, of_starlette
 
@@ -12,6 +12,8 @@ import ferromongo
 from ferromongo.middleware import non_atomic_requests
 from ferromongo.middleware.asgi import AtomicRequestsMiddleware
 from ferromongo.transaction import TransactionRolledBack, atomic, current_attempt
+
+pytestmark = ferromongo_only
 
 
 @pytest.fixture

@@ -10,13 +10,16 @@ import threading
 
 import pytest
 from asgiref.sync import async_to_sync
-from tests.drivers import APP, wait_until
+from tests.drivers import APP, ferromongo_only, wait_until
 from tests.server.middleware import django_views
 from tests.server.middleware.asgi_calls import call
 
 import ferromongo
 from ferromongo.middleware.django import AtomicRequestsMiddleware
 from ferromongo.transaction import current_attempt
+
+pytestmark = ferromongo_only
+
 
 MIDDLEWARE = "ferromongo.middleware.django.AtomicRequestsMiddleware"
 

@@ -10,11 +10,14 @@ import httpx
 import pytest
 import uvicorn
 from fastapi.responses import JSONResponse, StreamingResponse
+from tests.drivers import ferromongo_only
 from tests.server.middleware.asgi_calls import call
 
 from ferromongo.errors import DuplicateKeyError, InvalidOperation
 from ferromongo.middleware.asgi import AtomicRequestsMiddleware, non_atomic_requests
 from ferromongo.transaction import current_attempt
+
+pytestmark = ferromongo_only
 
 
 @pytest.fixture

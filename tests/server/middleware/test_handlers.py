@@ -5,7 +5,7 @@ import flask
 import litestar
 import pytest
 from fastapi.responses import JSONResponse
-from tests.drivers import APP
+from tests.drivers import APP, ferromongo_only
 from tests.server.middleware.asgi_calls import call
 from tests.server.middleware.wsgi_calls import call as call_wsgi
 
@@ -15,6 +15,8 @@ from ferromongo.middleware import non_atomic_requests, wsgi
 from ferromongo.middleware.asgi import AtomicRequestsMiddleware
 from ferromongo.middleware.flask import atomic_requests
 from ferromongo.transaction import TransactionRolledBack, atomic
+
+pytestmark = ferromongo_only
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import threading
 import flask
 import pytest
 from flask.views import MethodView
-from tests.drivers import APP
+from tests.drivers import APP, ferromongo_only
 from tests.server.middleware.wsgi_calls import call
 
 import ferromongo
@@ -22,6 +22,9 @@ from ferromongo.transaction import (
     on_commit,
     set_rollback,
 )
+
+pytestmark = ferromongo_only
+
 
 OK = "200 OK"
 
