@@ -12,7 +12,7 @@
     curl 'localhost:8000/products/?max_price=5'
 
 `python -m ferromongo.embedded` starts a server and prints its URI. mysite/settings.py is where
-ferromongo takes the place of PyMongo.
+ferromongo takes the place of PyMongo. users/views.py shows transactions.
 """
 
 import os

@@ -52,6 +52,8 @@ from pymongo.uri_parser_shared import _validate_uri as parse_uri
 # * `InsertOne._add_to_bulk` and its like, in bulk: only the request objects of a bulk write know
 #   what they are made of.
 
+TIMEOUT = _TIMEOUT
+DEADLINE = _DEADLINE
 current_timeout = _TIMEOUT.get
 current_deadline = _DEADLINE.get
 
@@ -68,6 +70,8 @@ def upload_limits(api: str) -> tuple[int, int]:
 
 
 __all__ = [
+    "DEADLINE",
+    "TIMEOUT",
     "CaseInsensitiveDictionary",
     "ServerMode",
     "SrvResolver",

@@ -203,6 +203,14 @@ OWN = [
         "`atomic` and what belongs to it",
     ),
     Difference(
+        "module of our own",
+        (
+            "middleware", "middleware.asgi", "middleware.django", "middleware.flask",
+            "middleware.wsgi",
+        ),
+        "a transaction per web request",
+    ),
+    Difference(
         "signature",
         ("MongoClient.start_session",),
         "takes a snapshot session's time, as the sessions specification has it",

@@ -47,7 +47,7 @@ def python(mongodb_uri, mongodb_database_name):
 
 def test_the_project_passes_its_own_tests(python):
     said = python("manage.py", "test")
-    assert "Ran 6 tests" in said
+    assert "Ran 21 tests" in said
     assert "\nOK\n" in said
 
 

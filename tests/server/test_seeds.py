@@ -1,11 +1,13 @@
 """The programs of the tutorials in FERROMONGO_SEEDS run as they are written, but for their imports.
 
-Left alone are the MongoDB shell's sessions (no Python) and the Django article (no MongoDB). What
-a text leaves open (a URI, a user, names that an earlier part has made) is filled in; a program that
+Left alone are the MongoDB shell's sessions (no Python). The views of the Django article are in
+examples/django_project, whose own tests call each of them (test_example_django.py). What a text
+leaves open (a URI, a user, names that an earlier part has made) is filled in; a program that
 PyMongo cannot run either is mended as little as it takes, and says so. With
 FERROMONGO_TEST_DRIVER=pymongo the programs run unchanged, on PyMongo.
 """
 
+import ast
 import concurrent.futures
 import os
 import re
@@ -200,6 +202,22 @@ def test_motor_finds_what_it_inserted(run, mongodb_uri, client, capsys):
         assert client.myAppDB["users_python_외전"].find_one()["name"] == "MotorTest"
     finally:
         client.drop_database("myAppDB")
+
+
+def test_the_views_of_the_django_article_are_in_the_example():
+    """As they are written, but for the line breaks that the text has lost."""
+    path = ROOT / "examples" / "django_project" / "users" / "views.py"
+    views = {
+        node.name: ast.unparse(node)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    text = " ".join(TEXTS["004"].split()).replace('"', "'")
+    names = re.findall(r"def (\w+)\(request\)", text)
+    assert len(names) == 6
+    for name in names:
+        assert " ".join(views[name].split()) in text
+    assert text.count("from django.db import transaction") == 2
 
 
 def test_every_program_is_run(run):

@@ -4,12 +4,15 @@ from array import array
 from collections.abc import Iterator
 from io import IOBase
 from typing import Any, BinaryIO, NotRequired, TypedDict, assert_type
+from wsgiref.simple_server import demo_app
+from wsgiref.types import WSGIApplication
 
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from bson.son import SON
 from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
+from starlette.applications import Starlette
 
 import ferromongo
 import ferromongo as pymongo
@@ -23,6 +26,7 @@ from ferromongo.database import Database
 from ferromongo.embedded import FailPoint, ReplicaSet
 from ferromongo.errors import DuplicateKeyError, PyMongoError
 from ferromongo.gridfs import AsyncGridFSBucket, AsyncGridOut, GridFSBucket, GridOut
+from ferromongo.middleware import asgi, non_atomic_requests, wsgi
 from ferromongo.transaction import (
     TransactionReport,
     atomic,
@@ -243,3 +247,24 @@ def errors() -> None:
         assert_type(error.code, int | None)
     except PyMongoError:
         pass
+
+
+async def web(client: MongoClient[dict[str, Any]], aio: AsyncMongoClient[dict[str, Any]]) -> None:
+    app = Starlette()
+    app.add_middleware(asgi.AtomicRequestsMiddleware, client=aio, timeout=5)
+    app.add_middleware(asgi.AtomicRequestsMiddleware, client=lambda scope: aio, safe_methods=False)
+    around: WSGIApplication = wsgi.AtomicRequestsMiddleware(
+        demo_app, client, rollback_on=lambda status: status >= 400, concurrency="error"
+    )
+
+    @non_atomic_requests
+    def view(number: int, *, text: str) -> int:
+        return number + len(text)
+
+    @non_atomic_requests
+    async def async_view(number: int) -> int:
+        return number
+
+    assert_type(view(1, text="a"), int)
+    assert_type(await async_view(1), int)
+    print(around)

@@ -1,9 +1,11 @@
 """What a type checker must refuse: every marked line, with the error code in the comment."""
 
 from typing import Any, TypedDict
+from wsgiref.simple_server import demo_app
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from starlette.applications import Starlette
 
 from ferromongo import AsyncMongoClient, InsertOne, MongoClient, bson
 from ferromongo.asynchronous.database import AsyncDatabase
@@ -11,6 +13,7 @@ from ferromongo.client_session import ClientSession
 from ferromongo.collection import Collection
 from ferromongo.embedded import ReplicaSet
 from ferromongo.gridfs import GridFS, GridFSBucket
+from ferromongo.middleware import asgi, wsgi
 from ferromongo.transaction import atomic
 
 
@@ -115,3 +118,11 @@ def atomically(client: MongoClient[dict[str, Any]], aio: AsyncMongoClient[dict[s
     atomic(aio)(buy)  # error: arg-type
     with atomic(aio):  # error: attr-defined
         pass
+
+
+def web(client: MongoClient[dict[str, Any]], aio: AsyncMongoClient[dict[str, Any]]) -> None:
+    app = Starlette()
+    app.add_middleware(asgi.AtomicRequestsMiddleware, client=client)  # error: arg-type
+    app.add_middleware(asgi.AtomicRequestsMiddleware, client=aio, timeout="5")  # error: arg-type
+    wsgi.AtomicRequestsMiddleware(demo_app, aio)  # error: arg-type
+    wsgi.AtomicRequestsMiddleware(demo_app, client, durable=True)  # error: call-arg

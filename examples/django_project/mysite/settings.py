@@ -16,10 +16,15 @@ DATABASES = {
     },
 }
 DEFAULT_AUTO_FIELD = "django_mongodb_backend.fields.ObjectIdAutoField"
-INSTALLED_APPS = ["django_mongodb_backend", "shop"]
+INSTALLED_APPS = ["django_mongodb_backend", "shop", "users"]
 ROOT_URLCONF = "mysite.urls"
 
 # For experiments. Forms of browsers need CsrfViewMiddleware and a secret key.
 DEBUG = True
 SECRET_KEY = "for experiments only"
-MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
+MIDDLEWARE = [
+    "django.middleware.common.CommonMiddleware",
+    # A transaction per request. It is the last, so that it sees exceptions of views first.
+    "ferromongo.middleware.django.AtomicRequestsMiddleware",
+]
+FERROMONGO_CLIENT = "users.mongo.client"

@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import include, path
 
 from shop import views
 
@@ -6,4 +6,5 @@ urlpatterns = [
     path("products/", views.products),
     path("products/<slug:sku>/", views.product),
     path("products/<slug:sku>/take/", views.take),
+    path("users/", include("users.urls")),
 ]
