@@ -9,16 +9,16 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
-import pymongo
 from pymongo.client_session_shared import SessionOptions
 from pymongo.errors import ConfigurationError, InvalidOperation, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.bases import ClientBase, ScopeBase, check_read_preference
+from ferromongo._calls.context_changes import ContextChanges
 from ferromongo._calls.sessions import AMBIENT, Found, ambient, used_by
 from ferromongo._calls.transaction_errors import TransactionRolledBack, rolled_back
 from ferromongo._calls.with_transaction import TRANSIENT, UNKNOWN, Attempts, has_label
@@ -59,9 +59,13 @@ class AtomicOptions(NamedTuple):
     durable: bool
     refuses: bool
 
-    def whole_time(self) -> AbstractContextManager[Any] | None:
-        """What limits the time of the block and its end, if anything does."""
-        return None if self.timeout is None else pymongo.timeout(self.timeout)
+    def begin_time(self) -> ContextChanges | None:
+        """Limit the time of the block and its end, if there is a limit; `undo` it afterwards."""
+        if self.timeout is None:
+            return None
+        changes = ContextChanges()
+        changes.limit_time(self.timeout)
+        return changes
 
 
 def atomic_options(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import ref
@@ -23,6 +23,7 @@ from ferromongo._calls.atomic import (
     joinable_scope,
     log,
 )
+from ferromongo._calls.context_changes import ContextChanges
 from ferromongo._calls.with_transaction import time_limit
 from ferromongo._drive import answer, drive, pause
 from ferromongo.asynchronous.client_session import AsyncClientSession
@@ -41,9 +42,7 @@ class AsyncAtomic:
     def __init__(self, client: AsyncMongoClient[Any], options: AtomicOptions) -> None:
         self._client = client
         self._options = options
-        self._block: tuple[AsyncScope, bool, Entry, AbstractContextManager[Any] | None] | None = (
-            None
-        )
+        self._block: tuple[AsyncScope, bool, Entry, ContextChanges | None] | None = None
 
     def __call__(
         self, function: Callable[_P, Coroutine[Any, Any, _T]]
@@ -69,19 +68,17 @@ class AsyncAtomic:
         joined = joinable_scope(self._client, self._options)
         scope = joined or AsyncScope(self._client, self._options, _IS_SYNC)
         assert isinstance(scope, AsyncScope)  # of a client of the same kind
-        whole_time = self._options.whole_time()
-        if whole_time is not None:
-            whole_time.__enter__()
+        limit = self._options.begin_time()
         try:
             entry = Entry(scope)
-            self._block = scope, joined is None, entry, whole_time
+            self._block = scope, joined is None, entry, limit
             return scope.session
         except BaseException:
             if self._block is not None:
                 entry.leave()
                 self._block = None
-            if whole_time is not None:
-                whole_time.__exit__(None, None, None)
+            if limit is not None:
+                limit.undo()
             raise
 
     async def __aexit__(
@@ -91,7 +88,7 @@ class AsyncAtomic:
         exc_tb: TracebackType | None,
     ) -> None:
         assert self._block is not None
-        (scope, outermost, entry, whole_time), self._block = self._block, None
+        (scope, outermost, entry, limit), self._block = self._block, None
         entry.leave()
         by_exit = exc_val is not None and not isinstance(exc_val, Exception)
         try:
@@ -103,8 +100,8 @@ class AsyncAtomic:
             by_exit = not isinstance(error, Exception)
             raise
         finally:
-            if whole_time is not None:
-                whole_time.__exit__(None, None, None)
+            if limit is not None:
+                limit.undo()
             if outermost:
                 scope.leave()
                 if scope.has_hooks and not by_exit:
@@ -119,12 +116,12 @@ class AsyncAtomic:
         if joinable_scope(self._client, self._options) is not None:
             async with AsyncAtomic(self._client, self._options):
                 return await answer(function(*args, **kwargs)), []
-        limit = self._options.whole_time()
-        if limit is None:
+        limit = self._options.begin_time()
+        try:
             scope, result, causes = await self._attempts(function, args, kwargs)
-        else:
-            with limit:
-                scope, result, causes = await self._attempts(function, args, kwargs)
+        finally:
+            if limit is not None:
+                limit.undo()
         if scope.has_hooks:
             await _after_rollback(scope)  # by set_rollback
             await _after_commit(scope)

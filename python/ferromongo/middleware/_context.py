@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from contextvars import ContextVar
-from typing import Any
 
 from ferromongo._calls.bases import ClientBase
+from ferromongo._calls.context_changes import ContextChanges
 from ferromongo._calls.sessions import AMBIENT
-from ferromongo._pymongo_internals import DEADLINE, TIMEOUT
 
 
 class RequestContext:
     """The context variables of a request that is in its transaction.
 
     Tasks and threads that a framework starts for the request have copies of the context, and the
-    response may start in one of them. So `leave` can be called in each of them, and has no tokens.
+    response may start in one of them: `leave` can be called in each.
     """
 
     error: BaseException | None = None
@@ -23,28 +21,20 @@ class RequestContext:
 
     def __init__(self, client: ClientBase, timeout: float | None) -> None:
         self.client = client
-        self._changed: list[tuple[ContextVar[Any], Any, Any]] = []
+        self._changes = ContextChanges()
         self._ambient = AMBIENT.get()
-        self._set(REQUESTS, (*REQUESTS.get(), self))
+        self._changes.set(REQUESTS, (*REQUESTS.get(), self))
         if timeout is not None:
-            deadline = time.monotonic() + timeout
-            self._set(TIMEOUT, timeout)
-            self._set(DEADLINE, min(DEADLINE.get(), deadline))
+            self._changes.limit_time(timeout)
 
     def entered(self) -> None:
         """After the block has been entered."""
-        self._changed.append((AMBIENT, self._ambient, AMBIENT.get()))
+        self._changes.note(AMBIENT, self._ambient)
 
     def leave(self) -> None:
         """Operations are outside of the transaction from here on. May be called more than once."""
         self.error = None
-        for variable, before, inside in self._changed:
-            if variable.get() is inside:
-                variable.set(before)
-
-    def _set(self, variable: ContextVar[Any], value: Any) -> None:
-        self._changed.append((variable, variable.get(), value))
-        variable.set(value)
+        self._changes.undo()
 
 
 class RolledBackByResponse(Exception):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import ref
@@ -24,6 +24,7 @@ from ferromongo._calls.atomic import (
     joinable_scope,
     log,
 )
+from ferromongo._calls.context_changes import ContextChanges
 from ferromongo._calls.with_transaction import time_limit
 from ferromongo._drive import plain_answer, run, sleep
 from ferromongo.synchronous.client_session import ClientSession
@@ -41,7 +42,7 @@ class Atomic:
     def __init__(self, client: MongoClient[Any], options: AtomicOptions) -> None:
         self._client = client
         self._options = options
-        self._block: tuple[Scope, bool, Entry, AbstractContextManager[Any] | None] | None = None
+        self._block: tuple[Scope, bool, Entry, ContextChanges | None] | None = None
 
     def __call__(self, function: Callable[_P, _T]) -> Callable[_P, _T]:
         """The function, each call of which is a transaction and may run it more than once."""
@@ -65,19 +66,17 @@ class Atomic:
         joined = joinable_scope(self._client, self._options)
         scope = joined or Scope(self._client, self._options, True)
         assert isinstance(scope, Scope)  # of a client of the same kind
-        whole_time = self._options.whole_time()
-        if whole_time is not None:
-            whole_time.__enter__()
+        limit = self._options.begin_time()
         try:
             entry = Entry(scope)
-            self._block = scope, joined is None, entry, whole_time
+            self._block = scope, joined is None, entry, limit
             return scope.session
         except BaseException:
             if self._block is not None:
                 entry.leave()
                 self._block = None
-            if whole_time is not None:
-                whole_time.__exit__(None, None, None)
+            if limit is not None:
+                limit.undo()
             raise
 
     def __exit__(
@@ -87,7 +86,7 @@ class Atomic:
         exc_tb: TracebackType | None,
     ) -> None:
         assert self._block is not None
-        (scope, outermost, entry, whole_time), self._block = self._block, None
+        (scope, outermost, entry, limit), self._block = self._block, None
         entry.leave()
         by_exit = exc_val is not None and not isinstance(exc_val, Exception)
         try:
@@ -99,8 +98,8 @@ class Atomic:
             by_exit = not isinstance(error, Exception)
             raise
         finally:
-            if whole_time is not None:
-                whole_time.__exit__(None, None, None)
+            if limit is not None:
+                limit.undo()
             if outermost:
                 scope.leave()
                 if scope.has_hooks and not by_exit:
@@ -115,12 +114,12 @@ class Atomic:
         if joinable_scope(self._client, self._options) is not None:
             with Atomic(self._client, self._options):
                 return plain_answer(function(*args, **kwargs)), []
-        limit = self._options.whole_time()
-        if limit is None:
+        limit = self._options.begin_time()
+        try:
             scope, result, causes = self._attempts(function, args, kwargs)
-        else:
-            with limit:
-                scope, result, causes = self._attempts(function, args, kwargs)
+        finally:
+            if limit is not None:
+                limit.undo()
         if scope.has_hooks:
             _after_rollback(scope)  # by set_rollback
             _after_commit(scope)

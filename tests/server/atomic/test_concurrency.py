@@ -122,6 +122,33 @@ def test_the_first_operations_of_many_threads_are_in_one_transaction(client, mon
     assert collection.count_documents({}) == 5
 
 
+@pytest.mark.parametrize("timeout", [None, 30])
+def test_a_block_can_be_left_in_another_context(client, mongodb_database_name, timeout):
+    collection = client[mongodb_database_name].c
+    context = contextvars.copy_context()
+    block = atomic(client, timeout=timeout)
+    context.run(block.__enter__)
+    context.run(collection.insert_one, {"_id": 1})
+    block.__exit__(None, None, None)
+    assert collection.find_one() == {"_id": 1}
+    assert current_attempt() == 0
+
+
+@pytest.mark.parametrize("timeout", [None, 30])
+async def test_a_block_can_be_left_in_another_task(async_client, mongodb_database_name, timeout):
+    collection = async_client[mongodb_database_name].c
+    block = atomic(async_client, timeout=timeout)
+    await asyncio.create_task(block.__aenter__())
+    await asyncio.create_task(block.__aexit__(None, None, None))
+    await block.__aenter__()
+    await collection.insert_one({"_id": 1})
+    await asyncio.create_task(block.__aexit__(None, None, None))
+    outside = contextvars.Context()
+    assert await asyncio.create_task(collection.find_one(), context=outside) == {"_id": 1}
+    with pytest.raises(InvalidOperation, match="has ended"):
+        await collection.find_one()  # this task has not left it
+
+
 async def test_concurrent_operations_can_be_refused(async_client, mongodb_database_name):
     collection = async_client[mongodb_database_name].c
     await collection.insert_one({"_id": 0})
