@@ -15,7 +15,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
   $(shell find src python -type f -not -name '*.pyc' -not -name '*.so')
 
 .PHONY: help venv build develop demo test test-rust test-python test-faults test-parity test-others \
-  test-pythons format lint bench unified soak money fuzz differential applications all clean
+  test-pythons format lint bench unified soak money kills fuzz differential applications all clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -99,6 +99,9 @@ soak: build  ## Repeat the fault tests COUNT times (20)
 
 money: build  ## Transfer money through faults for SECONDS (60) on each API; WAYS=session|atomic
 	FERROMONGO_MONEY_SECONDS=$(SECONDS) FERROMONGO_MONEY_WAYS=$(or $(WAYS),all) $(BIN)/pytest -s tests/fault/test_money.py
+
+kills: build  ## Kill KILLS (400) programs, and primaries, in the middle of transactions that are logged
+	FERROMONGO_KILLS=$(or $(KILLS),400) $(BIN)/pytest -s tests/fault/test_transaction_log_kills.py
 
 fuzz: venv  ## Fuzz TARGETS (all) for SECONDS (60) each; needs cargo-fuzz and a nightly toolchain
 	$(BIN)/python fuzz/seeds.py

@@ -90,7 +90,7 @@ def run_one(options, workload, group, uri, database):
     if workload.uri_options:
         uri = server.with_options(uri, **workload.uri_options)
     operations = max(1, workload.operations // (4 if options.quick else 1))
-    peers = group.at(uri, listened=workload.listened)
+    peers = group.at(uri, listened=workload.listened, log=workload.log)
     samples, skipped = rounds.run(workload, group, peers, database, options.rounds, operations)
     peaks = {}
     if workload.peak_memory and not options.no_memory:

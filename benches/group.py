@@ -34,14 +34,14 @@ class Group:
                 self._wait_for(peer.close())
         self._runner.close()
 
-    def at(self, uri, *, listened=False):
+    def at(self, uri, *, listened=False, log=None):
         """The peers connected to `uri`, the reference first; without those that cannot be."""
-        key = uri, listened
+        key = uri, listened, log
         if key not in self._open:
             opened = self._open[key] = []
             for peer in self.peers:
                 with contextlib.suppress(NotImplementedError):
-                    opened.append(self._wait_for(peer.open(uri, listened=listened)))
+                    opened.append(self._wait_for(peer.open(uri, listened=listened, log=log)))
         return self._open[key]
 
     def measure(self, workload, peer, items):

@@ -23,7 +23,7 @@ def measure_here(workload_name, kind, peer_name, uri):
     workload = next(one for one in WORKLOADS if one.name == workload_name)
     peer = next(one for one in PEERS if (one.kind, one.name) == (kind, peer_name))
     with Group(kind, [peer]) as group:
-        [opened] = group.at(uri, listened=workload.listened)
+        [opened] = group.at(uri, listened=workload.listened, log=workload.log)
         # Connects and loads what is loaded at first use.
         group.measure(run_command.WORKLOAD, opened, range(10))
         items = workload.items(1)

@@ -5,9 +5,11 @@ otherwise is bridged here (sessions) or, for mongojet, in a file of its own.
 """
 
 import importlib
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pymongo.monitoring import CommandListener
@@ -43,9 +45,25 @@ class Peer:
             return str(error)
         return None
 
-    def open(self, uri, *, listened=False):
+    def open(self, uri, *, listened=False, log=None):
         options = {"event_listeners": [Nothing()]} if listened else {}
+        if log is not None:
+            options["transaction_log"] = self._log(log)
         return self.opener(self.name, importlib.import_module(self.module), uri, **options)
+
+    def _log(self, where):
+        if not self.module.startswith("ferromongo"):
+            raise NotImplementedError("it has no transaction log")
+        log_class = importlib.import_module("ferromongo.transaction_log").TransactionLog
+        if where == "memory":
+            return log_class()
+        directory = tempfile.TemporaryDirectory(dir=".")  # /tmp may be in memory
+        KEPT.append(directory)
+        return log_class(Path(directory.name) / "transactions.log")
+
+
+# Directories that are removed when the process ends.
+KEPT = []
 
 
 class Nothing(CommandListener):

@@ -30,6 +30,7 @@ def main() -> None:
     write("encode", (b"\0\0\1" + document for document in documents))
     write("hello", hellos)
     messages = [message(document) for document in [*hellos, *map(cursor, batches)]]
+    write("log", [*logs(), *(log[:-3] for log in logs()), *(log + bytes(40) for log in logs())])
     write("reply", [*messages, *(compressed(message) for message in messages)])
 
 
@@ -64,6 +65,22 @@ def nested(depth: int) -> bytes:
     for _ in range(depth):
         inner = struct.pack("<i", len(inner) + 7) + b"\3\0" + inner + b"\0"
     return inner
+
+
+def logs() -> Iterator[bytes]:
+    """Files of the transaction log."""
+    key = {"lsid": bson.Binary(bytes(16), 4), "txnNumber": bson.Int64(1)}
+    begun = {"t": "open", **key, "state": "open", "statements": [{"command": "find", "ns": "d.c"}]}
+    committing = begun | {"t": "committing", "state": "committing"}
+    ended = {"t": "ended", **key, "outcome": "committed", "commits": bson.Int64(1)}
+    yield b"FMJ1\n"
+    for records in ([begun], [begun, committing], [begun, committing, ended], [ended]):
+        yield b"FMJ1\n" + b"".join(map(record, records))
+
+
+def record(document: dict[str, object]) -> bytes:
+    encoded = bson.encode(document)
+    return struct.pack("<I", zlib.crc32(encoded)) + encoded
 
 
 def array(documents: list[bytes]) -> bytes:

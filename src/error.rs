@@ -79,6 +79,8 @@ pub enum Kind {
     Callback,
     /// The transaction has failed before: see `reason`.
     RolledBack,
+    /// The transaction log cannot be read or written.
+    TransactionLog,
 }
 
 pub const TRANSIENT_TRANSACTION: &str = "TransientTransactionError";

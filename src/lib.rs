@@ -6,6 +6,7 @@ pub mod deadline;
 pub mod error;
 pub mod event;
 pub mod exec;
+pub mod journal;
 pub mod metadata;
 pub mod net;
 pub mod ops;

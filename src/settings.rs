@@ -8,6 +8,7 @@ use bson::oid::ObjectId;
 
 use crate::auth::credentials::Credentials;
 use crate::event::Publisher;
+use crate::journal::log::Journal;
 use crate::metadata::Metadata;
 use crate::net::tls::settings::TlsSettings;
 use crate::topology::address::Address;
@@ -57,6 +58,8 @@ pub struct Settings {
     /// serverMonitoringMode=poll: monitors ask again and again instead of awaiting changes.
     pub poll: bool,
     pub events: Publisher,
+    /// Its transactions are noted there.
+    pub journal: Option<Arc<Journal>>,
 }
 
 impl Settings {

@@ -27,6 +27,7 @@ class Workload:
     by_name_only: bool = False  # not part of the usual table
     tls: bool = False  # on a server that speaks nothing else
     listened: bool = False  # by clients with a listener of commands
+    log: str | None = None  # by clients with a transaction log: "memory" or "file"
     peak_memory: bool = False  # big enough that its peak says something
 
     def body(self, kind):

@@ -70,6 +70,7 @@ from ferromongo import topology_description as topology_description
 from ferromongo import typings as typings
 from ferromongo import uri_parser as uri_parser
 from ferromongo import write_concern as write_concern
+from ferromongo._calls.transaction_log import TransactionLog
 from ferromongo._install import install, installed, uninstall
 from ferromongo._ipython import load_if_it_runs as _load_if_it_runs
 from ferromongo._ipython import load_ipython_extension as load_ipython_extension
@@ -98,6 +99,7 @@ __all__ = [
     "ReadPreference",
     "ReplaceOne",
     "ReturnDocument",
+    "TransactionLog",
     "UpdateMany",
     "UpdateOne",
     "WriteConcern",

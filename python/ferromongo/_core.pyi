@@ -46,7 +46,8 @@ class Client:
     that never ends, and not None), max_adaptive_retries (int), overload_retargeting (bool), tls
     (None or a mapping: ca_file, certificate_key_file, certificate_key_password, crl_file (all
     str | None), allow_invalid_certificates, allow_invalid_hostnames (bool)). The files are read at
-    once; ConfigurationError for one that is no good. events (EventQueue | None).
+    once; ConfigurationError for one that is no good. events (EventQueue | None), journal
+    (Journal | None).
     """
 
     def __new__(
@@ -89,7 +90,56 @@ class Client:
     ) -> Session:
         """A session whose only transaction has begun. Its operations take turns, or raise
         InvalidOperation if `refuses`; after the transaction's end or first failure all raise."""
+    def end_of_transaction(
+        self, entry: bytes, commit: bool
+    ) -> Pending[tuple[Literal["committed", "aborted", "unknown"], bytes | None, int | None]]:
+        """Send the end of a transaction of another process, as `Journal.entries()` has it: how it
+        ended, the error's document (message, code?, labels) and the cluster time in seconds. A
+        commit asks for a majority. Errors are answered, but for ValueError and cancellation."""
     def cluster_time(self) -> Mapping[str, Any] | None: ...
+
+@final
+class Journal:
+    """The transaction log of clients (their setting `journal`). Entries are BSON documents: lsid
+    (Binary 4), txnNumber, state ("open" | "committing" | "ended"), started, statements (of command,
+    ns, body?), commits, pid; and where known: committing (when the commit was first about to be
+    sent), ended (dates), outcome, error (message, code?, labels), recoveryToken, readConcern,
+    writeConcern, clusterTime (seconds, as last seen), sessionTimeoutMinutes, setName, hosts, user
+    ("source.name"), marker. In `entries()` `living` is true while a session of this process may
+    still end it, or send its commit again. An error of the disk, also of a statement or a commit,
+    which are not sent then, is a TransactionLogError."""
+
+    def __new__(
+        cls,
+        path: str | None,
+        capacity: int,
+        max_bytes: int | None,
+        full: bool,
+        marker: str | None,
+    ) -> Journal:
+        """Without a path entries are kept in memory alone. ConfigurationError if another process
+        has the file open, or if it is damaged or no log."""
+    @staticmethod
+    def of_collection(
+        client: Client,
+        database: str,
+        collection: str,
+        capacity: int,
+        full: bool,
+        marker: str | None,
+    ) -> Journal:
+        """Each entry is a document there, `_id` with its lsid and txnNumber, written with w:
+        majority before the commit is sent and when it has ended. It is not read: `entries()` are
+        this process's, and `resolve` changes nothing in the collection."""
+    def entries(self) -> list[bytes]:
+        """All without a known outcome, and the latest of the others; oldest first."""
+    @staticmethod
+    def read(path: str) -> list[bytes]:
+        """The entries of a file, which another process may be writing."""
+    def resolve(self, entry: bytes, outcome: str, error: bytes | None) -> None:
+        """Note what was found out. It is on the disk when this returns."""
+    def close(self) -> None:
+        """Bring everything to the disk; another process may open the file. May be called twice."""
 
 @final
 class EventQueue:
@@ -134,8 +184,9 @@ class EventQueue:
 class OwnEvents:
     """The events of an operation, for its listeners."""
 
-def note_loggers(wanted: tuple[bool, bool, bool, bool]) -> None:
-    """Whether the loggers of commands, connections, selections and topologies want records."""
+def note_loggers(wanted: tuple[bool, bool, bool, bool, bool, bool]) -> None:
+    """Whether the loggers of commands, connections, selections and topologies want records, and
+    that of transactions those of all and of unknown outcomes."""
 
 @final
 class SeedLookup:
@@ -178,6 +229,8 @@ class Session:
     ) -> None:
         """Arguments are PyMongo's option objects (never None but for the last). No I/O.
         Raises InvalidOperation (ended, in progress, snapshot session) or ConfigurationError."""
+    def note_attempt(self, number: int) -> None:
+        """For the transaction log: the transaction that has begun is such an attempt."""
     def commit_transaction(self) -> Pending[None]: ...
     def abort_transaction(self) -> Pending[None]: ...
     @property

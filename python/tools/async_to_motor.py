@@ -69,6 +69,7 @@ TARGETS = (
         "AsyncMongoClient",
         {
             **_named(Manner.FUTURE, "bulk_write drop_database list_database_names server_info"),
+            **_named(Manner.FUTURE, "recover_transactions"),
             **_named(Manner.PROPERTY, "options topology_description nodes address primary"),
             **_named(Manner.PROPERTY, "secondaries arbiters is_primary is_mongos"),
         },

@@ -123,7 +123,7 @@ mod tests {
 
     fn command(next: Next) -> RawDocumentBuf {
         let Next::Send(mut message) = next else { panic!("a command was expected") };
-        message.seal(1, |_| Ok(())).unwrap();
+        message.seal(1, |_, _| Ok(())).unwrap();
         RawDocumentBuf::from_bytes(message.parts().0[crate::wire::message::BODY..].to_vec())
             .unwrap()
     }

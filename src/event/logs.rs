@@ -11,6 +11,10 @@ pub enum Logger {
     Connection = 2,
     ServerSelection = 4,
     Topology = 8,
+    /// Of transactions that ended, and of those whose outcome is unknown. They concern clients with a
+    /// transaction log only.
+    Transaction = 16,
+    UnknownTransaction = 32,
 }
 
 pub fn wants(logger: Logger) -> bool {
@@ -18,7 +22,7 @@ pub fn wants(logger: Logger) -> bool {
 }
 
 pub fn wants_any() -> bool {
-    WANTED.load(Ordering::Relaxed) != 0
+    WANTED.load(Ordering::Relaxed) & OF_ALL_CLIENTS != 0
 }
 
 /// The bits of all loggers that want records from now on.
@@ -26,4 +30,5 @@ pub fn note(wanted: u8) {
     WANTED.store(wanted, Ordering::Relaxed);
 }
 
+const OF_ALL_CLIENTS: u8 = 0x0f;
 static WANTED: AtomicU8 = AtomicU8::new(0);

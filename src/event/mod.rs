@@ -31,6 +31,8 @@ pub enum Event {
     Command(CommandEvent),
     Selection(SelectionEvent),
     Retry(RetryEvent),
+    /// The entry of a transaction that has ended, for the log.
+    Transaction(Vec<u8>),
 }
 
 impl Event {
@@ -40,7 +42,9 @@ impl Event {
         match self {
             Event::Topology(_) | Event::Heartbeat(_) => true,
             Event::Pool(PoolEvent { what, .. }) => matches!(what, PoolCreated | PoolReady),
-            Event::Command(_) | Event::Selection(_) | Event::Retry(_) => false,
+            Event::Command(_) | Event::Selection(_) | Event::Retry(_) | Event::Transaction(_) => {
+                false
+            }
         }
     }
 
@@ -49,6 +53,7 @@ impl Event {
         let carried = match self {
             Event::Heartbeat(event) => event.size(),
             Event::Command(event) => event.size(),
+            Event::Transaction(entry) => entry.len(),
             Event::Pool(_) | Event::Topology(_) | Event::Selection(_) | Event::Retry(_) => 0,
         };
         carried + size_of::<Event>()
@@ -148,6 +153,13 @@ impl Publisher {
 
     pub fn retry(&self, make: impl FnOnce() -> RetryEvent) {
         self.publish(logs::wants(Logger::Command), || Event::Retry(make()));
+    }
+
+    /// `known`: how it ended. Only of a transaction that is noted in a transaction log.
+    pub fn transaction(&self, known: bool, make: impl FnOnce() -> Vec<u8>) {
+        let logger = if known { Logger::Transaction } else { Logger::UnknownTransaction };
+        // Without an operation there may be no dispatcher that would deliver it.
+        self.publish(logs::wants(logger) && own::is_collecting(), || Event::Transaction(make()));
     }
 
     pub fn topology(&self, id: ObjectId, make: impl FnOnce() -> Vec<TopologyChange>) {

@@ -83,6 +83,11 @@ pub fn push(queue: &Arc<Queue>, event: Event) {
     }
 }
 
+/// Whether an operation of this thread will deliver what is pushed.
+pub fn is_collecting() -> bool {
+    BOOKS.with_borrow_mut(|books| books.own().is_some())
+}
+
 pub fn is_empty() -> bool {
     BOOKS.with_borrow_mut(|books| books.own().is_none_or(|own| own.events.is_empty()))
 }

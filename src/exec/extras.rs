@@ -10,11 +10,18 @@ use super::client::ClientCore;
 use super::operation::{Kind, Terms};
 use crate::deadline::max_time_ms;
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::journal::entry::{Deployment, Key};
+use crate::journal::handle::{Beginning, Handle};
+use crate::journal::log::Journal;
+use crate::journal::statement::Statement;
 use crate::session::client::{Session, State};
+use crate::session::transaction::Options;
+use crate::topology::address::Address;
 use crate::topology::read_preference::ReadPreference;
 use crate::topology::server::ServerDescription;
 use crate::topology::snapshot::TopologyKind;
 use crate::wire::elements;
+use crate::wire::message::Given;
 
 /// What an attempt knows of where it goes.
 pub struct Destination<'a> {
@@ -38,7 +45,12 @@ pub fn is_ordered(terms: &Terms, command: &str) -> bool {
 
 /// Called at the moment of sending: it draws the transaction number of a retryable write, and a
 /// transaction counts as started on the server from here on.
-pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Result<()> {
+pub fn append(
+    terms: &mut Terms,
+    to: &Destination<'_>,
+    given: Given<'_>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     if let Some(at) = terms.limit.deadline().instant() {
         let remaining = at.saturating_duration_since(Instant::now());
         append_max_time(terms.kind, remaining, to.min_round_trip, out)?;
@@ -68,7 +80,7 @@ pub fn append(terms: &mut Terms, to: &Destination<'_>, out: &mut Vec<u8>) -> Res
         }
     }
     if with_session && !terms.sessionless && (to.acknowledged || !session.implicit) {
-        append_session(terms, to, &session, &mut state, out)?;
+        append_session(terms, to, &session, &mut state, given, out)?;
     }
     let mut preference = &terms.read_preference;
     let of_transaction;
@@ -95,6 +107,7 @@ fn append_session(
     to: &Destination<'_>,
     session: &Session,
     state: &mut State,
+    given: Given<'_>,
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let timeout = to.server.logical_session_timeout_minutes.map(minutes);
@@ -103,6 +116,7 @@ fn append_session(
     server_session.last_use = Instant::now();
     elements::nested(out, "lsid", |out| server_session.append_id(out));
     let of_transaction = server_session.transaction_number;
+    let lsid = server_session.id();
     match terms.kind {
         Kind::EndTransaction { commit } => {
             elements::int64(out, "txnNumber", of_transaction);
@@ -115,6 +129,15 @@ fn append_session(
             }
         }
         _ if in_transaction => {
+            if let Some(journal) = &to.client.settings.journal {
+                let statement = journal.statement(&terms.database, given, out);
+                let others = terms.kind == Kind::KillCursors;
+                if !others && journal.marker() != Some(&statement.namespace) {
+                    log_statement(journal, to, state, (lsid, of_transaction), statement)?;
+                } else if let Some(log) = &state.transaction.log {
+                    log.note_other();
+                }
+            }
             elements::int64(out, "txnNumber", of_transaction);
             if state.transaction.note_sent() {
                 elements::boolean(out, "startTransaction", true);
@@ -138,6 +161,38 @@ fn append_session(
         }
         _ => {}
     }
+    Ok(())
+}
+
+/// What the log cannot take is not sent.
+fn log_statement(
+    journal: &Arc<Journal>,
+    to: &Destination<'_>,
+    state: &mut State,
+    (lsid, number): Key,
+    statement: Statement,
+) -> Result<()> {
+    if let Some(log) = &state.transaction.log {
+        return log.note(statement);
+    }
+    let Options { read_concern, write_concern, .. } = state.transaction.options.clone();
+    let session_timeout_minutes = to.server.logical_session_timeout_minutes;
+    let user = to.client.settings.credentials.as_ref();
+    let deployment = Deployment {
+        set_name: to.server.set_name.clone(),
+        hosts: to.server.hosts.iter().map(Address::to_string).collect(),
+        user: user.map(|it| format!("{}.{}", it.source, it.user())),
+    };
+    let begun = Beginning {
+        lsid,
+        number,
+        read_concern,
+        write_concern,
+        session_timeout_minutes,
+        attempt: state.transaction.attempt,
+        deployment,
+    };
+    state.transaction.log = Some(Handle::begin(journal, begun, statement)?);
     Ok(())
 }
 

@@ -246,7 +246,7 @@ async fn exchange(
         acknowledged,
         ordered_write: extras::is_ordered(terms, message.name()),
     };
-    connection.seal(message, |out| extras::append(terms, &to, out))?;
+    connection.seal(message, |out, given| extras::append(terms, &to, given, out))?;
     size::check(message, description.max_bson_object_size)?;
     let events = &client.settings.events;
     let watch = connection.watch(events, message, &terms.database, terms.operation_id);

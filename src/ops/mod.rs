@@ -4,4 +4,6 @@ pub mod bulk;
 pub mod change_stream;
 pub mod cursor;
 pub mod end_sessions;
+pub mod log_collection;
+pub mod marker;
 pub mod transaction;

@@ -18,7 +18,7 @@ use crate::topology::address::Address;
 use crate::topology::server::ServerDescription;
 use crate::wire::compression::Agreement;
 use crate::wire::elements;
-use crate::wire::message::Message;
+use crate::wire::message::{Given, Message};
 use crate::wire::reply::Reply;
 
 pub struct Connection {
@@ -73,12 +73,12 @@ impl Connection {
     pub fn seal(
         &self,
         message: &mut Message,
-        extras: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+        extras: impl FnOnce(&mut Vec<u8>, Given<'_>) -> Result<()>,
     ) -> Result<()> {
         let api = self.server_api.as_deref();
-        message.seal(next_request_id(), |out| {
+        message.seal(next_request_id(), |out, given| {
             api.inspect(|api| elements::all_of(out, api));
-            extras(out)
+            extras(out, given)
         })
     }
 
@@ -190,7 +190,7 @@ impl Connection {
         database: &str,
         events: &Publisher,
     ) -> Result<Reply> {
-        self.seal(message, |out| {
+        self.seal(message, |out, _| {
             elements::string(out, "$db", database);
             Ok(())
         })?;

@@ -7,9 +7,10 @@ use bson::oid::ObjectId;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::descriptions::{self, place};
+use super::journal::{self, PyJournal};
 use super::listeners::{EventQueue, ident};
 use super::pending::{PyPending, Step, task};
 use super::seed_lookup;
@@ -23,9 +24,11 @@ use crate::event::selection::Asker;
 use crate::exec::client::ClientCore;
 use crate::exec::seed_lookup::Start;
 use crate::exec::select::select;
+use crate::journal::entry::Failure;
 use crate::net::fork::OfProcess;
 use crate::net::wait;
 use crate::ops::end_sessions::end_sessions;
+use crate::ops::transaction;
 use crate::session::client::Session;
 use crate::session::transaction::Options;
 use crate::session::turn::Policy;
@@ -218,6 +221,25 @@ impl PyClient {
         Ok(PySession { client: slf.unbind(), session })
     }
 
+    /// Ends a transaction of another process, as its log has it.
+    fn end_of_transaction(
+        &self,
+        py: Python<'_>,
+        entry: &[u8],
+        commit: bool,
+    ) -> PyResult<PyPending> {
+        let entry = journal::entry(entry)?;
+        let core = self.core();
+        let limit = time_limit::current(py, &core.settings)?;
+        let work = async move { transaction::end_recovered(&core, &entry, commit, limit).await };
+        Ok(PyPending::new(task(work, |py, (outcome, error, time)| {
+            let error = error.map(|error| Failure::from(&error).to_document());
+            let error = error.map(|error| PyBytes::new(py, &error));
+            let found = (outcome.name(), error, time).into_pyobject(py)?;
+            Ok(Step::Done(found.into_any().unbind()))
+        })))
+    }
+
     fn cluster_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let time = self.core().cluster_time();
         time.map(|time| options::to_dict(py, &time)).transpose()
@@ -297,6 +319,9 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
         },
         poll: field("poll")?.extract()?,
         events: events.map_or_else(Publisher::default, |queue| queue.get().publisher()),
+        journal: field("journal")?
+            .extract::<Option<Bound<'_, PyJournal>>>()?
+            .map(|journal| journal.get().journal.clone()),
     })
 }
 

@@ -70,6 +70,7 @@ fn class_of(kind: Kind) -> &'static Import {
         Kind::Configuration => &imports::CONFIGURATION_ERROR,
         Kind::InvalidUri => &imports::INVALID_URI,
         Kind::RolledBack => &imports::TRANSACTION_ROLLED_BACK,
+        Kind::TransactionLog => &imports::TRANSACTION_LOG_ERROR,
         Kind::Command { .. } | Kind::InvalidValue | Kind::Callback => &imports::OPERATION_FAILURE,
     }
 }

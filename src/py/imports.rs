@@ -97,6 +97,7 @@ imports! {
     LOOK_AT_LOGGERS = "ferromongo._calls.listeners" "look_at_loggers";
     KNOWN_LEVELS = "ferromongo._calls.logs" "KNOWN_LEVELS";
     LEVELS_SEEN = "ferromongo._calls.logs" "LEVELS_SEEN";
+    TRANSACTION_LOG_ERROR = "ferromongo._calls.transaction_errors" "TransactionLogError";
     TRANSACTION_ROLLED_BACK = "ferromongo._calls.transaction_errors" "TransactionRolledBack";
     MAKE_READ_PREFERENCE = "pymongo.read_preferences" "make_read_preference";
     ANY_SERVER_SELECTOR = "pymongo.server_selectors" "any_server_selector";

@@ -230,6 +230,7 @@ impl EventQueue {
             Event::Command(event) => self.of_command(py, event, because),
             Event::Selection(event) => loggers::of_selection(py, event, self.local_threshold),
             Event::Retry(event) => loggers::of_retry(py, event),
+            Event::Transaction(entry) => loggers::of_transaction(py, entry),
         }
     }
 

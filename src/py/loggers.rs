@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use super::descriptions::{self, place};
 use super::imports;
@@ -28,16 +28,19 @@ pub fn look(py: Python<'_>) -> PyResult<()> {
     imports::LOOK_AT_LOGGERS.get(py)?.call0().map(drop)
 }
 
-/// Which of the loggers of commands, connections, server selection and topologies want records.
+/// Which of the loggers of commands, connections, server selection and topologies want records, and whether
+/// that of transactions wants them of all or of unknown outcomes.
 #[pyfunction]
-pub fn note_loggers(wanted: (bool, bool, bool, bool)) {
-    let (command, connection, selection, topology) = wanted;
+pub fn note_loggers(wanted: (bool, bool, bool, bool, bool, bool)) {
+    let (command, connection, selection, topology, transaction, unknown) = wanted;
     let bit = |wanted, logger| if wanted { logger as u8 } else { 0 };
     logs::note(
         bit(command, Logger::Command)
             | bit(connection, Logger::Connection)
             | bit(selection, Logger::ServerSelection)
-            | bit(topology, Logger::Topology),
+            | bit(topology, Logger::Topology)
+            | bit(transaction, Logger::Transaction)
+            | bit(unknown, Logger::UnknownTransaction),
     );
 }
 
@@ -47,6 +50,8 @@ pub fn of(event: &Event) -> Logger {
         Event::Pool(_) => Logger::Connection,
         Event::Selection(_) => Logger::ServerSelection,
         Event::Topology(_) | Event::Heartbeat(_) => Logger::Topology,
+        // It is built only if the logger wants it.
+        Event::Transaction(_) => Logger::UnknownTransaction,
     }
 }
 
@@ -73,6 +78,7 @@ pub fn more_about<'py>(py: Python<'py>, event: &Event) -> PyResult<Option<Bound<
             more.set_item(name!(py, "server_connection_id"), server_connection_id)?;
         }
         Event::Pool(_) | Event::Topology(_) | Event::Selection(_) | Event::Retry(_) => {}
+        Event::Transaction(_) => {}
     }
     Ok(Some(more))
 }
@@ -103,6 +109,10 @@ pub fn of_selection<'py>(
         }
         SelectionChange::Failed { reason } => call(py, "selection_failed", (about, reason)),
     }
+}
+
+pub fn of_transaction<'py>(py: Python<'py>, entry: &[u8]) -> PyResult<Call<'py>> {
+    call(py, "transaction_ended", (PyBytes::new(py, entry),))
 }
 
 pub fn of_retry<'py>(py: Python<'py>, event: &RetryEvent) -> PyResult<Call<'py>> {

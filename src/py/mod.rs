@@ -20,6 +20,7 @@ mod hub_driver;
 pub mod imports;
 mod instance;
 mod interpreter;
+mod journal;
 mod last_found;
 mod listeners;
 mod loggers;
@@ -58,6 +59,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cursor::CursorCore>()?;
     module.add_class::<cursor::SyncCursorCore>()?;
     module.add_class::<cursor::AsyncCursorCore>()?;
+    module.add_class::<journal::PyJournal>()?;
     module.add_class::<listeners::EventQueue>()?;
     module.add_class::<listeners::OwnEvents>()?;
     module.add_class::<pending::PyPending>()?;

@@ -7,8 +7,9 @@ use pyo3::types::PyDict;
 
 use super::client::PyClient;
 use super::pending::{PyPending, Step, task};
-use super::{errors, imports, options, time_limit};
+use super::{errors, imports, listeners, options, time_limit};
 use crate::error::{Error, Result as CoreResult};
+use crate::event::own;
 use crate::exec::client::ClientCore;
 use crate::ops::transaction;
 use crate::session::client::Session;
@@ -126,14 +127,15 @@ impl PySession {
         self.session.start_transaction(options).map_err(|error| errors::to_python(py, &error))
     }
 
+    /// For the transaction log: the transaction that has begun is such an attempt.
+    fn note_attempt(&self, number: u32) {
+        self.session.state().transaction.attempt = number;
+    }
+
     /// How the last transaction ended, as far as is known; None before its end.
     #[getter]
     fn outcome(&self) -> Option<&'static str> {
-        self.session.state().transaction.ended().map(|ended| match ended.outcome {
-            Outcome::Committed => "committed",
-            Outcome::Aborted => "aborted",
-            Outcome::Unknown { .. } => "unknown",
-        })
+        self.session.state().transaction.ended().map(|ended| ended.outcome.name())
     }
 
     /// What its commit failed with.
@@ -181,8 +183,10 @@ impl PySession {
     }
 
     /// Ends the session of a scope; never waits.
-    fn leave_scope(&self) {
+    fn leave_scope(&self, py: Python<'_>) -> PyResult<()> {
+        let _own = own::Collecting::begin();
         transaction::leave(&self.core(), &self.session);
+        listeners::deliver_own(py, None).map(drop)
     }
 
     fn commit_transaction(&self, py: Python<'_>) -> PyResult<PyPending> {

@@ -12,6 +12,7 @@ use super::server::{ServerSession, ServerSessions};
 use super::transaction::{Options, Transaction};
 use super::turn::{Policy, Turns};
 use crate::error::{Error, Kind, Result};
+use crate::journal::handle::Known;
 use crate::net::fork;
 
 pub struct Session {
@@ -84,6 +85,7 @@ impl Session {
         session.causal_consistency = true;
         let mut state = session.state.lock();
         state.transaction.start(options)?;
+        state.transaction.attempt = 1;
         state.uncounted = true;
         drop(state);
         Ok(Arc::new(session))
@@ -98,6 +100,7 @@ impl Session {
         let next = Session::of_transaction(self.pool.clone(), policy, options)?;
         own.ended = true;
         let mut state = next.state.lock();
+        state.transaction.attempt = own.transaction.attempt.saturating_add(1);
         state.server = own.server.take();
         state.timeout = own.timeout;
         state.cluster_time = own.cluster_time.clone();
@@ -134,6 +137,19 @@ impl Session {
         late.transaction = own.transaction.clone();
         drop(late);
         Some(session)
+    }
+
+    /// To end a transaction of another process.
+    pub fn recovered(
+        pool: Arc<ServerSessions>,
+        server: ServerSession,
+        transaction: Transaction,
+    ) -> Arc<Session> {
+        let session = Session::explicit(pool, false, false);
+        let mut state = session.state.lock();
+        (state.server, state.transaction) = (Some(server), transaction);
+        drop(state);
+        session
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -199,7 +215,9 @@ impl Session {
         if let Some(server) = state.server.take() {
             self.pool.give_back(server, Instant::now(), state.timeout);
         }
+        let log = state.transaction.log.take(); // nobody can send its commit again
         drop(state);
+        drop(log);
         self.unpin();
         first
     }
@@ -239,6 +257,19 @@ impl Session {
 }
 
 impl State {
+    /// Should the session be used for another transaction, its server would forget the one whose outcome is
+    /// not known.
+    pub fn keep_for_recovery(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.dirty = true;
+        }
+    }
+
+    /// What the log keeps when the transaction ends.
+    pub fn known(&self) -> Known {
+        self.transaction.known(self.cluster_time.as_ref().map(ClusterTime::seconds))
+    }
+
     pub fn server_session(
         &mut self,
         pool: &ServerSessions,

@@ -15,6 +15,10 @@ impl ClusterTime {
         Some(ClusterTime { time, document: document.to_owned() })
     }
 
+    pub fn seconds(&self) -> i64 {
+        self.time.time.into()
+    }
+
     pub fn document(&self) -> &RawDocument {
         &self.document
     }

@@ -21,6 +21,11 @@ impl ServerSession {
         ServerSession { id: Uuid::new(), last_use: now, transaction_number: 0, dirty: false }
     }
 
+    /// One of another process. It is not for others afterwards.
+    pub fn recovered(id: Uuid, transaction_number: i64, now: Instant) -> ServerSession {
+        ServerSession { id, last_use: now, transaction_number, dirty: true }
+    }
+
     /// The same session for one more word to the server. It is not for others afterwards.
     pub fn last_word(&self) -> ServerSession {
         ServerSession { dirty: true, ..*self }

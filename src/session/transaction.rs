@@ -7,6 +7,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use crate::error::{
     Error, Kind, MAX_TIME_EXPIRED, Result, TRANSIENT_TRANSACTION, UNKNOWN_COMMIT_RESULT,
 };
+use crate::journal::handle::{Handle, Known};
 use crate::topology::read_preference::{ReadMode, ReadPreference};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,16 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Committed => "committed",
+            Outcome::Aborted => "aborted",
+            Outcome::Unknown { .. } => "unknown",
+        }
+    }
+}
+
 /// What is known once a commit or an abort has returned, was cut, or was interrupted.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -64,6 +75,10 @@ pub struct Transaction {
     ended: Option<Ended>,
     /// With it another mongos can find out how the transaction ended.
     pub recovery_token: Option<RawDocumentBuf>,
+    /// Which attempt at the same transaction it is, where the driver makes them; else 0.
+    pub attempt: u32,
+    /// Its entry in the client's transaction log, from its first statement on.
+    pub log: Option<Arc<Handle>>,
 }
 
 /// What ending a transaction takes.
@@ -163,6 +178,11 @@ impl Transaction {
     /// A command, or the end, was not looked at: an overloaded server has refused it, or it was too large
     /// to be sent.
     pub fn note_refused(&mut self) {
+        if self.is_active()
+            && let Some(log) = &self.log
+        {
+            log.forget_last();
+        }
         if self.state == State::InProgress && !self.has_run {
             self.state = State::Starting;
         }
@@ -225,6 +245,34 @@ impl Transaction {
     /// The caller waits for a commit no longer.
     pub fn cut_commit(&mut self) {
         self.ended = Some(Ended { outcome: self.outcome_without_answer(), error: None });
+    }
+
+    /// A commit was not sent, and will not be.
+    pub fn give_up_commit(&mut self, error: Error) {
+        self.state = State::Aborted;
+        self.ended = Some(Ended { outcome: Outcome::Aborted, error: Some(error) });
+    }
+
+    /// For the log. The time of the cluster, in seconds, is the session's.
+    pub fn known(&self, cluster_time: Option<i64>) -> Known {
+        let recovery_token = self.recovery_token.clone();
+        Known { commits: self.commits_sent, recovery_token, cluster_time }
+    }
+
+    /// One of another process, as its log has it. Its commit may have been sent, so that it asks for a
+    /// majority.
+    pub fn recovered(
+        commit: bool,
+        write_concern: Option<RawDocumentBuf>,
+        recovery_token: Option<RawDocumentBuf>,
+    ) -> Transaction {
+        Transaction {
+            state: if commit { State::Committed } else { State::Aborted },
+            options: Options { write_concern, ..Options::default() },
+            commits_sent: u32::from(commit),
+            recovery_token,
+            ..Transaction::default()
+        }
     }
 
     fn outcome_without_answer(&self) -> Outcome {

@@ -284,7 +284,7 @@ mod tests {
     }
 
     fn sealed(mut message: Message) -> Message {
-        let appended = message.seal(7, |out| {
+        let appended = message.seal(7, |out, _| {
             elements::string(out, "$db", "test");
             Ok(())
         });

@@ -17,6 +17,12 @@ pub fn int64(out: &mut Vec<u8>, key: &str, value: i64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+/// Milliseconds since 1970.
+pub fn date(out: &mut Vec<u8>, key: &str, value: i64) {
+    head(out, 0x09, key);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
 pub fn string(out: &mut Vec<u8>, key: &str, value: &str) {
     head(out, 0x02, key);
     let length = i32::try_from(value.len() + 1).expect("names and messages are short");
@@ -125,6 +131,7 @@ mod tests {
             boolean(out, "b", true);
             int32(out, "i", -5);
             int64(out, "l", 1 << 40);
+            date(out, "w", -7);
             string(out, "s", "héllo");
             timestamp(out, "t", Timestamp { time: 7, increment: 3 });
             document(out, "d", &inner);
@@ -133,7 +140,8 @@ mod tests {
         });
         let read = RawDocument::from_bytes(&bytes).unwrap();
         let expected = bson::rawdoc! {
-            "b": true, "i": -5, "l": 1_i64 << 40, "s": "héllo",
+            "b": true, "i": -5, "l": 1_i64 << 40,
+            "w": bson::DateTime::from_millis(-7), "s": "héllo",
             "t": Timestamp { time: 7, increment: 3 }, "d": { "x": 1 }, "n": { "k": "" },
             "p": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: b"ab".to_vec() },
         };

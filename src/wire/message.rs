@@ -23,6 +23,20 @@ pub struct Message {
     raw_batches: bool,
 }
 
+/// What the caller gave of a message that is being sealed.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    end: usize,
+    pub sequences: &'a [Sequence],
+}
+
+impl Given<'_> {
+    /// The elements of the caller's command, of the bytes that are handed to `extras`.
+    pub fn elements<'b>(&self, out: &'b [u8]) -> &'b [u8] {
+        &out[BODY + 4..self.end]
+    }
+}
+
 /// BSON documents end to end, under the name of the field they would be in the command.
 pub type Sequence = (&'static str, Vec<u8>);
 
@@ -132,10 +146,11 @@ impl Message {
     pub fn seal(
         &mut self,
         request_id: i32,
-        extras: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+        extras: impl FnOnce(&mut Vec<u8>, Given<'_>) -> Result<()>,
     ) -> Result<()> {
         self.bytes.truncate(self.body_end);
-        extras(&mut self.bytes)?;
+        let given = Given { end: self.body_end, sequences: &self.sequences };
+        extras(&mut self.bytes, given)?;
         self.bytes.push(0);
         let body_length = self.bytes.len() - BODY;
         let mut total = self.bytes.len();
@@ -206,7 +221,7 @@ mod tests {
     use super::*;
     use crate::wire::elements;
     fn seal(message: &mut Message, request_id: i32, key: &str, value: &str) {
-        let appended = message.seal(request_id, |out| {
+        let appended = message.seal(request_id, |out, _| {
             elements::string(out, key, value);
             Ok(())
         });

@@ -214,7 +214,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        message.seal(5, |_| Ok(())).unwrap();
+        message.seal(5, |_, _| Ok(())).unwrap();
         let mut bytes = message.parts().0.to_vec();
         bytes[8..12].copy_from_slice(&5_i32.to_le_bytes());
         parse(&bytes)
@@ -318,7 +318,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        message.seal(5, |_| Ok(())).unwrap();
+        message.seal(5, |_, _| Ok(())).unwrap();
         let mut bytes = message.parts().0.to_vec();
         bytes[8..12].copy_from_slice(&5_i32.to_le_bytes());
         for end in 0..bytes.len() {

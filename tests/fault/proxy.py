@@ -45,6 +45,13 @@ class Proxy:
         """Withhold the reply to `command`, which the server has executed, and all after it."""
         self._rules.append(_Rule(command, times, None))
 
+    def hold(self, command, skip=0, reply=False):
+        """Keep one `command` from the server, or with `reply` its reply from the client, and tell
+        when it has arrived here. All that follows on its connection waits, too."""
+        hold = Hold(self._loop)
+        self._rules.append(_Rule(command, 1, None, skip, hold, reply))
+        return hold
+
     def freeze(self):
         """Accept connections and read what they send, but pass nothing in either direction."""
         self._loop.call_soon_threadsafe(self._flow.clear)
@@ -166,9 +173,15 @@ class Proxy:
                 link.compressed.append(command)
             for rule in self._rules:
                 if rule.command == command and rule.times > 0:
+                    if rule.skip > 0:
+                        rule.skip -= 1
+                        continue
                     rule.times -= 1
                     link.rule = rule
                     break
+            if link.rule is not None and link.rule.hold is not None and not link.rule.reply:
+                rule, link.rule = link.rule, None
+                await rule.hold._here()
             writer.write(message)
             await writer.drain()
 
@@ -176,6 +189,9 @@ class Proxy:
         while message := await _message(reader):
             await asyncio.sleep(self.delay)
             await self._flow.wait()
+            if link.rule is not None and link.rule.hold is not None:
+                rule, link.rule = link.rule, None
+                await rule.hold._here()
             if link.rule is None:
                 writer.write(message)
                 await writer.drain()
@@ -203,6 +219,26 @@ class _Rule:
     command: str
     times: int
     after: int | None
+    skip: int = 0
+    hold: "Hold | None" = None
+    reply: bool = False  # whether it is the reply that is held
+
+
+class Hold:
+    """A message that waits in the proxy, once it has `arrived`, to be released or never."""
+
+    def __init__(self, loop):
+        self._loop = loop
+        self._released = asyncio.Event()
+        self.arrived = threading.Event()
+
+    def release(self):
+        """Pass it on: also when the client is gone."""
+        self._loop.call_soon_threadsafe(self._released.set)
+
+    async def _here(self):
+        self.arrived.set()
+        await self._released.wait()
 
 
 async def _message(reader):

@@ -194,6 +194,22 @@ OWN = [
     ),
     Difference(
         "member of our own",
+        ("MongoClient.recover_transactions",),
+        "finds out how the transactions of a log ended; a database of that name is "
+        '`client["recover_transactions"]`',
+    ),
+    Difference(
+        "module of our own",
+        ("synchronous.recovery", "transaction_log", "journal"),
+        "transaction logs, their recovery and their files",
+    ),
+    Difference(
+        "name of our own",
+        ("TransactionLog",),
+        "what became of a client's transactions",
+    ),
+    Difference(
+        "member of our own",
         ("MongoClient.run_atomic",),
         "a function called in a transaction; a database of that name is `client[\"run_atomic\"]`",
     ),

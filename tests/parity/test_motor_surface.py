@@ -56,6 +56,10 @@ DIFFERENT = {
         "AgnosticGridOut.readline",
         "signature",
     ): "Motor's `size` is that of io.IOBase, without a name",
+    (
+        "AgnosticClient.recover_transactions",
+        "ours only",
+    ): "of transaction logs, which Motor has not",
     ("AgnosticClient.start_session", "signature"): "takes `snapshot_time`, as PyMongo's newer ones",
     ("AgnosticGridOutCursor.add_option", "signature"): "raises NotImplementedError with both",
     ("AgnosticGridOutCursor.remove_option", "signature"): "raises NotImplementedError with both",

@@ -98,7 +98,7 @@ def test_ordinary_class(kind: type) -> None:
 
 def test_only_public_names_are_exported() -> None:
     """`from ferromongo import *` brings what `from pymongo import *` does, and what is ours."""
-    ours = {"install", "installed", "uninstall"}
+    ours = {"TransactionLog", "install", "installed", "uninstall"}
     assert set(ferromongo.__all__) == set(pymongo.__all__) | ours
     assert pymongo.asynchronous.collection.ReturnDocument is (
         ferromongo.asynchronous.collection.ReturnDocument

@@ -22,6 +22,7 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 from tests.drivers import DRIVER_NAME, ferromongo_only
 
+from ferromongo import TransactionLog
 from ferromongo.embedded import ReplicaSet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,6 +144,57 @@ def test_listed_sessions_take_transactions(run):
         run(fenced("002", 1))
     people = client.mydatabase.collection.find({}, {"_id": 0})
     assert list(people)[:1] == [{"name": "John Doe"}]
+
+
+def logged(program, list_failed=False):
+    """The tutorial on logs and recovery, with a log; its writes are given the session."""
+    program, count = re.subn(r'MongoClient\("[^"]*"', r"\g<0>, transaction_log=log", program)
+    assert count == 1
+    program, count = re.subn(r"(_one\(.*)\)$", r"\1, session=session)", program, flags=re.MULTILINE)
+    assert count == 2
+    if list_failed:
+        program = program.replace("list_sessions()", "list_sessions(failed=True)")
+    return program.replace('"mongodb://localhost:27017"', "uri")
+
+
+@ferromongo_only
+def test_a_transaction_is_in_the_log(run, mongodb_uri, tmp_path):
+    path = tmp_path / "transactions.log"
+    with TransactionLog(path, capture="full") as log:
+        run(logged(fenced("002", 0)), log=log, uri=mongodb_uri)
+    [entry] = TransactionLog.read(path)
+    assert entry.outcome == "committed"
+    assert [statement.command for statement in entry.statements] == ["insert", "update"]
+    assert entry.statements[0].body["documents"][0]["name"] == "John Doe"
+
+
+@ferromongo_only
+def test_a_failed_transaction_is_recovered(run, mongodb_uri, mongodb_replica_set, tmp_path):
+    with TransactionLog(tmp_path / "transactions.log") as log:
+        # The first program fails: another process has one of its documents.
+        program = logged(fenced("002", 0))
+        with pymongo.MongoClient(mongodb_uri) as other:
+            people = other.mydatabase.collection
+            people.insert_one({"name": "Jane Doe"})
+            with other.start_session() as session, session.start_transaction():
+                people.update_one({"name": "Jane Doe"}, {"$set": {"age": 1}}, session=session)
+                with pytest.raises(OperationFailure, match="WriteConflict"):
+                    run(program, log=log, uri=mongodb_uri)
+            # And once more, in doubt: the line is cut at its commit.
+            cut = {"failCommands": ["commitTransaction"], "closeConnection": True, "times": 2}
+            with mongodb_replica_set.failpoint(**cut), pytest.raises(ConnectionFailure):
+                run(program, log=log, uri=mongodb_uri)
+            assert [entry.outcome for entry in log] == ["aborted", "unknown"]
+            # The second program runs the first again, and finds that the other was committed.
+            for _ in range(2):
+                run(logged(fenced("002", 1), list_failed=True), log=log, uri=mongodb_uri)
+                assert people.count_documents({"name": "John Doe"}) == 2
+            assert people.find_one({"name": "Jane Doe"})["age"] == 30
+        assert [(entry.outcome, entry.replayed) for entry in log] == [
+            ("aborted", True),
+            ("committed", False),
+            ("committed", False),
+        ]
 
 
 @pytest.mark.filterwarnings("ignore:GridOut property 'md5':DeprecationWarning")

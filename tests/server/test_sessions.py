@@ -456,10 +456,3 @@ async def test_sessions_that_servers_have_written_down(driver, mongodb_uri):
             await client.test.list_sessions(local=False, all_users=True),
         ):
             assert session.session_id["id"] in [found.listed["_id"]["id"] for found in listed]
-
-
-@ferromongo_only
-def test_failed_transactions_are_not_listed_yet(client):
-    for owner in (client, client.test):
-        with pytest.raises(NotImplementedError, match="failed argument of list_sessions"):
-            owner.list_sessions(failed=True)

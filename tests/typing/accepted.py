@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterator
 from io import IOBase
-from typing import Any, BinaryIO, NotRequired, TypedDict, assert_type
+from typing import Any, BinaryIO, Literal, NotRequired, TypedDict, assert_type
 from wsgiref.simple_server import demo_app
 from wsgiref.types import WSGIApplication
 
@@ -33,6 +33,12 @@ from ferromongo.transaction import (
     current_attempt,
     on_commit,
     outside_transaction,
+)
+from ferromongo.transaction_log import (
+    RecoveredTransaction,
+    RecoveryReport,
+    TransactionEntry,
+    TransactionLog,
 )
 from ferromongo.write_concern import WriteConcern
 
@@ -90,9 +96,23 @@ def synchronous(client: MongoClient[dict[str, Any]]) -> None:
     assert_type(client.run_atomic(buy, "tea", report=True), TransactionReport[int])
     with outside_transaction(client):
         assert_type(current_attempt(), int)
-    for listed in client.list_sessions():
+    for listed in client.list_sessions(failed=True):
+        assert_type(listed.transaction, TransactionEntry | None)
         with listed.start_transaction():
             orders.insert_one({"item": "tea"}, session=listed)
+    log = TransactionLog("transactions.log", capture="full", marker=True)
+    MongoClient[dict[str, Any]](transaction_log=log)
+
+    def again(entry: TransactionEntry, session: ClientSession) -> None:
+        orders.insert_one({"n": len(entry.statements)}, session=session)
+
+    report = client.recover_transactions(log, replay=again)
+    assert_type(report, RecoveryReport)
+    for found in report:
+        assert_type(found, RecoveredTransaction)
+    assert_type(client.recover_transactions(log, replay=True)[0], RecoveredTransaction)
+    for entry in log:
+        assert_type(entry.outcome, Literal["committed", "aborted", "unknown"] | None)
 
 
 async def asynchronous(client: AsyncMongoClient[dict[str, Any]]) -> None:
@@ -125,6 +145,12 @@ async def asynchronous(client: AsyncMongoClient[dict[str, Any]]) -> None:
     assert_type(await client.run_atomic(buy, "tea", report=True), TransactionReport[int])
     for listed in await client.shop.list_sessions(all_users=True):
         await listed.end_session()
+
+    async def again(entry: TransactionEntry, session: AsyncClientSession) -> None:
+        await orders.insert_one({"n": len(entry.statements)}, session=session)
+
+    log = TransactionLog(client.shop.log)
+    assert_type(await client.recover_transactions(log, replay=again), RecoveryReport)
 
 
 def files(database: Database[dict[str, Any]], source: BinaryIO) -> None:

@@ -15,6 +15,7 @@ from ferromongo.embedded import ReplicaSet
 from ferromongo.gridfs import GridFS, GridFSBucket
 from ferromongo.middleware import asgi, wsgi
 from ferromongo.transaction import atomic
+from ferromongo.transaction_log import TransactionLog
 
 
 def synchronous(client: MongoClient[dict[str, Any]]) -> None:
@@ -32,6 +33,10 @@ def synchronous(client: MongoClient[dict[str, Any]]) -> None:
     @client.start_session()
     def count(session: ClientSession, item: str) -> int:
         return len(item)
+
+    client.recover_transactions("transactions.log")  # error: arg-type
+    client.recover_transactions(TransactionLog(), replay="again")  # error: arg-type
+    TransactionLog(capture="all")  # error: arg-type
 
     count(3)  # error: arg-type
     count("tea", "coffee")  # error: call-arg

@@ -1,5 +1,6 @@
 """What notebooks show: escaped, cut and bounded, whatever is in it."""
 
+import datetime
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -18,6 +19,8 @@ from pymongo.results import (
 
 import ferromongo
 from ferromongo._calls import html
+from ferromongo._calls.transaction_entries import entry as transaction_entry
+from ferromongo.transaction_log import TransactionFailure
 
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;\ud800"
 
@@ -176,3 +179,26 @@ def test_clients_show_no_secrets():
 def test_no_notebook_is_imported():
     program = "import ferromongo, sys; assert 'IPython' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_transaction_log_is_a_table_of_the_newest():
+    statement = {"command": HOSTILE[:40], "ns": "shop.orders"}
+    log = ferromongo.TransactionLog()
+    for number in range(12):
+        document = {
+            "lsid": Binary(bytes(16), 4),
+            "txnNumber": number,
+            "state": "committing",
+            "started": datetime.datetime(2026, 11, 30, 12, number),
+            "statements": [statement] * number,
+        }
+        log.resolve(
+            transaction_entry(encode(document)), "aborted", TransactionFailure(HOSTILE[:40])
+        )
+    shown = Tags(log._repr_html_())
+    assert "script" not in shown.found
+    assert "12 transactions" in shown.text
+    assert "12:11:00" in shown.text
+    assert "12:01:00" not in shown.text
+    assert f"{HOSTILE[:40]} shop.orders (11)" in shown.text
+    assert Tags(ferromongo.TransactionLog()._repr_html_()).text.startswith("TransactionLog: 0")

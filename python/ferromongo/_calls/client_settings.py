@@ -20,6 +20,7 @@ from ferromongo._calls.compressors import parse_with_compressors, validate_compr
 from ferromongo._calls.guard import validate_guard
 from ferromongo._calls.metadata import handshake_metadata, named_drivers
 from ferromongo._calls.srv import SrvSource, srv_source, wrong_record
+from ferromongo._calls.transaction_log import TransactionLog, validate_log
 from ferromongo._pymongo_internals import (
     CaseInsensitiveDictionary,
     check_option_conflicts,
@@ -52,6 +53,7 @@ class ClientSettings(NamedTuple):
     """Asks the name server what is missing here; None if nothing is."""
     transaction_guard: str
     """What happens to operations that are outside of a transaction by mistake."""
+    transaction_log: TransactionLog | None
 
     def kept(self) -> ClientSettings:
         """What a client keeps: no password except those in PyMongo's own objects."""
@@ -75,8 +77,9 @@ def client_settings(
         raise TypeError(f"port must be an instance of int, not {type(port)}")
     keywords = dict(keywords)
     guard = validate_guard(keywords.pop("transaction_guard", "log"))
+    log = validate_log(keywords.pop("transaction_log", None))
     named, uri = _parse_hosts(hosts, port, CaseInsensitiveDictionary(keywords))
-    return _complete(_Given(hosts, named, keywords, is_sync, guard), named, uri)
+    return _complete(_Given(hosts, named, keywords, is_sync, guard, log), named, uri)
 
 
 def describe(settings: ClientSettings) -> str:
@@ -112,6 +115,7 @@ class _Given(NamedTuple):
     keywords: dict[str, Any]
     is_sync: bool
     transaction_guard: str
+    transaction_log: TransactionLog | None
 
 
 def _complete(
@@ -136,9 +140,10 @@ def _complete(
     srv = None if name is None else srv_source(name, merged)
     look_up = None if srv is None or looked_up else partial(_look_up, given, uri, srv, options)
     engine = _engine_settings(seeds, looked_up, options, merged, given.is_sync)
-    guard = given.transaction_guard
+    guard, log = given.transaction_guard, given.transaction_log
+    engine["journal"] = None if log is None else log._core
     return ClientSettings(
-        given.named, seeds, database, merged, options, engine, srv, look_up, guard
+        given.named, seeds, database, merged, options, engine, srv, look_up, guard, log
     )
 
 

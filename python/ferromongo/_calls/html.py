@@ -10,11 +10,15 @@ import html
 import reprlib
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ferromongo._calls.bases import ClientBase, SessionBase
 from ferromongo._calls.client import topology_description
 from ferromongo._calls.find import FindQuery
+
+if TYPE_CHECKING:
+    from ferromongo._calls.recovery import RecoveryReport
+    from ferromongo._calls.transaction_log import TransactionLog
 
 
 def client(client: ClientBase) -> str:
@@ -66,6 +70,38 @@ def cursor(cursor: Any, namespace: str | None, query: FindQuery | None) -> str:
         ahead = []
     shown = documents(ahead) if ahead else ""
     return _block(heading, _pairs(rows) + shown)
+
+
+def transaction_log(log: TransactionLog) -> str:
+    """Its newest transactions."""
+    entries = log.entries()
+    rows = [
+        {
+            "started": f"{entry.started:%Y-%m-%d %H:%M:%S}",
+            "outcome": entry.outcome or entry.state,
+            "statements": entry.summary,
+            "ms": "" if entry.duration is None else f"{entry.duration.total_seconds() * 1e3:.0f}",
+            "error": "" if entry.error is None else str(entry.error),
+        }
+        for entry in entries[: -MAX_ROWS - 1 : -1]
+    ]
+    place = "" if log.path is None else f" {log.path}"
+    heading = f"TransactionLog{place}: {len(entries)} transactions"
+    return _block(heading, _grid(list(rows[0]) if rows else [], rows, len(entries)))
+
+
+def recovery(report: RecoveryReport) -> str:
+    rows = [
+        {
+            "started": f"{found.entry.started:%Y-%m-%d %H:%M:%S}",
+            "outcome": found.outcome,
+            "replayed": "yes" if found.replayed else "",
+            "error": str(found.replay_error or found.error or ""),
+        }
+        for found in islice(report, MAX_ROWS)
+    ]
+    heading = repr(report).strip("<>")
+    return _block(heading, _grid(list(rows[0]) if rows else [], rows, len(report)))
 
 
 def result(result: Any) -> str:

@@ -9,17 +9,14 @@ from bson.codec_options import DEFAULT_CODEC_OPTIONS
 from ferromongo._calls.aggregation import opening
 from ferromongo._calls.bases import DatabaseBase
 from ferromongo._calls.find import Opening
-from ferromongo._calls.missing import not_yet
 from ferromongo._calls.scopes import command_scope_with
 from ferromongo._calls.sessions import core_session
 
 
 def list_sessions(
-    database: DatabaseBase, session: Any, comment: Any, local: bool, all_users: bool, failed: bool
+    database: DatabaseBase, session: Any, comment: Any, local: bool, all_users: bool
 ) -> Opening:
     """From the server's memory, or (of the database `config`) from what is kept for all servers."""
-    if failed:
-        raise not_yet("the failed argument of list_sessions")
     stage, target = ("$listLocalSessions", 1) if local else ("$listSessions", "system.sessions")
     options = {} if comment is None else {"comment": comment}
     inside = core_session(session, database._client)

@@ -11,6 +11,7 @@ import logging
 import os
 from typing import Any
 
+from bson import decode
 from pymongo.logger import LogMessage
 
 from ferromongo._core import note_loggers
@@ -20,6 +21,7 @@ COMMAND = logging.getLogger("pymongo.command")
 CONNECTION = logging.getLogger("pymongo.connection")
 SERVER_SELECTION = logging.getLogger("pymongo.serverSelection")
 TOPOLOGY = logging.getLogger("pymongo.topology")
+TRANSACTION = logging.getLogger("ferromongo.transaction")
 
 KNOWN_LEVELS: dict[int, bool] = getattr(logging.getLogger(), "_cache", {})
 """Of the root logger. Were it to go in some later Python, every operation would look anew."""
@@ -28,7 +30,7 @@ LEVELS_SEEN = -5000
 
 
 def note_levels() -> bool:
-    """Report to the engine which loggers want records. True if one does."""
+    """Report to the engine which loggers want records. True if one of PyMongo's does."""
     while True:
         # First the mark: a change from here on makes the next operation look again.
         logging.getLogger().isEnabledFor(LEVELS_SEEN)
@@ -37,11 +39,18 @@ def note_levels() -> bool:
         # Another thread may have reported a newer change since this one read the levels, so read
         # them again. There is no lock, since a signal handler could run while it is held.
         if _wanted() == wanted:
-            return any(wanted)
+            return any(wanted[:4])
 
 
-def _wanted() -> tuple[bool, bool, bool, bool]:
-    return _wants(COMMAND), _wants(CONNECTION), _wants(SERVER_SELECTION), _wants(TOPOLOGY)
+def _wanted() -> tuple[bool, bool, bool, bool, bool, bool]:
+    return (
+        _wants(COMMAND),
+        _wants(CONNECTION),
+        _wants(SERVER_SELECTION),
+        _wants(TOPOLOGY),
+        _wants(TRANSACTION, logging.INFO),
+        _wants(TRANSACTION, logging.WARNING),
+    )
 
 
 def _look_again() -> None:
@@ -49,11 +58,11 @@ def _look_again() -> None:
     KNOWN_LEVELS.pop(LEVELS_SEEN, None)
 
 
-def _wants(logger: logging.Logger) -> bool:
+def _wants(logger: logging.Logger, level: int = logging.DEBUG) -> bool:
     # Not isEnabledFor: `disabled` of a logger may change without notice, so it is left to the
     # logger itself, when it gets the record.
     threshold = max(logger.manager.disable + 1, logger.getEffectiveLevel())
-    return threshold <= logging.DEBUG
+    return threshold <= level
 
 
 os.register_at_fork(after_in_child=_look_again)
@@ -248,6 +257,20 @@ class Logs:
     def _topology(self, message: str, **more: Any) -> None:
         _log(TOPOLOGY, message, topologyId=self._id, **more)
 
+    def transaction_ended(self, encoded: bytes) -> None:
+        """One line for each transaction that a transaction log has noted."""
+        entry = decode(encoded)
+        outcome, statements = entry["outcome"], entry["statements"]
+        name = f"{entry['lsid'].as_uuid()}:{entry['txnNumber']}"
+        duration = (entry["ended"] - entry["started"]).total_seconds() * 1000
+        said = list(dict.fromkeys(f"{one['command']} {one['ns']}" for one in statements))
+        shown = ", ".join(said[:_SHOWN]) + (", ..." if len(said) > _SHOWN else "")
+        text = f"transaction {name} {outcome} after {duration:.0f} ms: {shown}"
+        if "error" in entry:
+            text = f"{text}: {entry['error']['message']}"
+        level = logging.WARNING if outcome == "unknown" else logging.INFO
+        TRANSACTION.log(level, "%s", text, extra={"transaction": entry, "clientId": self._id})
+
     def selection_started(self, about: Any) -> None:
         self._selection("Server selection started", about)
 
@@ -273,6 +296,10 @@ class Logs:
             topologyDescription=description,
             **more,
         )
+
+
+_SHOWN = 10
+"""Of a transaction's different statements, in a line of the log."""
 
 
 def _place(at: tuple[str, int | None]) -> dict[str, Any]:

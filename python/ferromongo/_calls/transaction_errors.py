@@ -15,6 +15,13 @@ class TransactionRolledBack(PyMongoError):
     """
 
 
+class TransactionLogError(PyMongoError):
+    """The transaction log cannot be read or written.
+
+    A commit that raises it was not sent, and its transaction is aborted.
+    """
+
+
 class OutsideTransactionWarning(UserWarning):
     """An operation without a session, while a transaction is in progress in its thread or task.
 
@@ -33,4 +40,5 @@ def rolled_back(first: BaseException) -> TransactionRolledBack:
 
 
 TransactionRolledBack.__module__ = "ferromongo.transaction"
+TransactionLogError.__module__ = "ferromongo.transaction_log"
 OutsideTransactionWarning.__module__ = "ferromongo.transaction"

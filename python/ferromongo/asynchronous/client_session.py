@@ -207,12 +207,15 @@ class AsyncClientSession(SessionBase):
         Any other exception aborts the transaction and is raised.
         """
         attempts = Attempts(time.monotonic(), time_limit())
+        attempt = 0
         while True:
             if wait := attempts.backoff(time.monotonic()):
                 await pause(wait)
             await self.start_transaction(
                 read_concern, write_concern, read_preference, max_commit_time_ms
             )
+            attempt += 1
+            self._core.note_attempt(attempt)
             try:
                 result: _T = await answer(callback(self))
             except BaseException as error:

@@ -26,6 +26,7 @@ from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
 from ferromongo.asynchronous.listed_session import AsyncListedSession
+from ferromongo.asynchronous.recovery import failed_sessions
 from ferromongo.typings import CollationIn, DocumentType, DocumentTypeArg, Pipeline
 
 if TYPE_CHECKING:
@@ -317,13 +318,19 @@ class AsyncDatabase(DatabaseBase, Generic[DocumentType]):
         :param local: those in the memory of one server; False for those that all servers of the
             deployment have written down, which they do every few minutes
         :param all_users: of everybody, if the user may see them; else the user's own
-        :param failed: not supported yet
+        :param failed: instead, the transactions of the client's transaction log that failed: those
+            that ended with an error and are known not to be committed. Those in doubt are recovered
+            first. Once a session's transaction is committed, the failed one is not listed again
+
+        Raises ConfigurationError if `failed` and the client has no log.
 
             for session in await db.list_sessions():
                 print(session.listed["_id"]["id"], session.listed["lastUse"])
         """
+        if failed:
+            return await failed_sessions(self._client)
         database: AsyncDatabase[Any] = self if local else self._client["config"]
-        opening = list_sessions(database, session, comment, local, all_users, failed)
+        opening = list_sessions(database, session, comment, local, all_users)
         cursor: AsyncCommandCursor[dict[str, Any]] = AsyncCommandCursor(opening, session)
         found = await drive(cursor._fetch_all(None))
         return [AsyncListedSession(self._client, listed) for listed in found]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
@@ -27,7 +27,10 @@ from ferromongo._calls.atomic import Result, TransactionReport, atomic_options, 
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.client_settings import client_settings, describe
 from ferromongo._calls.metadata import append_metadata
+from ferromongo._calls.recovery import RecoveryReport
 from ferromongo._calls.sessions import in_transaction
+from ferromongo._calls.transaction_entries import TransactionEntry
+from ferromongo._calls.transaction_log import TransactionLog
 from ferromongo._calls.write_errors import checked_write_concern
 from ferromongo._drive import drive
 from ferromongo._opening import openable
@@ -38,6 +41,7 @@ from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
 from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.asynchronous.listed_session import AsyncListedSession
+from ferromongo.asynchronous.recovery import recover
 from ferromongo.asynchronous.transaction import AsyncAtomic
 from ferromongo.typings import (
     Address,
@@ -236,6 +240,29 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         check_function(function, _IS_SYNC, decorated=False)
         result, attempts = await atomic.call(function, args, {})
         return TransactionReport(result, attempts) if report else result
+
+    async def recover_transactions(
+        self,
+        log: TransactionLog,
+        replay: Callable[[TransactionEntry, AsyncClientSession], Awaitable[Any]]
+        | Literal[True]
+        | None = None,
+    ) -> RecoveryReport:
+        """Find out how those transactions of a log ended whose outcome is not known.
+
+        What is found out is written into the log. If a commit may have been sent it is sent again:
+        the server commits, or says whether it had committed. A transaction whose commit was not
+        asked for is aborted. Those that this process is still busy with are left alone.
+
+        :param log: usually that of an earlier process, opened by its path
+        :param replay: called with the entry and a session for each transaction that is known not to
+            be committed, in a new transaction, by `with_transaction`; or True, to make the captured
+            writes once more, as they were
+
+        Raises ServerSelectionTimeoutError if there is no primary to be asked, and InvalidOperation
+        while another call recovers the same log.
+        """
+        return await recover(self, log, replay)
 
     async def list_sessions(
         self,

@@ -205,10 +205,13 @@ class ClientSession(SessionBase):
         Any other exception aborts the transaction and is raised.
         """
         attempts = Attempts(time.monotonic(), time_limit())
+        attempt = 0
         while True:
             if wait := attempts.backoff(time.monotonic()):
                 sleep(wait)
             self.start_transaction(read_concern, write_concern, read_preference, max_commit_time_ms)
+            attempt += 1
+            self._core.note_attempt(attempt)
             try:
                 result: _T = plain_answer(callback(self))
             except BaseException as error:

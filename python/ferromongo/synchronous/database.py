@@ -26,6 +26,7 @@ from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.command_cursor import CommandCursor
 from ferromongo.synchronous.listed_session import ListedSession
+from ferromongo.synchronous.recovery import failed_sessions
 from ferromongo.typings import CollationIn, DocumentType, DocumentTypeArg, Pipeline
 
 if TYPE_CHECKING:
@@ -314,13 +315,19 @@ class Database(DatabaseBase, Generic[DocumentType]):
         :param local: those in the memory of one server; False for those that all servers of the
             deployment have written down, which they do every few minutes
         :param all_users: of everybody, if the user may see them; else the user's own
-        :param failed: not supported yet
+        :param failed: instead, the transactions of the client's transaction log that failed: those
+            that ended with an error and are known not to be committed. Those in doubt are recovered
+            first. Once a session's transaction is committed, the failed one is not listed again
+
+        Raises ConfigurationError if `failed` and the client has no log.
 
             for session in db.list_sessions():
                 print(session.listed["_id"]["id"], session.listed["lastUse"])
         """
+        if failed:
+            return failed_sessions(self._client)
         database: Database[Any] = self if local else self._client["config"]
-        opening = list_sessions(database, session, comment, local, all_users, failed)
+        opening = list_sessions(database, session, comment, local, all_users)
         cursor: CommandCursor[dict[str, Any]] = CommandCursor(opening, session)
         found = run(cursor._fetch_all(None))
         return [ListedSession(self._client, listed) for listed in found]

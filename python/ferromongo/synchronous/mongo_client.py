@@ -28,7 +28,10 @@ from ferromongo._calls.atomic import Result, TransactionReport, atomic_options, 
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.client_settings import client_settings, describe
 from ferromongo._calls.metadata import append_metadata
+from ferromongo._calls.recovery import RecoveryReport
 from ferromongo._calls.sessions import in_transaction
+from ferromongo._calls.transaction_entries import TransactionEntry
+from ferromongo._calls.transaction_log import TransactionLog
 from ferromongo._calls.write_errors import checked_write_concern
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import ServerMode
@@ -38,6 +41,7 @@ from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.command_cursor import CommandCursor
 from ferromongo.synchronous.database import Database
 from ferromongo.synchronous.listed_session import ListedSession
+from ferromongo.synchronous.recovery import recover
 from ferromongo.synchronous.transaction import Atomic
 from ferromongo.typings import (
     Address,
@@ -230,6 +234,27 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         check_function(function, True, decorated=False)
         result, attempts = atomic.call(function, args, {})
         return TransactionReport(result, attempts) if report else result
+
+    def recover_transactions(
+        self,
+        log: TransactionLog,
+        replay: Callable[[TransactionEntry, ClientSession], Any] | Literal[True] | None = None,
+    ) -> RecoveryReport:
+        """Find out how those transactions of a log ended whose outcome is not known.
+
+        What is found out is written into the log. If a commit may have been sent it is sent again:
+        the server commits, or says whether it had committed. A transaction whose commit was not
+        asked for is aborted. Those that this process is still busy with are left alone.
+
+        :param log: usually that of an earlier process, opened by its path
+        :param replay: called with the entry and a session for each transaction that is known not to
+            be committed, in a new transaction, by `with_transaction`; or True, to make the captured
+            writes once more, as they were
+
+        Raises ServerSelectionTimeoutError if there is no primary to be asked, and InvalidOperation
+        while another call recovers the same log.
+        """
+        return recover(self, log, replay)
 
     def list_sessions(
         self,

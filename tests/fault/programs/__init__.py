@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 
-def start(name, *arguments):
+def start(name, *arguments, **options):
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", f"tests.fault.programs.{name}", *arguments],
         cwd=Path(__file__).parents[3],
         stdout=subprocess.PIPE,
         text=True,
+        **options,
     )
 
 

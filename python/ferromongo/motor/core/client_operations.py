@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from pymongo.client_options import ClientOptions
 from pymongo.results import ClientBulkWriteResult
@@ -13,6 +13,9 @@ from pymongo.topology_description import TopologyDescription
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import client_bulk
+from ferromongo._calls.recovery import RecoveryReport
+from ferromongo._calls.transaction_entries import TransactionEntry
+from ferromongo._calls.transaction_log import TransactionLog
 from ferromongo.motor.core.base import AgnosticBase, plain
 from ferromongo.motor.core.futures import running, started
 from ferromongo.synchronous.mongo_client import MongoClient
@@ -36,6 +39,29 @@ class ClientOperations(AgnosticBase, Generic[DocumentType]):
     def _twin(self) -> Any:
         """The AsyncMongoClient with the same engine and options."""
         raise NotImplementedError
+
+    def recover_transactions(
+        self,
+        log: TransactionLog,
+        replay: Callable[[TransactionEntry, AgnosticClientSession], Awaitable[Any]]
+        | Literal[True]
+        | None = None,
+    ) -> Future[RecoveryReport]:
+        """Find out how those transactions of a log ended whose outcome is not known.
+
+        What is found out is written into the log. If a commit may have been sent it is sent again:
+        the server commits, or says whether it had committed. A transaction whose commit was not
+        asked for is aborted. Those that this process is still busy with are left alone.
+
+        :param log: usually that of an earlier process, opened by its path
+        :param replay: called with the entry and a session for each transaction that is known not to
+            be committed, in a new transaction, by `with_transaction`; or True, to make the captured
+            writes once more, as they were
+
+        Raises ServerSelectionTimeoutError if there is no primary to be asked, and InvalidOperation
+        while another call recovers the same log.
+        """
+        return running(self, self._twin().recover_transactions(log, replay))
 
     def list_database_names(
         self, session: AgnosticClientSession | None = None, comment: Any | None = None
