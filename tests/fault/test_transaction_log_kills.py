@@ -101,9 +101,10 @@ class Kill:
             late = self.chance.choice(["before", "during", "after", "never"])
             if hold is not None and late == "before":
                 hold.release()
-            if kills_primary:
+            during_election = self.chance.random() < 0.5
+            if kills_primary and not during_election:
                 self._replica_set.recover()
-            elif self.chance.random() < 0.3:
+            elif not kills_primary and self.chance.random() < 0.3:
                 # As a primary that steps down does: a commit that arrives later comes too late.
                 self._database.client.admin.command("killAllSessions", [])
             timer = None
@@ -115,6 +116,8 @@ class Kill:
                 hold.release()
             if timer is not None:
                 timer.join()
+            if kills_primary:
+                self._replica_set.recover()
             self.check(report)
             return report
 
@@ -170,11 +173,22 @@ class Kill:
             self._replica_set.uri, w="majority", transaction_log=log
         ) as client:
             self._client = client
-            report = await client.recover_transactions(log, replay=self.replay)
+            report = await self._until_known(client, log)
             again = await client.recover_transactions(log, replay=self.replay)
             assert not again, again[:]
         log.close()
         return report
+
+    async def _until_known(self, client, log):
+        """While a primary is elected, some may be unknown at first."""
+        known = []
+        deadline = time.monotonic() + patient(60)
+        while True:
+            report = await client.recover_transactions(log, replay=self.replay)
+            known += [found for found in report if found.outcome != "unknown"]
+            if not report.unknown:
+                return known
+            assert time.monotonic() < deadline, report[:]
 
     async def _again(self, entry, session):
         """The transfer once more, by its captured statements."""
@@ -202,7 +216,6 @@ class Kill:
         applied = collections.Counter(
             attempt for line in ledger.find({"_id": known}) for attempt in line["attempts"]
         )
-        assert not report.unknown, (seen, report[:])
         entries = TransactionLog.read(self._log)
         assert len({entry.key for entry in entries}) == len(entries), seen
         made = collections.Counter()

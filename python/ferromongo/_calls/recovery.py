@@ -272,7 +272,11 @@ def prepare_markers(client: ClientBase, log: TransactionLog) -> Pending[Any] | N
         return None
     database, _, collection = log.marker.partition(".")
     index = {"key": {"at": 1}, "name": "at_1", "expireAfterSeconds": MARKER_LIFETIME}
-    command = {"createIndexes": collection, "indexes": [index]}
+    command: dict[str, Any] = {"createIndexes": collection, "indexes": [index]}
+    servers = client._core.topology_description().server_descriptions().values()
+    if any(server.max_wire_version >= COMMIT_QUORUM for server in servers):
+        # All members by default: it would wait for one that is down.
+        command["commitQuorum"] = "majority"
     return Scope(
         client._core,
         database,
@@ -437,6 +441,8 @@ def _named(name: str | None) -> str:
 
 
 OUTCOMES: tuple[Outcome, ...] = ("committed", "aborted", "unknown")
+COMMIT_QUORUM = 9
+"""The wire version of servers that have it: MongoDB 4.4."""
 NO_SUCH_TRANSACTION = 251
 TRANSACTION_TOO_OLD = 225
 """The session has been used for a later one, which is all that the server knows of it."""

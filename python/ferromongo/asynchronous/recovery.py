@@ -29,14 +29,15 @@ async def recover(
     """See `AsyncMongoClient.recover_transactions`."""
     calls.check_arguments(log, replay, _IS_SYNC)
     with calls.recovering(log):
-        if (markers := calls.prepare_markers(client, log)) is not None:
-            await drive(markers)
         unfinished = await _unfinished(log)
-        if not unfinished:
+        if not unfinished and log.marker is None:
             return RecoveryReport([])
         await drive(opening(client))
         await drive(select_writable(client))
         report = [await _recovered(client, log, found, replay) for found in unfinished]
+        # Not before: transactions that have not ended hold locks of the collection of markers.
+        if (markers := calls.prepare_markers(client, log)) is not None:
+            await drive(markers)
         return RecoveryReport(report)
 
 

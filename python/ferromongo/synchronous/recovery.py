@@ -26,14 +26,15 @@ def recover(client: MongoClient[Any], log: TransactionLog, replay: Replay) -> Re
     """See `MongoClient.recover_transactions`."""
     calls.check_arguments(log, replay, True)
     with calls.recovering(log):
-        if (markers := calls.prepare_markers(client, log)) is not None:
-            run(markers)
         unfinished = _unfinished(log)
-        if not unfinished:
+        if not unfinished and log.marker is None:
             return RecoveryReport([])
         run(opening(client))
         run(select_writable(client))
         report = [_recovered(client, log, found, replay) for found in unfinished]
+        # Not before: transactions that have not ended hold locks of the collection of markers.
+        if (markers := calls.prepare_markers(client, log)) is not None:
+            run(markers)
         return RecoveryReport(report)
 
 
