@@ -9,6 +9,8 @@ import gc
 import time
 from dataclasses import dataclass
 
+from benches.peers import remove_directories
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -32,6 +34,7 @@ class Group:
         for opened in self._open.values():
             for peer in opened:
                 self._wait_for(peer.close())
+        remove_directories()
         self._runner.close()
 
     def at(self, uri, *, listened=False, log=None):

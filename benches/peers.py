@@ -57,13 +57,20 @@ class Peer:
         log_class = importlib.import_module("ferromongo.transaction_log").TransactionLog
         if where == "memory":
             return log_class()
-        directory = tempfile.TemporaryDirectory(dir=".")  # /tmp may be in memory
-        KEPT.append(directory)
+        target = Path(__file__).parents[1] / "target"  # /tmp may be in memory
+        target.mkdir(exist_ok=True)
+        directory = tempfile.TemporaryDirectory(dir=target)
+        DIRECTORIES.append(directory)
         return log_class(Path(directory.name) / "transactions.log")
 
 
-# Directories that are removed when the process ends.
-KEPT = []
+# Of logs.
+DIRECTORIES = []
+
+
+def remove_directories():
+    while DIRECTORIES:
+        DIRECTORIES.pop().cleanup()
 
 
 class Nothing(CommandListener):
