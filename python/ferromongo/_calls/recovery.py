@@ -22,7 +22,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, ConfigurationError, InvalidOperation, PyMongoError
 from pymongo.read_concern import DEFAULT_READ_CONCERN, ReadConcern
 from pymongo.read_preferences import ReadPreference
-from pymongo.write_concern import WriteConcern
+from pymongo.write_concern import DEFAULT_WRITE_CONCERN, WriteConcern
 
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.find import Opening
@@ -248,14 +248,6 @@ def find_marker(client: ClientBase, found: TransactionEntry) -> Pending[Any]:
     """The marker document, or None. Linearizable: a primary that was replaced does not answer."""
     assert found.marker is not None
     database, _, collection = found.marker.partition(".")
-    scope = Scope(
-        client._core,
-        database,
-        DEFAULT_CODEC_OPTIONS,
-        ReadPreference.PRIMARY,
-        WriteConcern(),
-        ReadConcern("linearizable"),
-    )
     command = {
         "find": collection,
         "filter": {"_id": key_document(found)},
@@ -263,6 +255,7 @@ def find_marker(client: ClientBase, found: TransactionEntry) -> Pending[Any]:
         "singleBatch": True,
         "maxTimeMS": 30_000,
     }
+    scope = _scope(client, database, read_concern=ReadConcern("linearizable"))
     return scope.find_one(command, None)
 
 
@@ -277,14 +270,8 @@ def prepare_markers(client: ClientBase, log: TransactionLog) -> Pending[Any] | N
     if any(server.max_wire_version >= COMMIT_QUORUM for server in servers):
         # All members by default: it would wait for one that is down.
         command["commitQuorum"] = "majority"
-    return Scope(
-        client._core,
-        database,
-        DEFAULT_CODEC_OPTIONS,
-        ReadPreference.PRIMARY,
-        WriteConcern("majority"),
-        DEFAULT_READ_CONCERN,
-    ).write(command, None, False, _checked)
+    scope = _scope(client, database, write_concern=WriteConcern("majority"))
+    return scope.write(command, None, False, _checked)
 
 
 def marked(
@@ -391,14 +378,7 @@ def replay_commands(
 def _command(
     client: ClientBase, database: str, name: str, command: dict[str, Any], session: Session
 ) -> Pending[Any]:
-    scope = Scope(
-        client._core,
-        database,
-        DEFAULT_CODEC_OPTIONS,
-        ReadPreference.PRIMARY,
-        WriteConcern(),
-        DEFAULT_READ_CONCERN,
-    )
+    scope = _scope(client, database)
     if name not in STATEMENTS:
         return scope.command(command, session, None, _checked)
     statements = list(command.pop(STATEMENTS[name]))
@@ -421,14 +401,19 @@ def _store_scope(log: TransactionLog, codec_options: CodecOptions[Any]) -> Scope
     assert log._store is not None
     database = log._store._database
     database._client._used = True  # it may be another client's
-    return Scope(
-        database._client._core,
-        database._name,
-        codec_options,
-        ReadPreference.PRIMARY,
-        WriteConcern("majority"),
-        ReadConcern("majority"),
-    )
+    majority = WriteConcern("majority"), ReadConcern("majority")
+    return _scope(database._client, database._name, *majority, codec_options)
+
+
+def _scope(
+    client: ClientBase,
+    database: str,
+    write_concern: WriteConcern = DEFAULT_WRITE_CONCERN,
+    read_concern: ReadConcern = DEFAULT_READ_CONCERN,
+    codec_options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS,
+) -> Scope:
+    primary = ReadPreference.PRIMARY
+    return Scope(client._core, database, codec_options, primary, write_concern, read_concern)
 
 
 def _address(host: str, port: int | None) -> str:
