@@ -469,6 +469,30 @@ async def test_a_failure_of_the_second_run_is_reported(
         await abort_at_the_server(client)
         [found] = await client.recover_transactions(log, replay=True)
         assert isinstance(found.replay_error, ConfigurationError)
+        # It can be run again in the other way.
+        again = []
+        [found] = await client.recover_transactions(log, lambda entry, session: again.append(entry))
+        assert (found.replayed, len(again)) == (True, 1)
+        assert not await client.recover_transactions(log)
+
+
+@both_drivers
+async def test_what_is_known_is_not_overwritten(driver, mongodb_uri, mongodb_database_name):
+    log = TransactionLog()
+    async with driver.client(mongodb_uri, transaction_log=log) as client:
+        collection = client[mongodb_database_name].c
+        async with client.start_session() as session:
+            async with await session.start_transaction():
+                await collection.insert_one({"_id": 1}, session=session)
+            await session.start_transaction()
+            await collection.insert_one({"_id": 2}, session=session)
+            committed, living = log
+            with pytest.raises(InvalidOperation, match="was committed"):
+                log.resolve(committed, "aborted")
+            with pytest.raises(InvalidOperation, match="still has"):
+                log.resolve(living, "aborted")
+            await session.commit_transaction()
+        assert [entry.outcome for entry in log] == ["committed", "committed"]
 
 
 @both_drivers

@@ -360,16 +360,24 @@ def may_replay(found: TransactionEntry, replay: Replay) -> bool:
     return replay is not None
 
 
+def cannot_replay(found: TransactionEntry, replay: Replay) -> ConfigurationError | None:
+    """What keeps the captured commands from being run again, if these are wanted and due."""
+    if replay is not True or not may_replay(found, replay):
+        return None
+    if all(command is not None for _, command in captured(found)):
+        return None
+    return ConfigurationError(
+        'replay=True needs all commands: TransactionLog(capture="full") keeps them, up to 64 MB of '
+        "a transaction, or 12 MB in a collection"
+    )
+
+
 def replay_commands(
     client: ClientBase, found: TransactionEntry, session: Session
 ) -> Iterator[Pending[Any]]:
     """The captured writes, one after another."""
     for namespace, command in captured(found):
-        if command is None:
-            raise ConfigurationError(
-                'replay=True needs all commands: TransactionLog(capture="full") keeps them, up to '
-                "64 MB of a transaction"
-            )
+        assert command is not None  # see cannot_replay
         name = next(iter(command))
         if name in WRITES:
             yield _command(client, namespace.partition(".")[0], name, command, session)

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from bson import encode
+from pymongo.errors import InvalidOperation
 
 from ferromongo._calls.bases import CollectionBase
 from ferromongo._calls.transaction_entries import (
@@ -140,12 +141,33 @@ class TransactionLog:
         in memory only.
 
         :param replayed: it was not committed, and has been run again with success
+
+        Raises InvalidOperation if the log knows how it ended, or a session of this process still
+        has it.
         """
         if outcome not in ("committed", "aborted", "unknown"):
             allowed = '"committed", "aborted" or "unknown"'
             raise ValueError(f"outcome must be {allowed}, not {outcome!r}")
         if not isinstance(found, TransactionEntry):
             raise TypeError(f"resolve needs a TransactionEntry, not {type(found)}")
+        for raw in self._core.entries():
+            known = entry(raw)
+            if known.key != found.key:
+                continue
+            if origin(raw).is_living:
+                raise InvalidOperation("a session of this process still has the transaction")
+            if not known.is_unfinished:
+                raise InvalidOperation(f"the log knows that the transaction was {known.outcome}")
+        self._write_down(found, outcome, error, replayed)
+
+    def _write_down(
+        self,
+        found: TransactionEntry,
+        outcome: Outcome,
+        error: TransactionFailure | None,
+        replayed: bool,
+    ) -> None:
+        """The same, whatever is known."""
         if replayed and error is None:
             error = found.error or TransactionFailure("it was not committed")
         document = None if error is None else encode(failure_document(error, replayed))

@@ -51,5 +51,5 @@ class AsyncListedSession(AsyncClientSession):
         not listed again."""
         await drive(self._core.commit_transaction())
         if self._transaction is not None and self._log is not None:
-            self._log.resolve(self._transaction, "aborted", replayed=True)
+            self._log._write_down(self._transaction, "aborted", None, replayed=True)
             self._log = None

@@ -72,6 +72,9 @@ async def _recovered(
     verdict = await _verdict(client, found)
     assert verdict.outcome is not None
     done = RecoveredTransaction(found, verdict.outcome, verdict.error)
+    if done.outcome == "aborted" and (missing := calls.cannot_replay(found, replay)) is not None:
+        # Nothing is written down, so that another call can replay it in another way.
+        return RecoveredTransaction(found, "aborted", done.error, False, missing)
     # Written down before it is run again: a process that dies meanwhile does not do it twice.
     await _write_down(log, done)
     if done.outcome != "aborted" or not calls.may_replay(found, replay):
@@ -87,7 +90,7 @@ async def _recovered(
 
 async def _write_down(log: TransactionLog, done: RecoveredTransaction) -> None:
     if done.outcome != "unknown":
-        log.resolve(done.entry, done.outcome, done.error, done.replayed)
+        log._write_down(done.entry, done.outcome, done.error, done.replayed)
         if log._store is not None:
             await drive(calls.update_stored(log, done, datetime.now(UTC)))
 

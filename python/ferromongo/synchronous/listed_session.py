@@ -52,5 +52,5 @@ class ListedSession(ClientSession):
         not listed again."""
         run(self._core.commit_transaction())
         if self._transaction is not None and self._log is not None:
-            self._log.resolve(self._transaction, "aborted", replayed=True)
+            self._log._write_down(self._transaction, "aborted", None, replayed=True)
             self._log = None

@@ -69,6 +69,9 @@ def _recovered(
     verdict = _verdict(client, found)
     assert verdict.outcome is not None
     done = RecoveredTransaction(found, verdict.outcome, verdict.error)
+    if done.outcome == "aborted" and (missing := calls.cannot_replay(found, replay)) is not None:
+        # Nothing is written down, so that another call can replay it in another way.
+        return RecoveredTransaction(found, "aborted", done.error, False, missing)
     # Written down before it is run again: a process that dies meanwhile does not do it twice.
     _write_down(log, done)
     if done.outcome != "aborted" or not calls.may_replay(found, replay):
@@ -84,7 +87,7 @@ def _recovered(
 
 def _write_down(log: TransactionLog, done: RecoveredTransaction) -> None:
     if done.outcome != "unknown":
-        log.resolve(done.entry, done.outcome, done.error, done.replayed)
+        log._write_down(done.entry, done.outcome, done.error, done.replayed)
         if log._store is not None:
             run(calls.update_stored(log, done, datetime.now(UTC)))
 
