@@ -18,17 +18,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, overload
+from typing import Any, Unpack, overload
 
 from pymongo.errors import InvalidOperation
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls import atomic as calls
 from ferromongo._calls.atomic import OutsideTransaction, TransactionReport
+from ferromongo._calls.atomic_arguments import AtomicArguments
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.transaction_errors import OutsideTransactionWarning, TransactionRolledBack
-from ferromongo._pymongo_internals import ServerMode
 from ferromongo.asynchronous.mongo_client import AsyncMongoClient
 from ferromongo.asynchronous.transaction import AsyncAtomic
 from ferromongo.synchronous.mongo_client import MongoClient
@@ -36,35 +34,9 @@ from ferromongo.synchronous.transaction import Atomic
 
 
 @overload
-def atomic(
-    client: MongoClient[Any],
-    *,
-    read_concern: ReadConcern | None = None,
-    write_concern: WriteConcern | None = None,
-    read_preference: ServerMode | None = None,
-    max_commit_time_ms: int | None = None,
-    max_attempts: int | None = None,
-    timeout: float | None = None,
-    on_retry: Callable[[int, Exception], Any] | None = None,
-    durable: bool = False,
-    savepoint: bool = False,
-    concurrency: Literal["wait", "error"] = "wait",
-) -> Atomic: ...
+def atomic(client: MongoClient[Any], **options: Unpack[AtomicArguments]) -> Atomic: ...
 @overload
-def atomic(
-    client: AsyncMongoClient[Any],
-    *,
-    read_concern: ReadConcern | None = None,
-    write_concern: WriteConcern | None = None,
-    read_preference: ServerMode | None = None,
-    max_commit_time_ms: int | None = None,
-    max_attempts: int | None = None,
-    timeout: float | None = None,
-    on_retry: Callable[[int, Exception], Any] | None = None,
-    durable: bool = False,
-    savepoint: bool = False,
-    concurrency: Literal["wait", "error"] = "wait",
-) -> AsyncAtomic: ...
+def atomic(client: AsyncMongoClient[Any], **options: Unpack[AtomicArguments]) -> AsyncAtomic: ...
 def atomic(client: Any, **options: Any) -> Any:
     """A transaction: a decorator of functions, and a context manager.
 

@@ -1,7 +1,8 @@
 //! Watches the servers by probes of our own, where the monitors of the `mongodb` crate must not be used.
 //!
-//! These know no ports beyond TCP's, which a program may have given to get a client without a server. They cannot skip the verification of the host name alone, support no revocation lists, and have no TLS
-//! over Unix domain sockets. A probe connects, verifies and sends its hello as operations do.
+//! These cannot skip the verification of the host name alone, support no revocation lists, and have no TLS
+//! over Unix domain sockets. Nor do they take a port that TCP does not have, which a program may give to get
+//! a client without a server. A probe connects, verifies and sends its hello as operations do.
 
 use std::sync::Weak;
 use std::time::{Duration, Instant};

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use bson::{RawDocument, RawDocumentBuf};
 use parking_lot::Mutex;
 
@@ -10,12 +11,15 @@ use super::seed_lookup::{SeedLookup, Start};
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
+use crate::journal::entry::Deployment;
 use crate::net::fork::OfProcess;
 use crate::net::wait;
 use crate::session::cluster_time::ClusterTime;
 use crate::session::server::ServerSessions;
 use crate::settings::Settings;
 use crate::stack;
+use crate::topology::address::Address;
+use crate::topology::server::ServerDescription;
 
 pub struct ClientCore {
     /// Of a client that looks up its servers, these are the settings before; see the cluster's.
@@ -27,6 +31,8 @@ pub struct ClientCore {
     opening: Mutex<()>,
     /// Heard from every reply to an operation, and from the handshakes of its connections.
     cluster_time: Arc<Mutex<Option<ClusterTime>>>,
+    /// Of the server where the latest transaction of the log was begun.
+    deployment: ArcSwapOption<(Arc<ServerDescription>, Arc<Deployment>)>,
     closed: AtomicBool,
 }
 
@@ -42,6 +48,7 @@ impl ClientCore {
             cluster: OfProcess::new(OnceLock::new()),
             opening: Mutex::default(),
             cluster_time: Arc::default(),
+            deployment: ArcSwapOption::empty(),
             closed: AtomicBool::new(false),
         })
     }
@@ -65,6 +72,24 @@ impl ClientCore {
                 self.open(&found.ok_or_else(late)??)
             }
         }
+    }
+
+    /// What the log notes of a transaction that begins at this server: it is mostly the same one.
+    pub fn deployment(&self, server: &Arc<ServerDescription>) -> Arc<Deployment> {
+        let latest = self.deployment.load();
+        if let Some((known, deployment)) = latest.as_deref()
+            && (&known.set_name, &known.hosts) == (&server.set_name, &server.hosts)
+        {
+            return deployment.clone();
+        }
+        let user = self.settings.credentials.as_ref();
+        let deployment = Arc::new(Deployment {
+            set_name: server.set_name.clone(),
+            hosts: server.hosts.iter().map(Address::to_string).collect(),
+            user: user.map(|it| format!("{}.{}", it.source, it.user())),
+        });
+        self.deployment.store(Some(Arc::new((server.clone(), deployment.clone()))));
+        deployment
     }
 
     fn open(&self, settings: &Arc<Settings>) -> Result<&Arc<Cluster>> {

@@ -10,13 +10,12 @@ use super::client::ClientCore;
 use super::operation::{Kind, Terms};
 use crate::deadline::max_time_ms;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::journal::entry::{Deployment, Key};
+use crate::journal::entry::Key;
 use crate::journal::handle::{Beginning, Handle};
 use crate::journal::log::Journal;
 use crate::journal::statement::Statement;
 use crate::session::client::{Session, State};
 use crate::session::transaction::Options;
-use crate::topology::address::Address;
 use crate::topology::read_preference::ReadPreference;
 use crate::topology::server::ServerDescription;
 use crate::topology::snapshot::TopologyKind;
@@ -27,7 +26,7 @@ use crate::wire::message::Given;
 pub struct Destination<'a> {
     pub client: &'a ClientCore,
     pub topology: TopologyKind,
-    pub server: &'a ServerDescription,
+    pub server: &'a Arc<ServerDescription>,
     /// Of that server, if the operation has a time limit.
     pub min_round_trip: Duration,
     /// Unacknowledged writes carry no implicit session: the server may still run them later.
@@ -177,12 +176,6 @@ fn log_statement(
     }
     let Options { read_concern, write_concern, .. } = state.transaction.options.clone();
     let session_timeout_minutes = to.server.logical_session_timeout_minutes;
-    let user = to.client.settings.credentials.as_ref();
-    let deployment = Deployment {
-        set_name: to.server.set_name.clone(),
-        hosts: to.server.hosts.iter().map(Address::to_string).collect(),
-        user: user.map(|it| format!("{}.{}", it.source, it.user())),
-    };
     let begun = Beginning {
         lsid,
         number,
@@ -190,7 +183,7 @@ fn log_statement(
         write_concern,
         session_timeout_minutes,
         attempt: state.transaction.attempt,
-        deployment,
+        deployment: to.client.deployment(to.server),
     };
     state.transaction.log = Some(Handle::begin(journal, begun, statement)?);
     Ok(())

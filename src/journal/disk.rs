@@ -54,6 +54,12 @@ impl OpenFile {
         found.is_some_and(|found| found.is_ok_and(|found| found == self.identity))
     }
 
+    /// Whether the path still leads to it: a program may have moved the file, and made another one.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let found = rustix::fs::stat(path);
+        found.is_ok_and(|found| (found.st_dev, found.st_ino) == self.identity)
+    }
+
     pub(super) fn check(&self) -> io::Result<()> {
         match self.is_own() {
             true => Ok(()),

@@ -1,5 +1,7 @@
 //! What the log knows of one transaction, and how that is written as a document. Pure.
 
+use std::sync::Arc;
+
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, Uuid};
 
 use super::statement::Statement;
@@ -57,7 +59,7 @@ pub struct Entry {
     pub pid: i64,
     /// Which attempt at the same transaction it is, where the driver makes them; else 0.
     pub attempt: i64,
-    pub deployment: Deployment,
+    pub deployment: Arc<Deployment>,
     /// The collection of its marker document.
     pub marker: Option<String>,
 }
@@ -90,7 +92,7 @@ impl Entry {
             session_timeout_minutes: None,
             pid: 0,
             attempt: 0,
-            deployment: Deployment::default(),
+            deployment: Arc::default(),
             marker: None,
         }
     }
@@ -177,7 +179,7 @@ impl Entry {
         entry.session_timeout_minutes = integer(document, "sessionTimeoutMinutes");
         entry.pid = integer(document, "pid").unwrap_or(0);
         entry.attempt = integer(document, "attempt").unwrap_or(0);
-        entry.deployment = Deployment::read(document);
+        entry.deployment = Arc::new(Deployment::read(document));
         entry.marker = text("marker").map(str::to_owned);
         entry.apply_end(document);
         Some(entry)
@@ -342,11 +344,11 @@ mod tests {
             session_timeout_minutes: Some(30),
             pid: 8,
             attempt: 2,
-            deployment: Deployment {
+            deployment: Arc::new(Deployment {
                 set_name: Some("rs".into()),
                 hosts: vec!["a:27017".into(), "b:27017".into()],
                 user: Some("admin.ann".into()),
-            },
+            }),
             marker: Some("d.markers".into()),
             ..Entry::new((Uuid::new(), 5), 4)
         }

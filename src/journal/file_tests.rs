@@ -274,6 +274,25 @@ fn a_rotation_that_fails_leaves_the_file_as_it_is() {
 }
 
 #[test]
+fn a_file_that_was_moved_replaces_no_other() {
+    let place = Place::new();
+    let (moved, _) = place.open_with(None, Box::new(fdatasync), || record::any(&entry(9))).unwrap();
+    moved.append(&record::committing(&entry(1))).unwrap();
+    let old = place.0.join("log.old");
+    std::fs::rename(place.file(), &old).unwrap();
+    let (other, _) = place.open().unwrap();
+    other.append(&record::committing(&entry(2))).unwrap();
+    std::fs::write(beside(&place.file(), ".new"), "the other one's").unwrap();
+    moved.rotate();
+    moved.append(&record::committing(&entry(3))).unwrap();
+    assert!(beside(&place.file(), ".new").exists());
+    for (path, expected) in [(old, vec![1, 3]), (place.file(), vec![2])] {
+        let written = std::fs::read(&path).unwrap();
+        assert_eq!(numbers(&read::entries(&written, &path).unwrap().0), expected);
+    }
+}
+
+#[test]
 fn a_rotation_that_was_cut_short_is_found() {
     let place = Place::new();
     let record = [HEADER, &record::committing(&entry(1))].concat();

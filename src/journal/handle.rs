@@ -44,7 +44,7 @@ pub struct Beginning {
     pub write_concern: Option<RawDocumentBuf>,
     pub session_timeout_minutes: Option<i64>,
     pub attempt: u32,
-    pub deployment: Deployment,
+    pub deployment: Arc<Deployment>,
 }
 
 /// What is known when it ends.
@@ -74,10 +74,13 @@ impl Handle {
         entry.marker = journal.marker().map(str::to_owned);
         let mut progress = Progress { is_last_noted: true, ..Progress::default() };
         entry.statements.push(progress.kept(first, journal));
-        let record = record::open(&entry);
+        let file = match &journal.store {
+            Store::File(file) => Some((file, record::open(&entry))),
+            Store::Memory | Store::Keeper(_) => None,
+        };
         // First there, for a new file that is begun at this moment.
         let slot = journal.add_living(entry);
-        if let Store::File(file) = &journal.store
+        if let Some((file, record)) = file
             && let Err(error) = file.append(&record)
         {
             journal.remove(&slot);

@@ -49,8 +49,10 @@ impl LogFile {
         }
         let new = beside(&self.path, ".new");
         if self.rotate_to(&new).is_err() {
-            let _ = std::fs::remove_file(&new);
             let mut books = self.books.lock();
+            if self.check_place(&books).is_ok() {
+                let _ = std::fs::remove_file(&new);
+            }
             books.rotation.tail = None;
             books.rotation.floor = books.size;
         }
@@ -58,6 +60,7 @@ impl LogFile {
     }
 
     fn rotate_to(&self, new: &Path) -> io::Result<()> {
+        self.check_place(&self.books.lock())?;
         let _ = std::fs::remove_file(new);
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::APPEND | OFlags::CLOEXEC;
         let opened = rustix::fs::open(new, flags, Mode::RUSR | Mode::WUSR)?;
@@ -77,7 +80,10 @@ impl LogFile {
         tail = books.rotation.tail.take().unwrap_or_default();
         let replaced = match books.is_closed() {
             true => Err(io::Error::other("the log was closed")),
-            false => file.append(&tail).and_then(|()| replace(&self.path, new)),
+            false => self
+                .check_place(&books)
+                .and_then(|()| file.append(&tail))
+                .and_then(|()| replace(&self.path, new)),
         };
         if let Err(error) = replaced {
             drop(books);
@@ -92,6 +98,14 @@ impl LogFile {
         let synced = self.bring(&file).and_then(|()| sync_directory(&self.path));
         turn.result = Some((place, synced));
         Ok(())
+    }
+
+    /// What is at its path may be another log's by now.
+    fn check_place(&self, books: &Books) -> io::Result<()> {
+        match books.file.is_at(&self.path) {
+            true => Ok(()),
+            false => Err(io::Error::other("the program has moved it")),
+        }
     }
 
     /// Waits until nobody else brings anything to the disk. What was appended meanwhile.

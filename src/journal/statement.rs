@@ -18,7 +18,11 @@ pub struct Statement {
 impl Statement {
     /// `own`: the elements of the caller's command.
     pub fn new(database: &str, own: &[u8], sequences: &[Sequence], keep_body: bool) -> Statement {
-        let mut bytes = Vec::new();
+        if !keep_body && let Some((command, collection)) = named(own) {
+            let namespace = [database, collection].join(".");
+            return Statement { command: command.to_owned(), namespace, body: None };
+        }
+        let mut bytes = Vec::with_capacity(own.len() + EMPTY);
         elements::open_document(&mut bytes, |out| {
             out.extend_from_slice(own);
             for (name, documents) in sequences {
@@ -62,6 +66,16 @@ impl Statement {
     }
 }
 
+/// The name of a command whose first element, as of most, is that of its collection.
+fn named(own: &[u8]) -> Option<(&str, &str)> {
+    let rest = own.strip_prefix(&[STRING])?;
+    let end = rest.iter().position(|&byte| byte == 0)?;
+    let (command, rest) = (&rest[..end], &rest[end + 1..]);
+    let (length, rest) = rest.split_first_chunk()?;
+    let collection = rest.get(..i32::from_le_bytes(*length) as usize)?.strip_suffix(&[0])?;
+    Some((str::from_utf8(command).ok()?, str::from_utf8(collection).ok()?))
+}
+
 /// Those that a bulkWrite names.
 fn namespaces(command: &RawDocument) -> Option<String> {
     let listed = command.get_array(NAMESPACES).ok()?;
@@ -80,6 +94,10 @@ fn end_to_end(mut bytes: &[u8]) -> impl Iterator<Item = &RawDocument> {
 }
 
 const NAMESPACES: &str = "nsInfo";
+/// The type of an element.
+const STRING: u8 = 0x02;
+/// The length and the end of a document.
+const EMPTY: usize = 5;
 
 #[cfg(test)]
 mod tests {

@@ -114,11 +114,7 @@ fn give_up(client: &Arc<ClientCore>, session: &Session, error: &Error) {
 fn log_end(client: &ClientCore, state: &mut State) {
     let transaction = &state.transaction;
     let (Some(log), Some(ended)) = (&transaction.log, transaction.ended()) else { return };
-    let outcome = match ended.outcome {
-        Outcome::Committed => entry::Outcome::Committed,
-        Outcome::Aborted => entry::Outcome::Aborted,
-        Outcome::Unknown { .. } => entry::Outcome::Unknown,
-    };
+    let outcome = ended.outcome.into();
     // Of a transaction that has failed before, a commit learns only that there is none.
     let failure = transaction.failure().filter(|_| ended.outcome == Outcome::Aborted);
     let error = failure.or(ended.error.as_ref());

@@ -7,6 +7,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use crate::error::{
     Error, Kind, MAX_TIME_EXPIRED, Result, TRANSIENT_TRANSACTION, UNKNOWN_COMMIT_RESULT,
 };
+use crate::journal::entry;
 use crate::journal::handle::{Handle, Known};
 use crate::topology::read_preference::{ReadMode, ReadPreference};
 
@@ -46,10 +47,16 @@ pub enum Outcome {
 
 impl Outcome {
     pub fn name(self) -> &'static str {
-        match self {
-            Outcome::Committed => "committed",
-            Outcome::Aborted => "aborted",
-            Outcome::Unknown { .. } => "unknown",
+        entry::Outcome::from(self).name()
+    }
+}
+
+impl From<Outcome> for entry::Outcome {
+    fn from(outcome: Outcome) -> entry::Outcome {
+        match outcome {
+            Outcome::Committed => entry::Outcome::Committed,
+            Outcome::Aborted => entry::Outcome::Aborted,
+            Outcome::Unknown { .. } => entry::Outcome::Unknown,
         }
     }
 }

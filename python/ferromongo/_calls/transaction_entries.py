@@ -82,6 +82,9 @@ class TransactionEntry:
     raw: bytes = field(default=b"", repr=False, compare=False)
     """The entry as the engine wrote it."""
 
+    def __hash__(self) -> int:
+        return hash(self.key)  # what was captured has none
+
     @property
     def key(self) -> Key:
         """What identifies the transaction."""

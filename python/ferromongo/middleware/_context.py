@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from typing import Any
 
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.context_changes import ContextChanges
@@ -39,6 +40,11 @@ class RequestContext:
 
 class RolledBackByResponse(Exception):
     """Why a transaction was rolled back although no exception was raised. It is never raised."""
+
+
+def as_arguments(error: BaseException | None) -> Any:
+    """Of `__exit__` and `__aexit__`."""
+    return (None, None, None) if error is None else (type(error), error, error.__traceback__)
 
 
 REQUESTS: ContextVar[tuple[RequestContext, ...]] = ContextVar("ferromongo_requests", default=())

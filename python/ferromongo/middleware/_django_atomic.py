@@ -5,19 +5,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 from pymongo.errors import InvalidOperation
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.atomic import atomic_options, check_function
+from ferromongo._calls.atomic_arguments import AtomicArguments
 from ferromongo._calls.bases import ClientBase
-from ferromongo._pymongo_internals import ServerMode
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.transaction import AsyncAtomic, Atomic
@@ -27,25 +25,10 @@ _T = TypeVar("_T")
 _P = ParamSpec("_P")
 
 
-class AtomicOptions(TypedDict, total=False):
-    """Those of `ferromongo.transaction.atomic`."""
-
-    read_concern: ReadConcern | None
-    write_concern: WriteConcern | None
-    read_preference: ServerMode | None
-    max_commit_time_ms: int | None
-    max_attempts: int | None
-    timeout: float | None
-    on_retry: Callable[[int, Exception], Any] | None
-    durable: bool
-    savepoint: bool
-    concurrency: Literal["wait", "error"]
-
-
 @overload
 def atomic(function: Callable[_P, _T], /) -> Callable[_P, _T]: ...
 @overload
-def atomic(**options: Unpack[AtomicOptions]) -> AtomicOfSettings: ...
+def atomic(**options: Unpack[AtomicArguments]) -> AtomicOfSettings: ...
 def atomic(function: Any = None, /, **options: Any) -> Any:
     """`ferromongo.transaction.atomic` of the client that the setting FERROMONGO_CLIENT names.
 

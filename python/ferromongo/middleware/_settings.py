@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, Literal, NoReturn, TypedDict, TypeVar
-
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
+from typing import Any, Generic, NoReturn, TypeVar
 
 from ferromongo._calls.atomic import atomic_options
+from ferromongo._calls.atomic_arguments import BlockArguments
 from ferromongo._calls.bases import ClientBase
-from ferromongo._pymongo_internals import ServerMode
 
 _Client = TypeVar("_Client", bound=ClientBase)
-
-
-class AtomicRequestOptions(TypedDict, total=False):
-    """Those of `atomic` that make sense for a block which is not run again."""
-
-    read_concern: ReadConcern | None
-    write_concern: WriteConcern | None
-    read_preference: ServerMode | None
-    max_commit_time_ms: int | None
-    timeout: float | None
-    concurrency: Literal["wait", "error"]
 
 
 class Settings(Generic[_Client]):
@@ -41,9 +27,9 @@ class Settings(Generic[_Client]):
         refusal: str,
         safe_methods: bool,
         rollback_on: Callable[[int], bool],
-        options: AtomicRequestOptions,
+        options: BlockArguments,
     ) -> None:
-        unknown = options.keys() - AtomicRequestOptions.__annotations__.keys()
+        unknown = options.keys() - BlockArguments.__annotations__.keys()
         if unknown:
             raise TypeError(f"unknown options of a transaction per request: {sorted(unknown)}")
         atomic_options(**options)

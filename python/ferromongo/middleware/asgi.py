@@ -11,10 +11,11 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Unpack
 
+from ferromongo._calls.atomic_arguments import BlockArguments
 from ferromongo.asynchronous.mongo_client import AsyncMongoClient
-from ferromongo.middleware._context import RequestContext, RolledBackByResponse
+from ferromongo.middleware._context import RequestContext, RolledBackByResponse, as_arguments
 from ferromongo.middleware._non_atomic import non_atomic_requests
-from ferromongo.middleware._settings import AtomicRequestOptions, Settings, is_server_error
+from ferromongo.middleware._settings import Settings, is_server_error
 from ferromongo.transaction import AsyncAtomic, atomic
 
 ASGIScope = MutableMapping[str, Any]
@@ -51,7 +52,7 @@ class AtomicRequestsMiddleware:
         *,
         safe_methods: bool = True,
         rollback_on: Callable[[int], bool] = is_server_error,
-        **options: Unpack[AtomicRequestOptions],
+        **options: Unpack[BlockArguments],
     ) -> None:
         self.app = app
         self._settings: Settings[AsyncMongoClient[Any]] = Settings(
@@ -149,10 +150,7 @@ class _Request:
             return
         self._ended = True
         try:
-            if error is None:
-                await self._block.__aexit__(None, None, None)
-            else:
-                await self._block.__aexit__(type(error), error, error.__traceback__)
+            await self._block.__aexit__(*as_arguments(error))
         except Exception as failure:
             self._failure = failure
             raise

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
 
+from ferromongo._calls.atomic_arguments import BlockArguments
 from ferromongo.asynchronous.mongo_client import AsyncMongoClient
-from ferromongo.middleware._context import RequestContext, RolledBackByResponse
+from ferromongo.middleware._context import RequestContext, RolledBackByResponse, as_arguments
 from ferromongo.middleware._django_atomic import atomic, client_of_settings
 from ferromongo.middleware._non_atomic import is_non_atomic, non_atomic_requests
-from ferromongo.middleware._settings import AtomicRequestOptions, Settings, is_server_error
+from ferromongo.middleware._settings import Settings, is_server_error
 from ferromongo.synchronous.mongo_client import MongoClient
 from ferromongo.transaction import (
     AsyncAtomic,
@@ -55,7 +56,7 @@ class AtomicRequestsMiddleware:
     """Instead of the setting."""
     safe_methods: bool = True
     """Whether GET, HEAD, OPTIONS and TRACE have a transaction, too."""
-    options: AtomicRequestOptions = {}
+    options: BlockArguments = {}
     """Those of `atomic`: `read_concern`, `write_concern`, `read_preference`, `max_commit_time_ms`,
     `concurrency`; and `timeout`, the seconds for all operations of a request up to the commit."""
 
@@ -161,9 +162,9 @@ class AtomicRequestsMiddleware:
             return
         try:
             if isinstance(begun.block, AsyncAtomic):
-                async_to_sync(begun.block.__aexit__)(*_as_arguments(error))
+                async_to_sync(begun.block.__aexit__)(*as_arguments(error))
             else:
-                begun.block.__exit__(*_as_arguments(error))
+                begun.block.__exit__(*as_arguments(error))
         finally:
             begun.context.leave()
 
@@ -173,9 +174,9 @@ class AtomicRequestsMiddleware:
             return
         try:
             if isinstance(begun.block, AsyncAtomic):
-                await begun.block.__aexit__(*_as_arguments(error))
+                await begun.block.__aexit__(*as_arguments(error))
             else:
-                await sync_to_async(begun.block.__exit__)(*_as_arguments(error))
+                await sync_to_async(begun.block.__exit__)(*as_arguments(error))
         finally:
             begun.context.leave()
 
@@ -188,10 +189,6 @@ class AtomicRequestsMiddleware:
 class _Begun(NamedTuple):
     block: Atomic | AsyncAtomic
     context: RequestContext
-
-
-def _as_arguments(error: BaseException | None) -> Any:
-    return (None, None, None) if error is None else (type(error), error, error.__traceback__)
 
 
 _REFUSAL = "the client of AtomicRequestsMiddleware must be a MongoClient or an AsyncMongoClient"

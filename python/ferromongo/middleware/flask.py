@@ -14,11 +14,12 @@ import sys
 from collections.abc import Callable
 from typing import Any, Unpack
 
+from ferromongo._calls.atomic_arguments import BlockArguments
 from ferromongo.asynchronous.mongo_client import AsyncMongoClient
 from ferromongo.middleware import asgi, wsgi
 from ferromongo.middleware._context import REQUESTS
 from ferromongo.middleware._non_atomic import non_atomic_requests
-from ferromongo.middleware._settings import AtomicRequestOptions, is_server_error
+from ferromongo.middleware._settings import is_server_error
 from ferromongo.synchronous.mongo_client import MongoClient
 
 
@@ -28,7 +29,7 @@ def atomic_requests(
     *,
     safe_methods: bool = True,
     rollback_on: Callable[[int], bool] = is_server_error,
-    **options: Unpack[AtomicRequestOptions],
+    **options: Unpack[BlockArguments],
 ) -> None:
     """Handle each request of the application in a transaction.
 

@@ -14,9 +14,10 @@ from types import TracebackType
 from typing import Any, TypeAlias, Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from ferromongo.middleware._context import RequestContext, RolledBackByResponse
+from ferromongo._calls.atomic_arguments import BlockArguments
+from ferromongo.middleware._context import RequestContext, RolledBackByResponse, as_arguments
 from ferromongo.middleware._non_atomic import non_atomic_requests
-from ferromongo.middleware._settings import AtomicRequestOptions, Settings, is_server_error
+from ferromongo.middleware._settings import Settings, is_server_error
 from ferromongo.synchronous.mongo_client import MongoClient
 from ferromongo.transaction import Atomic, atomic
 
@@ -50,7 +51,7 @@ class AtomicRequestsMiddleware:
         *,
         safe_methods: bool = True,
         rollback_on: Callable[[int], bool] = is_server_error,
-        **options: Unpack[AtomicRequestOptions],
+        **options: Unpack[BlockArguments],
     ) -> None:
         self.app = app
         self._settings: Settings[MongoClient[Any]] = Settings(
@@ -153,10 +154,7 @@ class _Request:
             return
         self._ended = True
         try:
-            if error is None:
-                self._block.__exit__(None, None, None)
-            else:
-                self._block.__exit__(type(error), error, error.__traceback__)
+            self._block.__exit__(*as_arguments(error))
         finally:
             self._context.leave()
 
