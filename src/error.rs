@@ -68,6 +68,8 @@ pub enum Kind {
     InvalidBson,
     /// The caller asked for what cannot be: ended session, closed client, wrong order of calls.
     InvalidOperation,
+    /// Another caller is in the middle of a call of the same object: Python's RuntimeError.
+    InUse,
     Configuration,
     /// The connection string and what was looked up for it do not go together.
     InvalidUri,
@@ -109,6 +111,11 @@ impl Error {
 
     pub fn invalid_operation(message: impl Into<String>) -> Error {
         Error::new(Kind::InvalidOperation, message)
+    }
+
+    /// A cursor serves one caller at a time.
+    pub fn in_use() -> Error {
+        Error::new(Kind::InUse, "this cursor is in use by another caller")
     }
 
     /// An operation came after the end of the transaction that it would be part of.

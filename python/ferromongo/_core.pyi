@@ -365,14 +365,15 @@ class CursorCore(Generic[_T]):
     class can be derived from a cursor and from any other class. `next` and the other methods in
     the class attribute `_plain` are looked up only once they were overridden or patched.
 
-    A subclass defines `_open(self)`, called once, at the first fetch: scope, command (`find`,
-    `aggregate`, `list...`), session or None, batch size (0 = server's), limit (0 = none), a
-    mapping of what every getMore carries besides (`comment`, `maxTimeMS`) or None, and three bools:
-    `exhaust`, `raw` (items are the bytes of whole batches), `any_command` (it runs like
-    `Scope.command`, and InvalidOperation is raised if its reply has no cursor). Instead of that
-    tuple it may answer None: no documents, and nothing is sent. An empty batch of a command with
-    `tailable` ends the iteration, not the cursor; of any command, only `_fetch_all`. Dropped
-    unread, the core queues killCursors itself.
+    A subclass defines `_open(self)`, called once, at the first fetch. It returns an
+    `_calls.openings.Opening`: scope, command (`find`, `aggregate`, `list...`), session or None,
+    batch size (0 = server's), limit (0 = none), a mapping of what every getMore carries besides
+    (`comment`, `maxTimeMS`) or None, and four bools: `exhaust`, `raw` (items are the bytes of
+    whole batches), `any_command` (it runs like `Scope.command`, and InvalidOperation is raised
+    if its reply has no cursor), `read_ahead`. It may return None instead: no documents, and
+    nothing is sent. An empty batch of a command with `tailable` ends the iteration, not the
+    cursor; of any command, only `_fetch_all`. Dropped unread, the core queues killCursors
+    itself.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
@@ -402,6 +403,8 @@ class CursorCore(Generic[_T]):
         """The next item, or None if there is none after at most one command."""
     def _set_batch_size(self, batch_size: int) -> None:
         """The batch size of later getMores; 0 = server's."""
+    def _set_read_ahead(self, reads_ahead: bool) -> None:
+        """Whether each batch is asked for while the one before is read."""
     def _fetch_all(self, length: int | None = None) -> Pending[list[_T]]:
         """`to_list`."""
     def _close(self) -> Pending[None]:
@@ -411,6 +414,8 @@ class CursorCore(Generic[_T]):
 
 class SyncCursorCore(CursorCore[_T]):
     def __iter__(self) -> SyncCursorCore[_T]: ...
+    def __length_hint__(self) -> int:
+        """Not known; `list` and `tuple` ask for it, and will read all: batches are read ahead."""
     def __next__(self) -> _T: ...
     def _next(self) -> Pending[_T]:
         """The next item; raises StopIteration at the end."""
@@ -425,8 +430,8 @@ class AsyncCursorCore(CursorCore[_T]):
 class ChangeStreamCore(Generic[_T]):
     """What ChangeStream and AsyncChangeStream share: cursors one after another.
 
-    A subclass defines `_next_cursor(self)`: a cursor that has not begun, whose command goes on
-    where `_position()` says. It is called by `_start` and each time the cursor was lost.
+    A subclass defines `_shown_cursor(self)`: an empty cursor, which `_cursor` shows the latest
+    cursor in.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
@@ -434,11 +439,17 @@ class ChangeStreamCore(Generic[_T]):
     def alive(self) -> bool: ...
     @property
     def _cursor(self) -> CursorCore[_T] | None: ...
-    def _start(self, placed: bool) -> Pending[None]:
-        """Open the first cursor. `placed`: its command names a place to begin at."""
-    def _position(self) -> tuple[bytes | None, Timestamp | None, bool]:
-        """The resume token last seen, as BSON; when the stream began, if it is to be asked for
-        instead of a token; whether an event was returned."""
+    def _start(
+        self,
+        opening: tuple[Any, ...],
+        token: Mapping[str, Any] | None,
+        starts_after: bool,
+        time: Timestamp | None,
+    ) -> Pending[None]:
+        """Open the first cursor. `opening` is as `_open` of a cursor returns it; its first stage
+        gets the place to begin at: `token`, as `startAfter` or `resumeAfter`, or else `time`."""
+    def _token(self) -> bytes | None:
+        """The resume token last seen, as BSON."""
     def _buffered(self) -> _T | None:
         """The next event, if nothing has to be sent for it."""
     def _try_next(self) -> Pending[_T | None]:

@@ -1,93 +1,64 @@
-//! `_core.StreamEngine` and its two iterators: cursors one after another, each begun where the one
-//! before was lost.
+//! `_core.ChangeStreamCore` and its two iterators: one call of the user's is taken to its event.
 //!
-//! The Python subclass knows what to ask (`_next_cursor`), `ops::change_stream` when and from where;
-//! here one call of the user's is taken to its event.
+//! The Python subclass knows what to ask, `ops::change_stream` where to go on and when.
 
+use std::sync::{Arc, OnceLock};
+
+use bson::RawDocumentBuf;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-use super::cursor::{CursorCore, CursorEngine};
-use super::cursor_fetch::{self as fetch, Request};
+use super::cursor::{self, CursorEngine};
+use super::cursor_fetch::Opening;
 use super::instance::{self, Part, Plain};
 use super::once::name;
-use super::pending::{PyPending, Step, Task};
-use super::scope::run_owned;
-use super::{errors, options};
-use crate::deadline::TimeLimit;
+use super::pending::{PyPending, Step, task};
+use super::scope::PyScope;
+use super::{errors, options, time_limit, unread};
+use crate::codec;
 use crate::error::{Error, Result as CoreResult};
-use crate::exec::operation::Outcome;
-use crate::ops::change_stream::reopen::reopen;
-use crate::ops::change_stream::resume::{self, Position};
-use crate::ops::cursor::close;
+use crate::ops::change_stream::resume::{Begin, Position};
+use crate::ops::change_stream::stream::{ChangeStream, Until, Watched};
+use crate::ops::cursor::server_cursor::ServerCursor;
 
 /// What the engine has of a change stream. The public object (`owner` below) holds it, see `instance`.
 #[derive(Default)]
 #[pyclass(module = "ferromongo._core", frozen)]
 pub struct StreamEngine {
-    state: Mutex<State>,
+    /// Unset before `_start`.
+    opened: OnceLock<Opened>,
+    /// The public object of the latest cursor, if somebody asked for it.
+    shown: Mutex<Option<(Arc<ServerCursor>, Py<PyAny>)>>,
     plain: Plain,
 }
 
-#[derive(Default)]
-struct State {
-    /// None before `_start`. A cursor that is over while the stream is not was lost, and the next call
-    /// begins with a new one.
-    cursor: Option<OpenCursor>,
-    position: Position,
-    closed: bool,
-}
-
-/// The public object and what the engine has of it.
-struct OpenCursor(Py<PyAny>, Py<CursorEngine>);
-
-/// One call of the user's, which may take several commands.
-#[derive(Clone, Copy)]
-struct Call {
-    end: End,
-    /// None until the first command is made.
-    limit: Option<TimeLimit>,
-    /// How often the stream was resumed since a getMore worked.
-    resumes: u32,
+struct Opened {
+    stream: Arc<ChangeStream>,
+    scope: Py<PyScope>,
 }
 
 /// What the call answers without an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// `watch` waits for none.
-    Opened,
     /// None, also when the server has nothing now. The others wait for an event, and end with the stream.
     TryNext,
     StopIteration,
     StopAsyncIteration,
 }
 
-/// What was sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    Open,
-    /// Instead of a cursor that an earlier call lost.
-    Reopen,
-    GetMore,
-    /// Instead of a cursor whose getMore just failed.
-    Resume,
-}
-
-impl Call {
-    fn new(end: End) -> Call {
-        Call { end, limit: None, resumes: 0 }
-    }
-}
-
 impl End {
     fn step(self, py: Python<'_>) -> PyResult<Step> {
         match self {
-            End::Opened | End::TryNext => Ok(Step::Done(py.None())),
+            End::TryNext => Ok(Step::Done(py.None())),
             End::StopIteration => Err(PyStopIteration::new_err(())),
             End::StopAsyncIteration => Err(PyStopAsyncIteration::new_err(())),
         }
+    }
+
+    fn until(self) -> Until {
+        if self == End::TryNext { Until::Asked } else { Until::Event }
     }
 }
 
@@ -105,157 +76,72 @@ impl StreamEngine {
     /// The next event if it is here, and if nothing overrides what `next` does with it.
     fn ready<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match instance::plain_part::<StreamEngine>(owner)? {
-            Some(stream) => stream.get().buffered_now(owner.py()),
+            Some(engine) => engine.get().buffered(owner.py()),
             None => Ok(None),
         }
     }
 
-    fn buffered_now<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.cursor(py) {
-            Some((_, cursor)) => self.buffered(&cursor),
+    /// The next event of the batch that is here. One that the user's decoders refuse has been read.
+    fn buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.opened.get() {
+            Some(opened) => opened.buffered(py),
             None => Ok(None),
         }
     }
 
-    /// None when the stream is closed.
-    fn cursor<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> Option<(Bound<'py, PyAny>, Bound<'py, CursorEngine>)> {
-        let state = self.state.lock();
-        let OpenCursor(owner, cursor) = state.cursor.as_ref().filter(|_| !state.closed)?;
-        Some((owner.bind(py).clone(), cursor.bind(py).clone()))
-    }
-
-    /// The next event of the batch that is here.
-    fn buffered<'py>(
-        &self,
-        cursor: &Bound<'py, CursorEngine>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = cursor.py();
-        let pass = |event: &_, last| (last, self.state.lock().position.pass(event, last));
-        let found = cursor.get().event_with(py, pass);
-        if found.is_err() {
-            self.note_end(cursor); // an event that could not be decoded ends it
-        }
-        let Some((event, (last, passed))) = found? else { return Ok(None) };
-        if let Err(error) = passed {
-            return Err(self.give_up(cursor, &error));
-        }
-        if last {
-            self.note_end(cursor);
-        }
-        event.map(Some)
-    }
-
-    /// To be called where a cursor that is over was not lost: the server has ended it, as the stream was
-    /// invalidated, or a new one would bring the same.
-    fn note_end(&self, cursor: &Bound<'_, CursorEngine>) {
-        if cursor.get().is_over() {
-            self.state.lock().closed = true;
-        }
-    }
-
-    fn give_up(&self, cursor: &Bound<'_, CursorEngine>, error: &Error) -> PyErr {
-        self.state.lock().closed = true;
-        if let Some((core, held)) = cursor.get().abandon() {
-            close::kill_later(core, held);
-        }
-        errors::to_python(cursor.py(), error)
+    fn is_closed(&self) -> bool {
+        self.opened.get().is_some_and(|opened| opened.stream.is_closed())
     }
 }
 
-/// Takes a call on to its event, or to the command that may bring it.
-fn advance(
-    owner: &Bound<'_, PyAny>,
-    stream: &Bound<'_, StreamEngine>,
-    mut call: Call,
-) -> PyResult<Step> {
-    let py = stream.py();
-    let Some((cursor_owner, cursor)) = stream.get().cursor(py) else { return call.end.step(py) };
-    if let Some(event) = stream.get().buffered(&cursor)? {
+impl Opened {
+    fn buffered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(cursor) = self.stream.open_cursor() else { return Ok(None) };
+        let raised = |error: Error| errors::to_python(py, &error);
+        let Some(mut unread) = cursor.take_unread().map_err(raised)? else { return Ok(None) };
+        let at = unread.at;
+        let found = unread::next_event(py, &mut unread);
+        let noted = match (&found, unread.batch.document_at(at)) {
+            (Ok(Some(_)), Some(event)) => Some(self.stream.pass(event, unread.is_read())),
+            _ => None,
+        };
+        cursor.give_back(unread, found.is_ok().then_some(1));
+        // One that could not be decoded ends it.
+        self.stream.passed(&cursor, noted.unwrap_or(Ok(()))).map_err(raised)?;
+        let Some(decoded) = found? else { return Ok(None) };
+        decoded.map(Some)
+    }
+
+    /// That of a command of this stream's.
+    fn exception(&self, py: Python<'_>, error: &Error) -> PyErr {
+        errors::of_command(py, error, &self.scope.get().codec)
+    }
+}
+
+/// Takes a call on to its event, or to the commands that may bring it.
+fn advance(owner: &Bound<'_, PyAny>, engine: &Bound<'_, StreamEngine>, end: End) -> PyResult<Step> {
+    let py = owner.py();
+    if let Some(event) = engine.get().buffered(py)? {
         return Ok(Step::Done(event.unbind()));
     }
-    if cursor.get().is_over() || !cursor.get().has_begun() {
-        return open(owner, stream, call, Sent::Reopen, None).map(Step::Again);
-    }
-    let request = fetch::next_request(&cursor_owner, &cursor, call.limit)?;
-    let Request { core, operation, claim } = request.ok_or_else(fetch::busy)?;
-    call.limit = Some(operation.terms.limit);
-    let (owner, stream) = (owner.clone().unbind(), stream.clone().unbind());
-    let finish = move |py: Python<'_>, cursor: Py<CursorEngine>, outcome| {
-        let (owner, stream) = (owner.bind(py), stream.bind(py));
-        received(owner, stream, cursor.bind(py), outcome, call, Sent::GetMore)
+    let Some(opened) = engine.get().opened.get().filter(|opened| !opened.stream.is_closed()) else {
+        return end.step(py);
     };
-    Ok(Step::Again(fetch::send(claim, run_owned(core, operation), finish)))
-}
-
-/// A new cursor from where the stream stands. After an error with which the server's old one may be
-/// left, that is closed first.
-fn open(
-    owner: &Bound<'_, PyAny>,
-    stream: &Bound<'_, StreamEngine>,
-    mut call: Call,
-    sent: Sent,
-    after: Option<&Error>,
-) -> PyResult<Box<dyn Task>> {
-    let opened = owner.call_method0(name!(owner.py(), "_next_cursor"))?;
-    let cursor = CursorEngine::of(opened.cast::<CursorCore>()?)?;
-    let request = fetch::next_request(&opened, &cursor, call.limit)?;
-    let Request { core, operation, claim } = request.ok_or_else(fetch::busy)?;
-    call.limit = Some(operation.terms.limit);
-    let former =
-        stream.get().state.lock().cursor.replace(OpenCursor(opened.unbind(), cursor.unbind()));
-    let left = former.and_then(|OpenCursor(_, former)| former.get().abandon());
-    let left = left.filter(|_| after.is_some_and(close::leaves_it_open)).map(|(_, held)| held);
-    let (owner, stream) = (owner.clone().unbind(), stream.clone().unbind());
-    Ok(fetch::send(claim, reopen(core, operation, left), move |py, cursor, outcome| {
-        received(owner.bind(py), stream.bind(py), cursor.bind(py), outcome, call, sent)
-    }))
-}
-
-/// Takes in an answer, and goes on with the call.
-fn received(
-    owner: &Bound<'_, PyAny>,
-    stream: &Bound<'_, StreamEngine>,
-    cursor: &Bound<'_, CursorEngine>,
-    outcome: CoreResult<Outcome>,
-    mut call: Call,
-    sent: Sent,
-) -> PyResult<Step> {
-    let (py, core) = (stream.py(), stream.get());
-    if let Err(error) = &outcome
-        && sent == Sent::GetMore
-        && resume::is_resumable(error)
-        && call.resumes < resume::MOST_IN_A_ROW
-        && !core.state.lock().closed
-    {
-        call.resumes += 1;
-        return open(owner, stream, call, Sent::Resume, Some(error)).map(Step::Again);
-    }
-    let reply = outcome.as_ref().ok().and_then(|outcome| outcome.reply.as_ref());
-    let noted = reply.map_or(Ok(()), |reply| core.state.lock().position.receive(reply.body()));
-    if let Err(error) = cursor.get().install(outcome) {
-        // What a new cursor may cure, or more time, the next call tries.
-        let mends = resume::is_resumable(&error) || error.is_timeout();
-        core.state.lock().closed |= !mends && matches!(sent, Sent::GetMore | Sent::Resume);
-        return Err(cursor.get().exception(py, &error));
-    }
-    noted.map_err(|error| core.give_up(cursor, &error))?;
-    if call.end == End::Opened {
-        return call.end.step(py);
-    }
-    if let Some(event) = core.buffered(cursor)? {
-        return Ok(Step::Done(event.unbind()));
-    }
-    core.note_end(cursor);
-    if sent == Sent::GetMore {
-        call.resumes = 0;
-    }
-    match (call.end, sent) {
-        (End::TryNext, Sent::GetMore | Sent::Resume) => call.end.step(py),
-        _ => advance(owner, stream, call),
-    }
+    let core = opened.scope.get().core();
+    let limit = time_limit::current(py, &core.settings)?;
+    let work = opened.stream.clone().advance(core, limit, end.until());
+    let (owner, engine) = (owner.clone().unbind(), engine.clone().unbind());
+    Ok(Step::Again(task(work, move |py: Python<'_>, advanced: CoreResult<()>| {
+        let (owner, engine) = (owner.bind(py), engine.bind(py));
+        if let (Err(error), Some(opened)) = (&advanced, engine.get().opened.get()) {
+            return Err(opened.exception(py, error));
+        }
+        match engine.get().buffered(py)? {
+            Some(event) => Ok(Step::Done(event.unbind())),
+            None if end == End::TryNext => end.step(py),
+            None => advance(owner, engine, end), // another caller has taken it
+        }
+    })))
 }
 
 fn later(
@@ -270,7 +156,7 @@ fn later(
 }
 
 fn call(owner: Bound<'_, PyAny>, end: End) -> PyPending {
-    later(owner, move |owner, stream| advance(owner, stream, Call::new(end)))
+    later(owner, move |owner, engine| advance(owner, engine, end))
 }
 
 /// What a change stream of the public classes is derived from: methods, and no field.
@@ -281,38 +167,86 @@ pub struct ChangeStreamCore;
 impl ChangeStreamCore {
     #[getter]
     fn alive(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        Ok(!StreamEngine::of(slf)?.get().state.lock().closed)
+        Ok(!StreamEngine::of(slf)?.get().is_closed())
     }
 
+    /// The latest cursor, as a public object that Python makes.
     #[getter]
-    fn _cursor(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
-        let stream = StreamEngine::of(slf)?;
-        let state = stream.get().state.lock();
-        Ok(state.cursor.as_ref().map(|OpenCursor(cursor, _)| cursor.clone_ref(slf.py())))
+    fn _cursor<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let (py, engine) = (slf.py(), StreamEngine::of(slf)?);
+        let Some(opened) = engine.get().opened.get() else { return Ok(None) };
+        let Some(cursor) = opened.stream.cursor() else { return Ok(None) };
+        let shown = engine.get().shown.lock().as_ref().and_then(|(shown, object)| {
+            Arc::ptr_eq(shown, &cursor).then(|| object.bind(py).clone())
+        });
+        if shown.is_some() {
+            return Ok(shown);
+        }
+        let object = slf.call_method0(name!(py, "_shown_cursor"))?;
+        let part = CursorEngine::opened(cursor.clone(), opened.scope.clone_ref(py));
+        instance::set_part(&object, part)?;
+        let former = engine.get().shown.lock().replace((cursor, object.clone().unbind()));
+        drop(former); // not under the lock
+        Ok(Some(object))
     }
 
-    fn _start(slf: Bound<'_, Self>, placed: bool) -> PyPending {
-        later(slf.into_any(), move |owner, stream| {
-            stream.get().state.lock().position = Position::new(placed);
-            open(owner, stream, Call::new(End::Opened), Sent::Open, None).map(Step::Again)
+    /// Opens it. `opening` is its command without the place to begin at: at most one of `token`, which is
+    /// `startAfter` or `resumeAfter`, and `time`.
+    fn _start(
+        slf: Bound<'_, Self>,
+        opening: Py<PyAny>,
+        token: Option<Py<PyAny>>,
+        starts_after: bool,
+        time: Option<Py<PyAny>>,
+    ) -> PyPending {
+        later(slf.into_any(), move |owner, engine| {
+            let py = owner.py();
+            let opening: Opening<'_> = opening.bind(py).extract()?;
+            let scope = opening.scope().get();
+            let core = scope.core();
+            let (operation, options) = opening.encode(&core, None)?;
+            let token = token.map(|token| {
+                let mut bytes = Vec::new();
+                codec::encode_document(token.bind(py), &scope.codec, false, &mut bytes)?;
+                let malformed =
+                    |_| errors::to_python(py, &Error::protocol("a malformed resume token"));
+                RawDocumentBuf::from_bytes(bytes).map_err(malformed)
+            });
+            let time = time.map(|time| options::timestamp(time.bind(py))).transpose()?;
+            let begin = match (token.transpose()?, time) {
+                (Some(token), _) if starts_after => Begin::After(token),
+                (Some(token), _) => Begin::Behind(token),
+                (None, Some(time)) => Begin::At(time),
+                (None, None) => Begin::Now,
+            };
+            let limit = operation.terms.limit;
+            let command = operation.message.body().to_vec();
+            let command = RawDocumentBuf::from_bytes(command).expect("it was encoded here");
+            let watched = Watched { command, terms: operation.terms, options };
+            let stream = Arc::new(ChangeStream::new(watched, Position::new(begin)));
+            let opened = Opened { stream: stream.clone(), scope: opening.scope().clone().unbind() };
+            let _ = engine.get().opened.set(opened); // `watch` calls it once
+            let engine = engine.clone().unbind();
+            Ok(Step::Again(task(
+                stream.open(core, limit),
+                move |py, result: CoreResult<()>| match (result, engine.get().opened.get()) {
+                    (Err(error), Some(opened)) => Err(opened.exception(py, &error)),
+                    _ => Ok(Step::Done(py.None())),
+                },
+            )))
         })
     }
 
     /// The next event if no command has to be sent for it; else None, also at the end.
     fn _buffered<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        StreamEngine::of(slf)?.get().buffered_now(slf.py())
+        StreamEngine::of(slf)?.get().buffered(slf.py())
     }
 
-    /// The resume token as bytes, the time the stream began at, and whether it has returned an event.
-    fn _position<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
-        let (py, stream) = (slf.py(), StreamEngine::of(slf)?);
-        let (token, time, returned) = {
-            let position = &stream.get().state.lock().position;
-            let token = position.token().map(ToOwned::to_owned);
-            (token, position.operation_time(), position.has_returned())
-        };
-        let token = token.map(|token| PyBytes::new(py, &token));
-        (token, options::to_timestamp(py, time)?, returned).into_pyobject(py)
+    /// The resume token as bytes, if one was seen.
+    fn _token<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let engine = StreamEngine::of(slf)?;
+        let Some(opened) = engine.get().opened.get() else { return Ok(None) };
+        Ok(opened.stream.position().token().map(|token| PyBytes::new(slf.py(), token)))
     }
 
     fn _try_next(slf: Bound<'_, Self>) -> PyPending {
@@ -320,13 +254,10 @@ impl ChangeStreamCore {
     }
 
     fn _close(slf: Bound<'_, Self>) -> PyPending {
-        later(slf.into_any(), |owner, stream| {
+        later(slf.into_any(), |owner, engine| {
             let py = owner.py();
-            let mut state = stream.get().state.lock();
-            state.closed = true;
-            let cursor = state.cursor.as_ref().map(|OpenCursor(_, cursor)| cursor.clone_ref(py));
-            drop(state);
-            cursor.map_or_else(|| Ok(Step::Done(py.None())), |cursor| cursor.get().close(py))
+            let cursor = engine.get().opened.get().and_then(|opened| opened.stream.close());
+            cursor.map_or_else(|| Ok(Step::Done(py.None())), |it| cursor::close(py, &it))
         })
     }
 }

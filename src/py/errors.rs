@@ -1,7 +1,7 @@
 //! Core errors become PyMongo's exceptions here and nowhere else: class, code, details, labels.
 
 use bson::RawDocument;
-use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
@@ -35,6 +35,7 @@ fn exception(
     }
     let exception = match error.kind() {
         Kind::InvalidValue => return Ok(PyValueError::new_err(error.message().to_owned())),
+        Kind::InUse => return Ok(PyRuntimeError::new_err(error.message().to_owned())),
         Kind::Command { code } => of_reply(py, error, code, codec, writes)?,
         kind => class_of(kind).get(py)?.call1((error.message(),))?,
     };
@@ -71,7 +72,9 @@ fn class_of(kind: Kind) -> &'static Import {
         Kind::InvalidUri => &imports::INVALID_URI,
         Kind::RolledBack => &imports::TRANSACTION_ROLLED_BACK,
         Kind::TransactionLog => &imports::TRANSACTION_LOG_ERROR,
-        Kind::Command { .. } | Kind::InvalidValue | Kind::Callback => &imports::OPERATION_FAILURE,
+        Kind::Command { .. } | Kind::InvalidValue | Kind::InUse | Kind::Callback => {
+            &imports::OPERATION_FAILURE
+        }
     }
 }
 

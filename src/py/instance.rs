@@ -23,6 +23,12 @@ pub fn part<'py, T: Part>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, T>> 
     Ok(find(owner)?.0)
 }
 
+/// Gives a new object a part that exists.
+pub fn set_part<T: Part>(owner: &Bound<'_, PyAny>, part: T) -> PyResult<()> {
+    let part = Bound::new(owner.py(), part)?;
+    dict(owner)?.set_item(name!(owner.py(), "_ferromongo_engine"), part)
+}
+
 /// The engine's part, if the object has the methods its class was written with: see `Plain`.
 #[inline]
 pub fn plain_part<'py, T: Part>(owner: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, T>>> {

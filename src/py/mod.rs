@@ -10,7 +10,7 @@ mod client;
 mod client_bulk;
 mod cursor;
 mod cursor_fetch;
-mod cursor_state;
+mod cursor_list;
 mod descriptions;
 mod errors;
 mod exit;
@@ -38,6 +38,7 @@ mod session;
 mod thread_driver;
 mod time_limit;
 mod transaction_options;
+mod unread;
 
 /// The extension module `ferromongo._core`.
 #[pymodule(gil_used = true)]

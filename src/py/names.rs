@@ -79,7 +79,7 @@ const NAMES: &[&str] = &[
     "_ferromongo_engine",
     "_following",
     "_id",
-    "_next_cursor",
+    "_shown_cursor",
     "_open",
     "_plain",
     "_remove_error_label",

@@ -9,6 +9,7 @@ FERROMONGO_TEST_DRIVER=pymongo the programs run unchanged, on PyMongo.
 
 import ast
 import concurrent.futures
+import logging
 import os
 import re
 import threading
@@ -38,6 +39,8 @@ pytestmark = pytest.mark.skipif(
 def run(mongodb_uri):
     """Runs a program and answers its names; its databases are gone afterwards."""
     ran = []
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
 
     def run(program, **names):
         program = re.sub(r"(['\"])mongodb://localhost:27017/?\1", repr(mongodb_uri), program)
@@ -47,6 +50,8 @@ def run(mongodb_uri):
         return names
 
     yield run
+    root.setLevel(level)  # a program may call basicConfig
+    root.handlers[:] = handlers
     for names in ran:
         if "client" in names:
             names["client"].close()

@@ -13,12 +13,8 @@ from pymongo.common import (
 from pymongo.errors import ConfigurationError
 
 from ferromongo._calls.bases import CollectionBase, DatabaseBase
-from ferromongo._calls.find import (
-    Opening,
-    check_int_or_none,
-    get_more_batch_size,
-    get_more_extras,
-)
+from ferromongo._calls.checks import check_int_or_none
+from ferromongo._calls.openings import Opening, get_more_batch_size, get_more_extras
 from ferromongo._calls.scopes import database_scope, document_scope
 from ferromongo._calls.sessions import core_session
 from ferromongo._calls.write_errors import checked_write_concern

@@ -1,7 +1,4 @@
-"""What a change stream asks for: the checked arguments of `watch`, and its `aggregate`.
-
-Where a stream stands the engine knows (`_core.ChangeStreamCore`); here that becomes a stage.
-"""
+"""What a change stream asks for: the checked arguments of `watch`, and its `aggregate`."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, Generic
 
 from bson.codec_options import TypeRegistry
-from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo.collation import validate_collation_or_none
 from pymongo.common import (
@@ -21,13 +17,12 @@ from pymongo.common import (
 
 from ferromongo._calls import aggregation
 from ferromongo._calls.bases import ClientBase, CollectionBase, DatabaseBase
-from ferromongo._calls.find import Opening, check_int_or_none
+from ferromongo._calls.checks import check_int_or_none
+from ferromongo._calls.openings import Opening
 from ferromongo._calls.scopes import database_scope, document_scope
 from ferromongo._calls.sessions import core_session
 from ferromongo._core import Pending, decode
 from ferromongo.typings import CollationIn, DocumentType, Pipeline
-
-_Position = tuple[bytes | None, Timestamp | None, bool]
 
 
 class ChangeStreamBase(Generic[DocumentType]):
@@ -62,7 +57,6 @@ class ChangeStreamBase(Generic[DocumentType]):
         self._full_document_before_change = full_document_before_change
         self._given_token = copy.deepcopy(start_after or resume_after)
         self._begins_after = start_after is not None
-        self._resumes_after = resume_after is not None
         self._start_at_operation_time = start_at_operation_time
         self._max_await_time_ms = max_await_time_ms
         self._batch_size = batch_size
@@ -71,11 +65,17 @@ class ChangeStreamBase(Generic[DocumentType]):
         self._comment = comment
         self._show_expanded_events = show_expanded_events
 
-    def _position(self) -> _Position:
+    def _token(self) -> bytes | None:
         """The engine's."""
         raise NotImplementedError
 
-    def _start(self, placed: bool) -> Pending[None]:
+    def _start(
+        self,
+        opening: Opening,
+        token: Mapping[str, Any] | None,
+        starts_after: bool,
+        time: Timestamp | None,
+    ) -> Pending[None]:
         """The engine's."""
         raise NotImplementedError
 
@@ -83,7 +83,7 @@ class ChangeStreamBase(Generic[DocumentType]):
     def resume_token(self) -> Mapping[str, Any] | None:
         """Where a new stream would have to go on (`resume_after`) to miss nothing: behind the last
         change returned, or further if the server says that nothing came since."""
-        token, _, _ = self._position()
+        token = self._token()
         if token is None:
             return copy.deepcopy(self._given_token)
         # Types of the user's own could change what only the server understands.
@@ -97,11 +97,15 @@ class ChangeStreamBase(Generic[DocumentType]):
         return (target._database if isinstance(target, CollectionBase) else target)._client
 
     def _opened(self) -> Pending[None]:
-        placed = self._begins_after or self._resumes_after
-        return self._start(placed or self._start_at_operation_time is not None)
+        return self._start(
+            self._opening(),
+            self._given_token,
+            self._begins_after,
+            self._start_at_operation_time,
+        )
 
     def _opening(self) -> Opening:
-        """The command for a cursor that goes on where the stream stands."""
+        """The command without the place to begin at, which the engine adds for each cursor."""
         target = self._target
         name: str | int = 1
         if isinstance(target, CollectionBase):
@@ -123,20 +127,11 @@ class ChangeStreamBase(Generic[DocumentType]):
         )
 
     def _stage(self) -> dict[str, Any]:
-        token, operation_time, has_returned = self._position()
-        # As bytes a token is sent as it came.
-        place = RawBSONDocument(token) if token is not None else self._given_token
-        time = self._start_at_operation_time or operation_time
         stage: dict[str, Any] = {}
         if self._full_document is not None:
             stage["fullDocument"] = self._full_document
         if self._full_document_before_change is not None:
             stage["fullDocumentBeforeChange"] = self._full_document_before_change
-        if place is not None:
-            begins = self._begins_after and not has_returned
-            stage["startAfter" if begins else "resumeAfter"] = place
-        elif time is not None:
-            stage["startAtOperationTime"] = time
         if self._show_expanded_events:
             stage["showExpandedEvents"] = self._show_expanded_events
         if self._whole_cluster:

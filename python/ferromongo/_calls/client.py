@@ -11,8 +11,8 @@ from pymongo.topology_description import TopologyDescription
 
 from ferromongo._calls.bases import ClientBase, DatabaseBase
 from ferromongo._calls.client_settings import ClientSettings
-from ferromongo._calls.find import Opening
 from ferromongo._calls.listeners import Publisher
+from ferromongo._calls.openings import Opening
 from ferromongo._calls.scopes import command_scope
 from ferromongo._calls.sessions import core_session
 from ferromongo._calls.srv import SeedWatch, srv_service

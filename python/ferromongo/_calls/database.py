@@ -18,8 +18,9 @@ from ferromongo._calls.bases import (
     check_codec_options,
     check_collection_name,
 )
-from ferromongo._calls.find import Opening, check_int_or_none, get_more_extras
+from ferromongo._calls.checks import check_int_or_none
 from ferromongo._calls.missing import not_yet
+from ferromongo._calls.openings import Opening, get_more_extras
 from ferromongo._calls.scopes import (
     admin_scope,
     command_scope,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from bson.code import Code
 from pymongo.collation import validate_collation_or_none
@@ -15,25 +15,13 @@ from pymongo.errors import InvalidOperation
 from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls.bases import CollectionBase
+from ferromongo._calls.checks import check_int, check_int_or_none
+from ferromongo._calls.openings import Opening, get_more_extras
 from ferromongo._calls.scopes import document_scope
 from ferromongo._calls.sessions import collection_session
-from ferromongo._core import Pending, Scope, Session
+from ferromongo._core import Pending
 from ferromongo._pymongo_internals import key_document, key_list, projection_document
 from ferromongo.typings import DocumentType
-
-
-class Opening(NamedTuple):
-    """What a cursor starts with: see `_core.CursorCore`."""
-
-    scope: Scope
-    command: Mapping[str, Any]
-    session: Session | None
-    batch_size: int = 0
-    limit: int = 0
-    get_more: Mapping[str, Any] | None = None
-    exhaust: bool = False
-    raw: bool = False
-    any_command: bool = False
 
 
 def find_one(
@@ -92,22 +80,8 @@ def opening(collection: CollectionBase[Any], query: FindQuery, session: Any) -> 
         max(query.limit, 0),
         get_more_extras(query.comment, query.max_await_time_ms),
         query.exhaust,
+        read_ahead=query.read_ahead,
     )
-
-
-def get_more_extras(comment: Any, max_await_time_ms: int | None) -> dict[str, Any] | None:
-    """What every getMore of the cursor carries."""
-    extras: dict[str, Any] = {}
-    if max_await_time_ms is not None:
-        extras["maxTimeMS"] = max_await_time_ms
-    if comment is not None:
-        extras["comment"] = comment
-    return extras or None
-
-
-def get_more_batch_size(batch_size: int) -> int:
-    """Of other cursors than find's: for old servers a batch of one was the end of the cursor."""
-    return 2 if batch_size == 1 else batch_size
 
 
 def explain(collection: CollectionBase[Any], query: FindQuery, session: Any) -> Pending[Any]:
@@ -154,6 +128,7 @@ class FindQuery:
         "max_time_ms",
         "min",
         "projection",
+        "read_ahead",
         "return_key",
         "show_record_id",
         "skip",
@@ -194,6 +169,7 @@ class FindQuery:
         check_int("limit", limit)
         self.limit = limit
         self.set_batch_size(batch_size)
+        self.read_ahead = False
         self.flags = _flags(cursor_type, no_cursor_timeout, allow_partial_results, oplog_replay)
         self.projection = None
         if projection is not None:
@@ -353,16 +329,6 @@ class FindQuery:
 
 def _limited_exhaust() -> InvalidOperation:
     return InvalidOperation("an exhaust cursor cannot have a limit")
-
-
-def check_int(name: str, value: Any) -> None:
-    if not isinstance(value, int):
-        raise TypeError(f"{name} must be an instance of int, not {type(value)}")
-
-
-def check_int_or_none(name: str, value: Any) -> None:
-    if value is not None:
-        check_int(name, value)
 
 
 def _flags(

@@ -14,7 +14,7 @@ from pymongo.read_preferences import ReadPreference
 
 from ferromongo._calls.bases import CollectionBase
 from ferromongo._calls.database import NAMESPACE_NOT_FOUND
-from ferromongo._calls.find import Opening, get_more_extras
+from ferromongo._calls.openings import Opening, get_more_extras
 from ferromongo._calls.scopes import LENIENT_OPTIONS, collection_scope_with, document_scope
 from ferromongo._calls.sessions import collection_session
 from ferromongo._calls.write_errors import checked_write_concern

@@ -8,7 +8,7 @@ from bson.codec_options import DEFAULT_CODEC_OPTIONS
 
 from ferromongo._calls.aggregation import opening
 from ferromongo._calls.bases import DatabaseBase
-from ferromongo._calls.find import Opening
+from ferromongo._calls.openings import Opening
 from ferromongo._calls.scopes import command_scope_with
 from ferromongo._calls.sessions import core_session
 

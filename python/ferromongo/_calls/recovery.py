@@ -25,7 +25,7 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import DEFAULT_WRITE_CONCERN, WriteConcern
 
 from ferromongo._calls.bases import ClientBase
-from ferromongo._calls.find import Opening
+from ferromongo._calls.openings import Opening
 from ferromongo._calls.transaction_entries import (
     Outcome,
     TransactionEntry,

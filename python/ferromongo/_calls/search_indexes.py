@@ -17,7 +17,7 @@ from pymongo.write_concern import WriteConcern
 from ferromongo._calls import aggregation
 from ferromongo._calls.bases import CollectionBase
 from ferromongo._calls.database import NAMESPACE_NOT_FOUND
-from ferromongo._calls.find import Opening
+from ferromongo._calls.openings import Opening
 from ferromongo._calls.scopes import LENIENT_OPTIONS, collection_scope_with
 from ferromongo._calls.sessions import collection_session
 from ferromongo._calls.write_errors import checked_write_concern

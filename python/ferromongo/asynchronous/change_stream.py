@@ -41,8 +41,9 @@ class AsyncChangeStream(
     _plain: ClassVar[dict[str, Any]]
     """What iteration goes past unless it was overridden or patched."""
 
-    def _next_cursor(self) -> AsyncCommandCursor[DocumentType]:
-        return AsyncCommandCursor(self._opening(), self._session)
+    def _shown_cursor(self) -> AsyncCommandCursor[DocumentType]:
+        """For `_cursor`: the engine gives it the latest cursor."""
+        return AsyncCommandCursor(None, self._session)
 
     async def next(self) -> DocumentType:
         """The next change, as soon as there is one; raises StopAsyncIteration when closed."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn
 from pymongo.errors import InvalidOperation
 
 from ferromongo._calls import html
+from ferromongo._calls.checks import check_int
 from ferromongo._calls.cursor_cores import AsyncCursorCore
-from ferromongo._calls.find import Opening, check_int, get_more_batch_size
+from ferromongo._calls.openings import Opening, get_more_batch_size
 from ferromongo._calls.sessions import opened_in
 from ferromongo._drive import drive
 from ferromongo.asynchronous._iteration import and_close, is_own, is_refreshed, refreshed_list
@@ -49,6 +50,11 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         if batch_size < 0:
             raise ValueError("batch_size must be >= 0")
         self._set_batch_size(get_more_batch_size(batch_size))
+        return self
+
+    def read_ahead(self, enabled: bool = True) -> Self:
+        """Ask for each batch while the one before is read: see `AsyncCursor.read_ahead`."""
+        self._set_read_ahead(bool(enabled))
         return self
 
     async def next(self) -> DocumentType:

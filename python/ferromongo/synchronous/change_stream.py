@@ -42,8 +42,9 @@ class ChangeStream(
     _plain: ClassVar[dict[str, Any]]
     """What iteration goes past unless it was overridden or patched."""
 
-    def _next_cursor(self) -> CommandCursor[DocumentType]:
-        return CommandCursor(self._opening(), self._session)
+    def _shown_cursor(self) -> CommandCursor[DocumentType]:
+        """For `_cursor`: the engine gives it the latest cursor."""
+        return CommandCursor(None, self._session)
 
     def next(self) -> DocumentType:
         """The next change, as soon as there is one; raises StopIteration when closed."""

@@ -15,6 +15,7 @@ from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls import find, html
 from ferromongo._calls.cursor_cores import SyncCursorCore
+from ferromongo._calls.openings import Opening
 from ferromongo._calls.scopes import document_scope
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import run
@@ -99,7 +100,7 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         # Has the engine make its part, which wrappers that only forward attributes then find.
         self._started()
 
-    def _open(self) -> find.Opening | None:
+    def _open(self) -> Opening | None:
         opening = find.opening(self._collection, self._query, self._session)
         self._opened_in = self._session or ambient_session(self._collection._database._client)
         return opening
@@ -139,6 +140,21 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
     def batch_size(self, batch_size: int) -> Self:
         """How many documents the server sends at a time; 0 leaves it to the server."""
         self._unsent().set_batch_size(batch_size)
+        return self
+
+    def read_ahead(self, enabled: bool = True) -> Self:
+        """Ask for each batch while the one before is read, so that the server and the program work
+        at the same time.
+
+        A loop that is left early has asked for one batch too many, and its connection is closed.
+        So it is off unless all documents are wanted: `to_list` without a length does it by itself.
+        In a session of the user's, and with tailable and exhaust cursors, it has no effect. Not in
+        PyMongo.
+
+            for order in orders.find({"year": 2024}).read_ahead():
+                count(order)
+        """
+        self._unsent().read_ahead = bool(enabled)
         return self
 
     def sort(self, key_or_list: Hint, direction: int | str | None = None) -> Self:
@@ -332,7 +348,7 @@ class RawBatchCursor(Cursor[DocumentType], Generic[DocumentType]):
     Each item is `bytes`: the documents of one batch, end to end.
     """
 
-    def _open(self) -> find.Opening | None:
+    def _open(self) -> Opening | None:
         opening = super()._open()
         return None if opening is None else opening._replace(raw=True)
 

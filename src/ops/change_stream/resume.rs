@@ -1,40 +1,62 @@
 //! Where a change stream stands, and after which errors it goes on from there (change streams
 //! specification, "resume process").
 
+use bson::raw::{CStr, cstr};
 use bson::{RawDocument, RawDocumentBuf, Timestamp};
 
 use crate::error::{Error, Kind, Result};
 
-/// What a resumed stream asks to go on behind.
-#[derive(Default)]
+/// Where a stream stands: what a new cursor asks to go on behind.
+#[derive(Clone, Default)]
 pub struct Position {
+    begin: Begin,
     /// The resume token last seen; empty if none was. One buffer, as each event brings one.
     token: Vec<u8>,
     /// That of the whole batch: it may be further on than the last event.
     post_batch: Option<RawDocumentBuf>,
     /// When the stream began, if there is no token yet.
     operation_time: Option<Timestamp>,
-    /// The user named a place to begin at.
-    placed: bool,
     returned: bool,
 }
 
+/// Where the user wants a stream to begin.
+#[derive(Clone, Default)]
+pub enum Begin {
+    #[default]
+    Now,
+    /// `startAfter`: also after the event that invalidated a stream.
+    After(RawDocumentBuf),
+    /// `resumeAfter`.
+    Behind(RawDocumentBuf),
+    /// `startAtOperationTime`.
+    At(Timestamp),
+}
+
 impl Position {
-    pub fn new(placed: bool) -> Position {
-        Position { placed, ..Position::default() }
+    pub fn new(begin: Begin) -> Position {
+        Position { begin, ..Position::default() }
     }
 
     pub fn token(&self) -> Option<&[u8]> {
         (!self.token.is_empty()).then_some(&self.token)
     }
 
-    pub fn operation_time(&self) -> Option<Timestamp> {
-        self.operation_time
-    }
-
-    /// From the first event on a stream resumes with `resumeAfter`, also one begun with `startAfter`.
-    pub fn has_returned(&self) -> bool {
-        self.returned
+    /// Appends to the options of `$changeStream` where a new cursor begins. From the first event on a stream
+    /// resumes with `resumeAfter`, also one begun with `startAfter`.
+    pub fn append(&self, options: &mut RawDocumentBuf) {
+        let given = match &self.begin {
+            Begin::After(token) | Begin::Behind(token) => Some(token.as_bytes()),
+            Begin::Now | Begin::At(_) => None,
+        };
+        let token = self.token().or(given).and_then(|token| RawDocument::from_bytes(token).ok());
+        let begins_after = matches!(self.begin, Begin::After(_)) && !self.returned;
+        match (token, &self.begin, self.operation_time) {
+            (Some(token), ..) if begins_after => options.append(cstr!("startAfter"), token),
+            (Some(token), ..) => options.append(cstr!("resumeAfter"), token),
+            (None, Begin::At(time), _) => options.append(START_AT, *time),
+            (None, _, Some(time)) => options.append(START_AT, time),
+            (None, _, None) => {}
+        }
     }
 
     /// Takes in the reply to an `aggregate` or a getMore.
@@ -48,7 +70,8 @@ impl Position {
         }
         if let Some(token) = &self.post_batch {
             self.token = token.as_bytes().to_vec();
-        } else if first.is_ok() && !self.placed && self.operation_time.is_none() {
+        } else if first.is_ok() && matches!(self.begin, Begin::Now) && self.operation_time.is_none()
+        {
             let time = reply.get_timestamp("operationTime");
             let missing = "the reply that opens a change stream has no operationTime";
             let missing = |_| Error::command(0, missing, Vec::new(), reply.to_owned());
@@ -101,6 +124,7 @@ pub fn is_resumable(error: &Error) -> bool {
 /// for the next event would go round for ever.
 pub const MOST_IN_A_ROW: u32 = 10;
 
+const START_AT: &CStr = cstr!("startAtOperationTime");
 const CURSOR_NOT_FOUND: i32 = 43;
 const RESUMABLE: &str = "ResumableChangeStreamError";
 
@@ -130,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_token_is_the_last_events_and_at_the_end_of_a_batch_the_batchs() {
-        let mut position = Position::new(true);
+        let mut position = Position::new(Begin::Behind(rawdoc! { "t": 0 }));
         position.receive(&reply("firstBatch", 2, Some(9))).unwrap();
         assert_eq!(token(&position), None, "the place the user named holds until an event is read");
         position.pass(&event(1), false).unwrap();
@@ -146,45 +170,47 @@ mod tests {
 
     #[test]
     fn empty_batches_move_it_on_without_an_event() {
-        let mut position = Position::new(true);
+        let mut position = Position::new(Begin::Behind(rawdoc! { "t": 0 }));
         for batch in ["firstBatch", "nextBatch"] {
             position.receive(&reply(batch, 0, Some(3))).unwrap();
             assert_eq!(token(&position), Some(3));
         }
-        assert!(!position.has_returned());
+        assert!(!position.returned);
         position.pass(&event(4), false).unwrap();
-        assert!(position.has_returned());
+        assert!(position.returned);
     }
 
     #[test]
     fn without_any_token_it_began_at_the_first_replys_time() {
-        let mut position = Position::new(false);
+        let mut position = Position::new(Begin::Now);
         position.receive(&reply("firstBatch", 0, None)).unwrap();
-        assert_eq!(position.operation_time(), Some(Timestamp { time: 7, increment: 1 }));
+        assert_eq!(position.operation_time, Some(Timestamp { time: 7, increment: 1 }));
         let time = Timestamp { time: 8, increment: 1 };
         let later = rawdoc! { "cursor": { "firstBatch": [] }, "operationTime": time };
         position.receive(&later).unwrap();
-        assert_eq!(position.operation_time().unwrap().time, 7, "a resumed stream begins there too");
+        assert_eq!(position.operation_time.unwrap().time, 7, "a resumed stream begins there too");
 
-        for (placed, batch, events) in
-            [(true, "firstBatch", 0), (false, "firstBatch", 1), (false, "nextBatch", 0)]
-        {
-            let mut position = Position::new(placed);
+        for (begin, batch, events) in [
+            (Begin::Behind(rawdoc! { "t": 0 }), "firstBatch", 0),
+            (Begin::Now, "firstBatch", 1),
+            (Begin::Now, "nextBatch", 0),
+        ] {
+            let mut position = Position::new(begin);
             position.receive(&reply(batch, events, None)).unwrap();
-            assert_eq!(position.operation_time(), None, "{placed} {batch} {events}");
+            assert_eq!(position.operation_time, None, "{batch} {events}");
         }
         let no_time = rawdoc! { "cursor": { "firstBatch": [] } };
-        assert!(Position::new(false).receive(&no_time).is_err());
-        assert!(Position::new(true).receive(&no_time).is_ok());
+        assert!(Position::new(Begin::Now).receive(&no_time).is_err());
+        assert!(Position::new(Begin::Behind(rawdoc! { "t": 0 })).receive(&no_time).is_ok());
     }
 
     #[test]
     fn an_event_without_a_token_cannot_be_passed() {
-        let mut position = Position::new(false);
+        let mut position = Position::new(Begin::Now);
         for event in [rawdoc! { "operationType": "insert" }, rawdoc! { "_id": 1 }] {
             let error = position.pass(&event, false).unwrap_err();
             assert_eq!(error.kind(), Kind::InvalidOperation);
-            assert!(position.token().is_none() && !position.has_returned());
+            assert!(position.token().is_none() && !position.returned);
         }
         position.pass(&rawdoc! { "operationType": "insert", "_id": { "t": 5 } }, false).unwrap();
         assert_eq!(token(&position), Some(5), "wherever it is");

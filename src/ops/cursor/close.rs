@@ -59,6 +59,13 @@ pub async fn kill(client: &ClientCore, held: Held, limit: TimeLimit) -> Result<(
     run(client, &mut operation(held, limit)).await.map(drop)
 }
 
+/// If it cannot be done in time, it is done later.
+pub async fn kill_now_or_later(client: Arc<ClientCore>, held: Held, limit: TimeLimit) {
+    if kill(&client, held.clone(), limit).await.is_err() {
+        kill_later(client, held);
+    }
+}
+
 /// For a cursor that was dropped: never blocks.
 pub fn kill_later(client: Arc<ClientCore>, mut held: Held) {
     if client.is_closed() || held.goes_on() {

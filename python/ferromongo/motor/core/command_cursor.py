@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 from pymongo.errors import OperationFailure
 
 from ferromongo._calls.aggregation import Aggregation
-from ferromongo._calls.find import Opening
+from ferromongo._calls.openings import Opening
 from ferromongo._drive import drive
 from ferromongo.motor.core.base_cursor import AgnosticBaseCursor
 from ferromongo.motor.core.futures import failed, loop_of, running

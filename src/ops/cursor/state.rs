@@ -4,19 +4,16 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
-
-use super::scope::PyScope;
-use crate::codec::{self, CodecSettings};
+use super::ahead::Ahead;
+use super::batch::Batch;
+use super::close::{self, Held};
+use super::get_more;
+use super::unread::{Reader, Unread};
 use crate::deadline::TimeLimit;
-use crate::error::{Error, Result as CoreResult};
+use crate::error::{Error, Result};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome, Terms};
 use crate::net::fork;
-use crate::ops::cursor::batch::Batch;
-use crate::ops::cursor::close::{self, Held};
-use crate::ops::cursor::get_more;
 use crate::session::client::Session;
 use crate::topology::address::Address;
 
@@ -28,15 +25,19 @@ pub struct State {
     /// How many items of the batch are left: documents, or the raw batch as one. None of them is here
     /// while some are decoded.
     pub left: usize,
-    /// The next batch is being fetched, or about to be: set once the command was sent.
-    pub fetching: Option<Arc<AtomicBool>>,
+    /// The next batch is being fetched, or about to be.
+    pub fetching: Option<Arc<Fetching>>,
+    /// The next batch was asked for before it was needed.
+    pub ahead: Option<Ahead>,
+    /// The caller will read on for as long as there are documents.
+    pub reads_ahead: bool,
     /// Documents were lost on their way to the caller.
     pub cut: bool,
     /// The server's cursor, until it is read to its end.
     held: Option<Held>,
     pub closed: bool,
     /// What the server still has of a cursor that an error has ended.
-    left_open: Option<(Arc<ClientCore>, Held)>,
+    left_open: Option<Left>,
     /// A tailable cursor has nothing now: iteration ends, and the next call asks again.
     pub dry: bool,
     /// Items, too.
@@ -45,69 +46,21 @@ pub struct State {
     pub address: Option<Address>,
 }
 
-/// What is left of a batch.
-pub struct Unread {
-    pub batch: Batch,
-    codec: Arc<CodecSettings>,
-    /// Where the next document starts.
-    pub at: usize,
-    raw: bool,
+/// A server's cursor for somebody to close, and the client to do it with.
+pub type Left = (Arc<ClientCore>, Held);
+
+/// One caller's right to fetch.
+pub struct Fetching {
+    /// Set at the first poll.
+    pub begun: AtomicBool,
+    pub born_in: u64,
 }
 
-impl Unread {
-    pub fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.raw {
-            return self.bytes(py).map(|bytes| Some(bytes.into_any()));
-        }
-        codec::decode_next_in_array(py, self.batch.documents(), &self.codec, &mut self.at)
-    }
-
-    /// As with PyMongo: decoders get the fields of an event, each of which is passed whatever they do. Without
-    /// them it is a document like others.
-    pub fn next_event<'py>(
-        &mut self,
-        py: Python<'py>,
-    ) -> PyResult<Option<PyResult<Bound<'py, PyAny>>>> {
-        let documents = self.batch.documents();
-        if !self.codec.has_decoders() || self.at + 1 >= documents.len() {
-            return self.next(py).map(|event| event.map(Ok));
-        }
-        let Some(event) = self.batch.document_at(self.at) else { return Ok(None) };
-        let event = event.as_bytes();
-        self.at = event.as_ptr() as usize - documents.as_ptr() as usize + event.len();
-        Ok(Some(codec::decode_document(py, event, &self.codec)))
-    }
-
-    pub fn some<'py>(&mut self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyList>> {
-        if self.raw {
-            return PyList::new(py, [self.bytes(py)?]);
-        }
-        let documents = self.batch.documents();
-        let slice = (SLICE_BYTES * self.batch.count / documents.len()).clamp(1, most);
-        codec::decode_array_of_documents(py, documents, &self.codec, &mut self.at, slice)
-    }
-
-    /// All documents, end to end.
-    fn bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let documents = self.batch.raw();
-        PyBytes::new_with(py, documents.iter().map(|document| document.len()).sum(), |mut out| {
-            for document in documents {
-                let (here, rest) = out.split_at_mut(document.len());
-                here.copy_from_slice(document);
-                out = rest;
-            }
-            Ok(())
-        })
-    }
-}
-
-/// What the first command was sent with, and the later ones are.
-pub struct Origin {
-    pub scope: Py<PyScope>,
-    pub terms: Terms,
-    /// Where getMores go unless the server returns a namespace.
-    pub collection: String,
+/// How a cursor is read.
+#[derive(Clone)]
+pub struct Options {
     pub batch_size: i64,
+    /// Of all documents; 0 is no limit.
     pub limit: i64,
     /// Encoded elements that every getMore carries.
     pub extra: Vec<u8>,
@@ -115,18 +68,35 @@ pub struct Origin {
     pub tailable: bool,
     /// Whole batches are handed out, undecoded.
     pub raw: bool,
-    pub born_in: u64,
+    pub reader: Reader,
+}
+
+/// What the first command was sent with, and the later ones are.
+pub struct Origin {
+    /// That of the latest command: a child that goes on with its parent's cursor has its own.
+    core: Arc<ClientCore>,
+    pub terms: Terms,
+    /// Where getMores go unless the server returns a namespace.
+    collection: String,
+    pub options: Options,
+    born_in: u64,
 }
 
 impl Origin {
-    /// That of this process: a child that goes on with its parent's cursor has connections of its own.
-    pub fn core(&self) -> Arc<ClientCore> {
-        self.scope.get().core()
+    pub fn new(core: Arc<ClientCore>, first: &Operation, options: Options) -> Origin {
+        let collection = get_more::collection_of(&first.message);
+        let (terms, born_in) = (first.terms.clone(), fork::generation());
+        Origin { core, terms, collection, options, born_in }
+    }
+
+    /// `cursor_command`: the command is the user's, and need not open a cursor.
+    fn runs_any_command(&self) -> bool {
+        self.terms.kind == Kind::Command
     }
 }
 
 impl State {
-    pub fn install(&mut self, outcome: CoreResult<Outcome>) -> CoreResult<()> {
+    pub fn install(&mut self, outcome: Result<Outcome>) -> Result<()> {
         let any_command = self.runs_any_command();
         let batch = outcome.and_then(|outcome| {
             let (address, pinned) = (outcome.server.address.clone(), outcome.pinned.clone());
@@ -141,9 +111,10 @@ impl State {
             Err(error) => return self.fail(error),
         };
         let Some(origin) = &self.origin else { return Ok(()) }; // rewound meanwhile
-        let items = if origin.raw { batch.count.min(1) } else { batch.count };
+        let Options { limit, tailable, raw, .. } = origin.options;
+        let items = if raw { batch.count.min(1) } else { batch.count };
         self.retrieved += items;
-        self.dry = origin.tailable && batch.count == 0;
+        self.dry = tailable && batch.count == 0;
         self.cursor_id = Some(batch.cursor_id);
         let held = (batch.cursor_id != 0).then(|| {
             let (database, collection) = batch.place((&origin.terms.database, &origin.collection));
@@ -159,17 +130,15 @@ impl State {
         self.address = Some(address);
         if self.closed {
             // Closed before its answer came.
-            held.into_iter().for_each(|held| close::kill_later(origin.core(), held));
+            held.into_iter().for_each(|held| close::kill_later(origin.core.clone(), held));
             return Ok(());
         }
-        let limit = usize::try_from(origin.limit).ok().filter(|&limit| limit > 0);
+        let limit = usize::try_from(limit).ok().filter(|&limit| limit > 0);
         let enough = limit.is_some_and(|limit| self.retrieved >= limit);
-        let (raw, codec) = (origin.raw, &origin.scope.get().codec);
-        // As `command()`: the documents are taken for the server's.
-        let codec = if any_command { codec.without_decoders() } else { codec.clone() };
+        let reader = origin.options.reader.clone();
         self.held = held;
         self.left = items;
-        self.batch = Some(Box::new(Unread { batch, codec, at: 0, raw }));
+        self.batch = Some(Box::new(Unread { batch, reader, at: 0, raw }));
         if enough && let Some((core, held)) = self.take_held() {
             close::kill_later(core, held);
         }
@@ -179,24 +148,23 @@ impl State {
         Ok(())
     }
 
-    fn fail(&mut self, error: Error) -> CoreResult<()> {
+    fn fail(&mut self, error: Error) -> Result<()> {
         let exhaust = self.origin.as_ref().is_some_and(|origin| origin.terms.exhaust);
         let held = self.take_held().filter(|_| !exhaust && close::leaves_it_open(&error));
         self.left_open = held;
-        let tailable = self.origin.as_ref().is_some_and(|origin| origin.tailable);
+        let tailable = self.origin.as_ref().is_some_and(|origin| origin.options.tailable);
         // A capped collection has overtaken its reader, who is not told more than that this was all.
         let overtaken = tailable && !self.runs_any_command() && close::says_it_has_gone(&error);
         self.end();
         if overtaken { Ok(()) } else { Err(error) }
     }
 
-    pub fn take_left_open(&mut self) -> Option<(Arc<ClientCore>, Held)> {
+    pub fn take_left_open(&mut self) -> Option<Left> {
         self.left_open.take()
     }
 
-    /// `cursor_command`: the command is the user's, and need not open a cursor.
     fn runs_any_command(&self) -> bool {
-        self.origin.as_ref().is_some_and(|origin| origin.terms.kind == Kind::Command)
+        self.origin.as_ref().is_some_and(Origin::runs_any_command)
     }
 
     /// Only find's cursors let iteration end when there is nothing now.
@@ -206,7 +174,11 @@ impl State {
 
     /// The changes so far were read. There may be more, but a list of them all will never be whole.
     pub fn has_caught_up(&self) -> bool {
-        self.left == 0 && self.batch.as_ref().is_some_and(|unread| unread.batch.is_of_changes())
+        self.left == 0 && self.is_of_changes()
+    }
+
+    fn is_of_changes(&self) -> bool {
+        self.batch.as_ref().is_some_and(|unread| unread.batch.is_of_changes())
     }
 
     /// An implicit session goes back to its pool as soon as the server's cursor is gone.
@@ -214,7 +186,7 @@ impl State {
         if let Some(origin) = &mut self.origin
             && origin.terms.session.implicit
         {
-            origin.terms.session = Session::implicit(origin.core().sessions.clone());
+            origin.terms.session = Session::implicit(origin.core.sessions.clone());
         }
     }
 
@@ -222,26 +194,29 @@ impl State {
     pub fn end(&mut self) {
         self.closed = true;
         self.held = None;
+        self.ahead = None;
         self.release_session();
     }
 
     /// The server's cursor, if it is still there, for somebody to close.
-    pub fn take_held(&mut self) -> Option<(Arc<ClientCore>, Held)> {
+    pub fn take_held(&mut self) -> Option<Left> {
         let held = self.held.take()?;
         let origin = self.origin.as_ref().filter(|origin| origin.born_in == fork::generation())?;
-        Some((origin.core(), held))
+        Some((origin.core.clone(), held))
     }
 
     pub fn more_to_fetch(&self) -> bool {
         !self.closed && (!self.started || self.held.is_some() || self.fetching.is_some())
     }
 
-    pub fn get_more(&self, limit: TimeLimit) -> Option<(Arc<ClientCore>, Operation)> {
-        let (origin, held) = (self.origin.as_ref()?, self.held.as_ref()?);
+    pub fn get_more(&mut self, core: &Arc<ClientCore>, limit: TimeLimit) -> Option<Operation> {
+        let (origin, held) = (self.origin.as_mut()?, self.held.as_ref()?);
+        origin.core = core.clone();
         let retrieved = i64::try_from(self.retrieved).unwrap_or(i64::MAX);
-        let size = get_more::next_batch_size(origin.batch_size, origin.limit, retrieved);
-        let mut message = get_more::message(held.id, &held.collection, size, &origin.extra);
-        if origin.raw {
+        let options = &origin.options;
+        let size = get_more::next_batch_size(options.batch_size, options.limit, retrieved);
+        let mut message = get_more::message(held.id, &held.collection, size, &options.extra);
+        if options.raw {
             message = message.with_raw_batches();
         }
         // A forked child has no part in its parent's connection.
@@ -257,9 +232,28 @@ impl State {
             opens_cursor: false,
             ..origin.terms.clone()
         };
-        Some((origin.core(), Operation { message, terms }))
+        Some(Operation { message, terms })
+    }
+
+    /// The getMore that may be sent before its batch is needed: the caller still wants `wanted` items, of which
+    /// this batch has fewer. In a session of the user's, and over a connection of the cursor's own, one command
+    /// must come after the other.
+    pub fn get_more_ahead(
+        &mut self,
+        limit: TimeLimit,
+        wanted: usize,
+    ) -> Option<(Arc<ClientCore>, Operation)> {
+        let origin = self.origin.as_ref()?;
+        let alone = origin.terms.session.implicit
+            && !origin.options.tailable
+            && self.held.as_ref().is_some_and(|held| held.pinned.is_none());
+        // The time of a later call is not known yet.
+        let items = if self.reads_ahead && !limit.is_finite() { usize::MAX } else { wanted };
+        if !alone || self.left >= items || self.is_of_changes() {
+            return None;
+        }
+        let core = origin.core.clone();
+        let operation = self.get_more(&core, limit)?;
+        Some((core, operation))
     }
 }
-
-/// About 5 ms of decoding.
-const SLICE_BYTES: usize = 3 << 19;
