@@ -6,6 +6,7 @@ its work is not counted as a client's CPU. `with DelayProxy(address, seconds) as
 
 import contextlib
 import multiprocessing
+import queue
 import socket
 import threading
 import time
@@ -46,11 +47,32 @@ def serve(upstream, delay, ready):
 
 
 def relay(source, sink, delay):
-    """Pass bytes on, each chunk `delay` seconds late (a blocking sleep is exact to ~0.1 ms)."""
+    """Pass bytes on, each chunk `delay` seconds late.
+
+    As on a network, chunks that follow one another are not held up by each other's delay.
+    """
+    if not delay:
+        return pass_on(iter(lambda: source.recv(1 << 20), b""), sink, source)
+    under_way = queue.SimpleQueue()
+    late = threading.Thread(target=pass_on, args=(delayed(under_way), sink, source), daemon=True)
+    late.start()
     with contextlib.suppress(OSError):
         while chunk := source.recv(1 << 20):
-            if delay:
-                time.sleep(delay)
+            under_way.put((time.monotonic() + delay, chunk))
+    under_way.put((0.0, b""))
+    return late.join()
+
+
+def delayed(under_way):
+    """A blocking sleep is exact to about 0.1 ms."""
+    while (arrives := under_way.get())[1]:
+        time.sleep(max(arrives[0] - time.monotonic(), 0))
+        yield arrives[1]
+
+
+def pass_on(chunks, sink, source):
+    with contextlib.suppress(OSError):
+        for chunk in chunks:
             sink.sendall(chunk)
     for end in (source, sink):
         with contextlib.suppress(OSError):
