@@ -9,10 +9,3 @@ mod polling;
 mod signal_pipe;
 pub mod thread;
 pub mod upkeep;
-
-/// Makes what a process has once, so that no fork finds another thread in the middle of making it.
-pub fn prepare() {
-    crate::net::fork::watch();
-    signal_pipe::prepare();
-    thread::prepare();
-}

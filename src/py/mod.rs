@@ -2,6 +2,8 @@
 
 use pyo3::prelude::*;
 
+use crate::codec::{imports, once};
+
 mod bson;
 mod bulk;
 mod bulk_totals;
@@ -17,7 +19,6 @@ mod exit;
 mod future;
 mod gil;
 mod hub_driver;
-pub mod imports;
 mod instance;
 mod interpreter;
 mod journal;
@@ -25,9 +26,7 @@ mod last_found;
 mod listeners;
 mod loggers;
 mod loop_driver;
-pub mod names;
 mod object_ids;
-pub mod once;
 mod options;
 mod pending;
 mod pulse;
@@ -44,9 +43,8 @@ mod transaction_options;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreter::claim(module.py())?;
     exit::prepare();
-    names::make(module.py())?;
-    crate::codec::prepare(module.py());
-    crate::control::prepare();
+    crate::codec::prepare(module.py())?;
+    crate::control::thread::prepare();
     loop_driver::prepare(module)?;
     thread_driver::prepare(module.py());
     hub_driver::prepare(module.py());
