@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::driver;
 use crate::event::Publisher;
-use crate::net::event_loop::Lane;
+use crate::net::lane::Lane;
 use crate::pool::server::Server;
 use crate::pool::state::Phase;
 

@@ -26,8 +26,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::buffers::{Buffer, Buffers};
-use super::event_loop::Lane;
 use super::fork::{self, Descriptor};
+use super::lane::Lane;
 use super::tls::session::{Received, Session};
 use super::wait::{self, Interest};
 

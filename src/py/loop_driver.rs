@@ -24,7 +24,7 @@ use super::pending::{Step, Task};
 use super::pulse::{Beat, Pulse, Waiting};
 use super::{errors, gil, imports, listeners};
 use crate::error::Error;
-use crate::net::event_loop::{self, Lane};
+use crate::net::lane::Lane;
 use crate::net::stream::{Filled, Stream};
 use crate::net::wait::{self, Interest, WaitSet};
 
@@ -56,7 +56,7 @@ impl Flight {
             return Ok(Err((event_loop, task)));
         }
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let waker = event_loop::waker(&lane.get().lane, number);
+        let waker = lane.get().lane.waker(number);
         let set = WaitSet { lane: Some(lane.get().lane.clone()), ..WaitSet::default() };
         let lane = lane.unbind();
         let task = Some(task);
