@@ -438,7 +438,7 @@ impl Cluster {
             // On the heap: a spawned future is copied on the caller's stack, which may be a small one.
             let deadline = Deadline::after(now, limit);
             let probed = Box::pin(server.dialer.probe(&server.address, deadline));
-            let outcome = driver::drive(probed).await;
+            let outcome = driver::run_on_tokio(probed).await;
             let outcome = outcome.map_err(|error| {
                 error.with_timeouts(|| configured(limit, limit, TimeLimit::Unset))
             });

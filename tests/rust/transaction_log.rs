@@ -214,7 +214,7 @@ impl Stage {
                 blocking::run(pin!(opening), |_| false).unwrap()?;
                 let (tell, told) = mpsc::channel();
                 let spawned = self.client.opened().unwrap().spawn(async move {
-                    tell.send(driver::drive(future).await).unwrap();
+                    tell.send(driver::run_on_tokio(future).await).unwrap();
                 });
                 assert!(spawned.is_some());
                 told.recv().unwrap()
