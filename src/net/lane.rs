@@ -1,6 +1,6 @@
 //! What an event loop and the sockets living in it share, without any Python.
 //!
-//! `py::loop_driver` registers sockets and suspends tasks; here are the parts that other threads
+//! `py::loop_lane` registers sockets, `py::loop_driver` suspends tasks; here are the parts that other threads
 //! touch: waking an operation, and handing over sockets to be closed only after the loop has
 //! forgotten them (closing a registered socket would leave a dead entry in the loop's selector).
 
