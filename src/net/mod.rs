@@ -6,7 +6,9 @@
 
 pub mod blocking;
 pub mod buffers;
+pub mod connect;
 pub mod fork;
+pub mod inbox;
 pub mod lane;
 pub mod signals;
 pub mod stream;

@@ -11,7 +11,8 @@ use super::future::Started;
 use super::loop_lane::{LoopLane, Registration};
 use super::once::name;
 use super::{gil, imports};
-use crate::net::stream::{Filled, Stream};
+use crate::net::inbox::Filled;
+use crate::net::stream::Stream;
 
 /// Has a future set, or a started call go on at once.
 pub(super) fn wake(sleeper: &Bound<'_, PyAny>) -> PyResult<()> {

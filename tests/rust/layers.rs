@@ -106,7 +106,7 @@ fn crates_are_named_in_their_rooms_only() {
         ("pyo3", &["codec/", "py/"][..]),
         ("tokio", &["control/"]),
         ("mongodb", &["control/monitors"]),
-        ("rustls", &["net/tls/", "net/stream", "pool/handshake"]),
+        ("rustls", &["net/tls/", "pool/handshake"]),
     ];
     for (file, code) in code() {
         for (library, homes) in homes {
