@@ -16,7 +16,7 @@ use crate::error::{Kind as ErrorKind, Result};
 use crate::event::selection::{Asker, RetryEvent};
 use crate::net::wait;
 use crate::pool::server::Server;
-use crate::session::transaction;
+use crate::session::transaction_errors::label_statement_error;
 use crate::session::turn::Turn;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
@@ -52,7 +52,7 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
         let (terms, settings) = (&operation.terms, &client.settings);
         retry::label(terms, settings, in_transaction, &mut error);
         if in_transaction {
-            transaction::label_statement_error(&mut error);
+            label_statement_error(&mut error);
         }
         let refused = retry::was_refused(&error);
         let unsent = error.kind() == ErrorKind::DocumentTooLarge;
@@ -89,7 +89,7 @@ pub async fn destination(client: &ClientCore, terms: &Terms) -> Result<ServerDes
     // No logger hears of it: the operation will select a server itself.
     let server = choose_server(cluster, terms, None, &[]).await.map_err(|mut error| {
         if in_transaction {
-            transaction::label_statement_error(&mut error);
+            label_statement_error(&mut error);
         }
         error
     })?;
