@@ -37,7 +37,8 @@ use crate::topology::address::{Address, InvalidAddress};
 use crate::topology::selection::Criteria;
 use crate::topology::server::ServerDescription;
 use crate::topology::snapshot::Snapshot;
-use crate::wire::compression::{Compressor, Offer};
+use crate::wire::compression::Offer;
+use crate::wire::compressor::Compressor;
 
 #[pyclass(name = "Client", module = "ferromongo._core", frozen, weakref)]
 pub struct PyClient {
