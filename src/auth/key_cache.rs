@@ -15,7 +15,7 @@ use futures_util::future::Shared;
 use parking_lot::Mutex;
 
 use super::credentials::Credentials;
-use super::scram::{Keys, Recipe};
+use super::scram_keys::{Keys, Recipe};
 use crate::error::Result;
 
 type Outcome = Shared<oneshot::Receiver<Result<Keys>>>;
@@ -100,8 +100,9 @@ const MOST_KEPT: usize = 4;
 mod tests {
     use futures_util::FutureExt;
 
-    use super::super::scram::{Hash, Scram};
     use super::*;
+    use crate::auth::scram::Scram;
+    use crate::auth::scram_keys::Hash;
 
     fn recipe(salt: &str) -> Recipe {
         let mut scram = Scram::new(Hash::Sha256, "user", &[0; 24]);
