@@ -1,7 +1,6 @@
-//! The Python classes of `ferromongo._core`, one file each; this file is their table.
+//! The Python classes of `ferromongo._core`, one file each. `module` makes the module of them.
 
-use pyo3::prelude::*;
-
+// They stand below, as the codec looks names up, too.
 use crate::codec::{imports, once};
 
 mod bson;
@@ -28,6 +27,7 @@ mod loggers;
 mod loop_callbacks;
 mod loop_driver;
 mod loop_lane;
+mod module;
 mod object_ids;
 mod options;
 mod pending;
@@ -39,37 +39,3 @@ mod session;
 mod thread_driver;
 mod time_limit;
 mod transaction_options;
-
-/// The extension module `ferromongo._core`.
-#[pymodule(gil_used = true)]
-fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    interpreter::claim(module.py())?;
-    exit::prepare();
-    crate::codec::prepare(module.py())?;
-    crate::control::thread::prepare();
-    loop_driver::prepare(module)?;
-    thread_driver::prepare(module.py());
-    hub_driver::prepare(module.py());
-    last_found::prepare(module.py());
-    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<change_stream::ChangeStreamCore>()?;
-    module.add_class::<change_stream::SyncChangeStreamCore>()?;
-    module.add_class::<change_stream::AsyncChangeStreamCore>()?;
-    module.add_class::<client::PyClient>()?;
-    module.add_class::<cursor::CursorCore>()?;
-    module.add_class::<cursor::SyncCursorCore>()?;
-    module.add_class::<cursor::AsyncCursorCore>()?;
-    module.add_class::<journal::PyJournal>()?;
-    module.add_class::<listeners::EventQueue>()?;
-    module.add_class::<listeners::OwnEvents>()?;
-    module.add_class::<pending::PyPending>()?;
-    module.add_class::<scope::PyScope>()?;
-    module.add_class::<seed_lookup::PySeedLookup>()?;
-    module.add_class::<session::PySession>()?;
-    module.add_function(wrap_pyfunction!(future::start, module)?)?;
-    module.add_function(wrap_pyfunction!(bson::encode, module)?)?;
-    module.add_function(wrap_pyfunction!(bson::decode, module)?)?;
-    module.add_function(wrap_pyfunction!(bson::decode_all, module)?)?;
-    module.add_function(wrap_pyfunction!(loggers::note_loggers, module)?)?;
-    Ok(())
-}
