@@ -154,7 +154,7 @@ mod tests {
     fn abandoned_work_ends_and_starts_again_for_the_next_connection() {
         let (cache, credentials) = (KeyCache::default(), credentials());
         let mut endless = recipe("AAAA");
-        endless.iterate(u32::MAX);
+        endless.iterations = u32::MAX;
         let mut works = Vec::new();
         let first = cache.keys(endless.clone(), &credentials, |work| works.push(work));
         let second = cache.keys(endless.clone(), &credentials, |_| panic!("it is under way"));

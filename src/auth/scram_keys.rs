@@ -30,11 +30,6 @@ pub struct Keys {
 }
 
 impl Recipe {
-    #[cfg(test)]
-    pub fn iterate(&mut self, iterations: u32) {
-        self.iterations = iterations;
-    }
-
     /// Takes many milliseconds, or minutes if the server chooses so; `is_wanted` is called regularly.
     /// `None` once it returns false.
     pub fn keys(

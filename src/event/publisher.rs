@@ -111,11 +111,6 @@ impl Publisher {
         }
     }
 
-    /// Somebody wants events of some kind.
-    pub fn is_heard(&self) -> bool {
-        self.sink.is_some() && (self.wanted != Wanted::default() || logs::wants_any())
-    }
-
     pub fn wants_commands(&self) -> bool {
         self.sink.is_some() && (self.wanted.command || logs::wants(Logger::Command))
     }
