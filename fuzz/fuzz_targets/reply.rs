@@ -6,7 +6,8 @@ use std::sync::{Arc, LazyLock};
 
 use ferromongo::net::buffers::Buffers;
 use ferromongo::ops::cursor::batch::Batch;
-use ferromongo::wire::compression::{Agreement, Compressor, Offer};
+use ferromongo::wire::compression::{Agreement, Offer};
+use ferromongo::wire::compressor::Compressor;
 use ferromongo::wire::framer;
 use ferromongo::wire::reply::Reply;
 use libfuzzer_sys::fuzz_target;

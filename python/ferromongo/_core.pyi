@@ -74,7 +74,7 @@ class Client:
         SERVER_TYPE name), rtt, error (str | None), max_wire_version, hosts, arbiters."""
     def topology_description(self) -> Any:
         """The same as PyMongo's TopologyDescription."""
-    def select(self, read_preference: Any) -> Pending[dict[str, Any]]:
+    def select(self, read_preference: Any, asker: str) -> Pending[dict[str, Any]]:
         """Wait for a suitable server; answers its entry of `topology()["servers"]` plus address.
         Raises ServerSelectionTimeoutError."""
     def start_session(

@@ -6,7 +6,8 @@ use bson::RawDocument;
 
 use super::credentials::{Credentials, Mechanism};
 use super::sasl::{self, Challenge};
-use super::scram::{Entropy, Hash, Keys, Recipe, Scram};
+use super::scram::{Entropy, Scram};
+use super::scram_keys::{Hash, Keys, Recipe};
 use super::{plain, x509};
 use crate::error::{Error, Result};
 use crate::wire::elements;

@@ -15,7 +15,7 @@ use futures_util::future::Shared;
 use parking_lot::Mutex;
 
 use super::credentials::Credentials;
-use super::scram::{Keys, Recipe};
+use super::scram_keys::{Keys, Recipe};
 use crate::error::Result;
 
 type Outcome = Shared<oneshot::Receiver<Result<Keys>>>;
@@ -100,8 +100,9 @@ const MOST_KEPT: usize = 4;
 mod tests {
     use futures_util::FutureExt;
 
-    use super::super::scram::{Hash, Scram};
     use super::*;
+    use crate::auth::scram::Scram;
+    use crate::auth::scram_keys::Hash;
 
     fn recipe(salt: &str) -> Recipe {
         let mut scram = Scram::new(Hash::Sha256, "user", &[0; 24]);
@@ -153,7 +154,7 @@ mod tests {
     fn abandoned_work_ends_and_starts_again_for_the_next_connection() {
         let (cache, credentials) = (KeyCache::default(), credentials());
         let mut endless = recipe("AAAA");
-        endless.iterate(u32::MAX);
+        endless.iterations = u32::MAX;
         let mut works = Vec::new();
         let first = cache.keys(endless.clone(), &credentials, |work| works.push(work));
         let second = cache.keys(endless.clone(), &credentials, |_| panic!("it is under way"));

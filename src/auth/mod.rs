@@ -8,4 +8,5 @@ pub mod opening;
 mod plain;
 mod sasl;
 pub mod scram;
+pub mod scram_keys;
 mod x509;

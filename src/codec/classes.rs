@@ -4,15 +4,15 @@
 //! `bson.ObjectId` and its like keep their state in `__slots__`. A slot's place in the object is read from the
 //! class at start-up; where it is not an ordinary slot, the attribute is set the ordinary way.
 
-use crate::py::once::Once;
+use super::once::Once;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDateTime, PyInt, PyString, PyType};
 
 use super::errors::{Made, Raised};
+use super::imports::{self, Import};
 use super::object::{intern, owned};
-use crate::py::imports::{self, Import};
 
 pub struct Classes {
     pub object_id: SlotClass<1>,

@@ -11,12 +11,12 @@ use super::errors::{
     Nested, OrRaise, Raised, integer_too_big, invalid_document, raise_from, raise_invalid_document,
     raise_with, restored, too_big, too_long, type_error, with_document,
 };
+use super::imports;
 use super::object::{self, Characters};
+use super::once::name;
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
 use super::types::{binary, code, datetime, db_ref, number, object_id, regex, text};
 use super::view::as_bytes;
-use crate::py::imports;
-use crate::py::once::name;
 
 /// Append `document` as one BSON document, `_id` first. On error `out` is as it was before.
 pub fn encode_document(

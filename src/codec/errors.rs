@@ -9,8 +9,8 @@ use pyo3::exceptions::{
 };
 use pyo3::prelude::*;
 
+use super::imports::{self, Import};
 use super::object;
-use crate::py::imports::{self, Import};
 use crate::stack;
 
 /// A Python exception is set in the interpreter.

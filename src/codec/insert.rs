@@ -4,10 +4,10 @@ use pyo3::prelude::*;
 
 use super::errors::Raised;
 use super::object;
+use super::once::name;
 use super::raw::is_raw;
 use super::settings::CodecSettings;
 use super::types::object_id;
-use crate::py::once::name;
 
 /// Makes the twelve bytes of a new ObjectId.
 pub type NewId = fn(Python<'_>) -> PyResult<[u8; 12]>;

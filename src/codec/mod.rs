@@ -7,9 +7,13 @@ mod classes;
 mod decode;
 mod encode;
 mod errors;
+pub(crate) mod imports;
 mod insert;
 mod keys;
+pub(crate) mod names;
 mod object;
+pub(crate) mod once;
+mod prepare;
 mod raw;
 mod reply;
 mod sequence;
@@ -22,13 +26,8 @@ pub use decode::decode_document;
 pub use encode::{encode_document, encode_to_bytes};
 pub use insert::ensure_id;
 pub use object::{import, intern};
+pub use prepare::prepare;
 pub use raw::encoded_already;
 pub use reply::{Contents, decode_error_reply, decode_reply};
 pub use sequence::{decode_one, decode_sequence};
 pub use settings::CodecSettings;
-
-/// Looks up the classes of `bson` while there is memory: much of that could only panic later. If a program
-/// has replaced one by an unsuitable class, the first use raises TypeError.
-pub fn prepare(py: pyo3::Python<'_>) {
-    drop(classes::Classes::get(py));
-}

@@ -8,9 +8,9 @@ use pyo3::types::PyBytes;
 use super::encode::type_marker;
 use super::errors::{Made, OrRaise};
 use super::object;
+use super::once::name;
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
 use super::view::{self, as_bytes};
-use crate::py::once::name;
 
 pub fn is_raw(document: &Bound<'_, PyAny>) -> PyResult<bool> {
     let marker = type_marker(document).map_err(|raised| raised.into_error(document.py()))?;

@@ -8,8 +8,8 @@ use super::decode::{Decoder, decode_document};
 use super::errors::Made;
 use super::keys::Key;
 use super::object;
+use super::once::name;
 use super::settings::CodecSettings;
-use crate::py::once::name;
 
 /// Whose the fields of a reply are.
 pub enum Contents {

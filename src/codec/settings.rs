@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::classes::Classes;
-use crate::py::once::name;
+use super::once::name;
 
 /// Immutable, built once per scope.
 pub struct CodecSettings {

@@ -14,7 +14,7 @@ use crate::net::wait::{self, Interest, WaitSet};
 
 /// Runs a core future as a tokio task. Sockets are registered for one wait only: they may go on to
 /// live on another driver.
-pub async fn drive<F: Future>(future: F) -> F::Output {
+pub async fn run_on_tokio<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut set = WaitSet::default();
     loop {

@@ -5,14 +5,10 @@ mod application_error;
 pub mod cluster;
 pub mod driver;
 pub mod monitors;
+mod opening;
 mod polling;
+mod probing;
 mod signal_pipe;
 pub mod thread;
 pub mod upkeep;
-
-/// Makes what a process has once, so that no fork finds another thread in the middle of making it.
-pub fn prepare() {
-    crate::net::fork::watch();
-    signal_pipe::prepare();
-    thread::prepare();
-}
+mod watching;

@@ -287,7 +287,7 @@ impl Listener {
         let publisher = self.events.clone();
         loop {
             let event = if self.held_back.values().any(|held| held.reply.is_some()) {
-                let room = pin!(driver::drive(publisher.room()));
+                let room = pin!(driver::run_on_tokio(publisher.room()));
                 match select(pin!(events.recv()), room).await {
                     Either::Left((event, _)) => event,
                     Either::Right(((), _)) => {

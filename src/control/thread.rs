@@ -137,7 +137,10 @@ impl Drop for ControlThread {
 static RUNNING: LazyLock<PerProcess<Mutex<Weak<ControlThread>>>> =
     LazyLock::new(PerProcess::default);
 
+/// Makes what a process has once, so that no fork finds another thread in the middle of making it.
 pub fn prepare() {
+    fork::watch();
+    signal_pipe::prepare();
     LazyLock::force(&RUNNING);
 }
 

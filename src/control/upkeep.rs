@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::driver;
 use crate::event::Publisher;
-use crate::net::event_loop::Lane;
+use crate::net::lane::Lane;
 use crate::pool::server::Server;
 use crate::pool::state::Phase;
 
@@ -25,7 +25,7 @@ pub async fn run(
         servers.iter().for_each(|server| look_after(server, first_lane.as_ref()));
         drop(servers); // not kept alive by waiting
         let _ = tokio::time::timeout(interval, now.notified()).await;
-        driver::drive(events.room()).await;
+        driver::run_on_tokio(events.room()).await;
     }
 }
 
@@ -47,6 +47,6 @@ fn look_after(server: &Arc<Server>, first_lane: Option<&Weak<Lane>>) {
     for pool in pools {
         // One server that is slow to answer must not hold up the others. The end of a pool, or a clear
         // that interrupts, ends this too; a failure has been reported and is tried again next time.
-        tokio::spawn(async { drop(driver::drive(pool.fill()).await) });
+        tokio::spawn(async { drop(driver::run_on_tokio(pool.fill()).await) });
     }
 }

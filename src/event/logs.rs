@@ -21,14 +21,9 @@ pub fn wants(logger: Logger) -> bool {
     WANTED.load(Ordering::Relaxed) & logger as u8 != 0
 }
 
-pub fn wants_any() -> bool {
-    WANTED.load(Ordering::Relaxed) & OF_ALL_CLIENTS != 0
-}
-
 /// The bits of all loggers that want records from now on.
 pub fn note(wanted: u8) {
     WANTED.store(wanted, Ordering::Relaxed);
 }
 
-const OF_ALL_CLIENTS: u8 = 0x0f;
 static WANTED: AtomicU8 = AtomicU8::new(0);

@@ -1,6 +1,7 @@
 //! Running one operation: select a server, check out a connection, send, read, and try again.
 
 pub mod client;
+mod exchange;
 pub mod extras;
 pub mod operation;
 pub mod pin;

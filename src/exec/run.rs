@@ -5,21 +5,18 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::client::ClientCore;
-use super::extras::{self, Destination};
+use super::exchange::exchange;
 use super::operation::{Kind, Operation, Outcome, Terms};
 use super::pin;
 use super::retry::{self, Failures};
 use super::select::{select, select_address};
-use super::size;
 use crate::control::cluster::Cluster;
 use crate::deadline::{self, Deadline};
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Kind as ErrorKind, Result};
 use crate::event::selection::{Asker, RetryEvent};
 use crate::net::wait;
-use crate::pool::pinned::Loan;
 use crate::pool::server::Server;
-use crate::session::client::Session;
-use crate::session::transaction;
+use crate::session::transaction_errors::label_statement_error;
 use crate::session::turn::Turn;
 use crate::topology::address::Address;
 use crate::topology::selection::Criteria;
@@ -55,7 +52,7 @@ pub async fn run(client: &ClientCore, operation: &mut Operation) -> Result<Outco
         let (terms, settings) = (&operation.terms, &client.settings);
         retry::label(terms, settings, in_transaction, &mut error);
         if in_transaction {
-            transaction::label_statement_error(&mut error);
+            label_statement_error(&mut error);
         }
         let refused = retry::was_refused(&error);
         let unsent = error.kind() == ErrorKind::DocumentTooLarge;
@@ -92,7 +89,7 @@ pub async fn destination(client: &ClientCore, terms: &Terms) -> Result<ServerDes
     // No logger hears of it: the operation will select a server itself.
     let server = choose_server(cluster, terms, None, &[]).await.map_err(|mut error| {
         if in_transaction {
-            transaction::label_statement_error(&mut error);
+            label_statement_error(&mut error);
         }
         error
     })?;
@@ -208,114 +205,6 @@ async fn on_server(
     }
     let server = lent.connection().description.clone();
     Ok(Outcome { reply: result?, server, pinned: pin::keep(&operation.terms, lent) })
-}
-
-async fn exchange(
-    client: &ClientCore,
-    cluster: &Arc<Cluster>,
-    operation: &mut Operation,
-    lent: &mut Loan,
-) -> Result<Option<Reply>> {
-    let (topology, min_round_trip) = {
-        let snapshot = cluster.snapshot();
-        let server =
-            operation.terms.limit.is_finite().then(|| snapshot.server(&lent.server().address));
-        let known = server.flatten().map(|server| server.min_round_trip_time);
-        if operation.terms.kind == Kind::Output {
-            // What selection went by is what the server is told.
-            let preference = operation.terms.read_preference.with_output_stage(&snapshot);
-            operation.terms.read_preference = Arc::new(preference);
-        }
-        (snapshot.kind, known.unwrap_or_default())
-    };
-    let timeout = client.settings.socket_timeout;
-    let limit = operation.terms.limit;
-    let deadline = match (limit.is_finite(), timeout) {
-        (false, None) => Deadline::NEVER,
-        _ => limit.or_after(Instant::now(), timeout),
-    };
-    let Operation { message, terms } = operation;
-    let acknowledged = message.expects_reply();
-    let connection = lent.connection_mut();
-    let description = connection.description.clone();
-    let to = Destination {
-        client,
-        topology,
-        server: &description,
-        min_round_trip,
-        acknowledged,
-        ordered_write: extras::is_ordered(terms, message.name()),
-    };
-    connection.seal(message, |out, given| extras::append(terms, &to, given, out))?;
-    size::check(message, description.max_bson_object_size)?;
-    let events = &client.settings.events;
-    let watch = connection.watch(events, message, &terms.database, terms.operation_id);
-    let unanswered = Unanswered(&terms.session);
-    let allowed = terms.allowed.as_deref();
-    let answer = connection.ask(message, deadline, watch, allowed).await;
-    std::mem::forget(unanswered);
-    let Some((mut reply, mut checked)) = answer? else { return Ok(None) };
-    if checked.as_ref().is_err_and(Error::wants_reauthentication) {
-        // On the heap, since it is rare and large, and this future is copied where it is made.
-        Box::pin(reauthenticate(client, lent, limit.deadline())).await?;
-        // The same bytes: a transaction that begins with them has not begun yet.
-        let connection = lent.connection_mut();
-        let watch = connection.watch(events, message, &terms.database, terms.operation_id);
-        let unanswered = Unanswered(&terms.session);
-        let again = connection.ask(message, deadline, watch, allowed).await;
-        std::mem::forget(unanswered);
-        (reply, checked) = again?.ok_or_else(|| Error::protocol("an answer was expected"))?;
-    }
-    if checked.as_ref().is_err_and(Error::is_nonsense) {
-        lent.connection_mut().distrust();
-    }
-    hear(client, terms, &reply);
-    checked.map(|()| Some(reply))
-}
-
-async fn reauthenticate(client: &ClientCore, lent: &mut Loan, limit: Deadline) -> Result<()> {
-    let dialer = lent.server().dialer.clone();
-    let Some(authenticator) = &dialer.authenticator else { return Ok(()) };
-    let own = Deadline::after(Instant::now(), client.settings.connect_timeout);
-    let repeated = authenticator.repeat(lent.connection_mut(), own.earlier(limit)).await;
-    if repeated.is_err() {
-        // The server may have failed to prove its identity: the connection must not be used again.
-        lent.connection_mut().distrust();
-    }
-    repeated
-}
-
-/// Times travel with every reply, failed ones included.
-fn hear(client: &ClientCore, terms: &Terms, reply: &Reply) {
-    if let Some(time) = reply.cluster_time() {
-        client.hear_cluster_time(time);
-        if !terms.session.implicit {
-            terms.session.advance_cluster_time(time);
-        }
-    }
-    if !terms.session.implicit {
-        terms.session.hear_recovery_token(reply.body());
-    }
-    if let Some(time) = reply.operation_time
-        && !terms.session.implicit
-    {
-        terms.session.advance_operation_time(time);
-        if terms.session.snapshot && matches!(terms.kind, Kind::Read { .. }) {
-            terms.session.state().note_snapshot_time(reply.body());
-        }
-    }
-}
-
-/// Dropped midway: the server may still run the command, so its session is not for others.
-struct Unanswered<'a>(&'a Session);
-
-impl Drop for Unanswered<'_> {
-    fn drop(&mut self) {
-        self.0.mark_dirty();
-        if self.0.turns.is_some() {
-            self.0.state().transaction.note_cut();
-        }
-    }
 }
 
 /// Counts an operation for server selection.

@@ -2,12 +2,14 @@
 //!
 //! A future that cannot go on notes in the current wait set what would help, and returns
 //! `Pending`. Whoever polls it (a driver) does the waiting: `blocking` with poll(2) on the caller's
-//! thread, the event loop through `event_loop`, the control thread over tokio.
+//! thread, an event loop through its `lane`, the control thread over tokio.
 
 pub mod blocking;
 pub mod buffers;
-pub mod event_loop;
+pub mod connect;
 pub mod fork;
+pub mod inbox;
+pub mod lane;
 pub mod signals;
 pub mod stream;
 pub mod tls;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use super::event_loop::Lane;
+use super::lane::Lane;
 use super::stream::Stream;
 use crate::deadline::Deadline;
 

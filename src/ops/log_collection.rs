@@ -50,7 +50,7 @@ impl Keeper for LogCollection {
         };
         cluster.spawn(async move {
             let limit = TimeLimit::after(Instant::now(), LATE_ENTRY);
-            let _ = driver::drive(own.replace(key, &entry, limit)).await;
+            let _ = driver::run_on_tokio(own.replace(key, &entry, limit)).await;
         });
     }
 }

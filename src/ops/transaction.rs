@@ -235,7 +235,8 @@ fn abort_later(client: Arc<ClientCore>, session: &Session) {
     cluster.spawn(async move {
         let limit = TimeLimit::after(Instant::now(), LATE_ABORT);
         let terms = ending(&session, false, limit);
-        let _ = driver::drive(end(&client, abort_message(), Terms { server, ..terms })).await;
+        let _ =
+            driver::run_on_tokio(end(&client, abort_message(), Terms { server, ..terms })).await;
     });
 }
 

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 
 use super::checkout::Checkout;
 use crate::error::{Error, Result};
-use crate::net::event_loop::Lane;
 use crate::net::fork::OfProcess;
+use crate::net::lane::Lane;
 use crate::net::wait;
 
 pub struct Pinned {

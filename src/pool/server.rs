@@ -20,7 +20,7 @@ use super::state::Phase;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind};
 use crate::event::pool::{PoolChange, PoolEvent};
-use crate::net::event_loop::Lane;
+use crate::net::lane::Lane;
 use crate::net::{fork, wait};
 use crate::settings::Settings;
 use crate::topology::address::Address;

@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyList};
 
+use crate::codec::imports;
 use crate::codec::{self, CodecSettings};
-use crate::py::imports;
 
 #[pyfunction]
 pub fn encode<'py>(

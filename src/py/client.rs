@@ -37,7 +37,8 @@ use crate::topology::address::{Address, InvalidAddress};
 use crate::topology::selection::Criteria;
 use crate::topology::server::ServerDescription;
 use crate::topology::snapshot::Snapshot;
-use crate::wire::compression::{Compressor, Offer};
+use crate::wire::compression::Offer;
+use crate::wire::compressor::Compressor;
 
 #[pyclass(name = "Client", module = "ferromongo._core", frozen, weakref)]
 pub struct PyClient {
@@ -167,14 +168,14 @@ impl PyClient {
         descriptions::topology(py, &snapshot, self.settings.local_threshold)
     }
 
-    fn select(&self, read_preference: &Bound<'_, PyAny>) -> PyResult<PyPending> {
+    /// `asker` is what asks for it, for logs.
+    fn select(&self, read_preference: &Bound<'_, PyAny>, asker: String) -> PyResult<PyPending> {
         let criteria = Criteria::Read(Arc::new(options::read_preference(read_preference)?));
         let core = self.core();
         let limit = time_limit::current(read_preference.py(), &core.settings)?.deadline();
-        // What PyMongo calls a selection that no operation asks for.
-        let asker = Asker { operation: "testOperation", operation_id: None };
         let work = async move {
             let cluster = core.cluster(limit).await?;
+            let asker = Asker { operation: &asker, operation_id: None };
             let server = select(cluster, &criteria, &[], limit, Some(asker)).await?;
             let known = cluster.snapshot().server(&server.address).cloned();
             Ok(known.unwrap_or_else(|| ServerDescription::unknown(server.address.clone())))

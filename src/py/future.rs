@@ -1,7 +1,7 @@
 //! A call that goes on by itself: begun where it was made, its result is that of an asyncio Future.
 //!
 //! This is how Motor's methods behave. No task is made: sockets, gates and the clock step the call directly
-//! (`loop_driver::wake`), so it takes no more turns of the event loop than a call that is awaited. On a loop that
+//! (`loop_callbacks::wake`), so it takes no more turns of the event loop than a call that is awaited. On a loop that
 //! is not the running one it begins when that loop runs.
 
 use parking_lot::Mutex;

@@ -23,8 +23,8 @@ use pyo3::types::PyDict;
 use super::once::name;
 use super::{imports, listeners};
 use crate::event::own;
-use crate::net::event_loop::{self, Lane};
 use crate::net::fork::OfProcess;
+use crate::net::lane::Lane;
 use crate::net::wait::{self, Interest, WaitSet};
 
 /// Where the calls of this thread wait instead of poll(2), if its sockets are gevent's or eventlet's: a
@@ -89,10 +89,7 @@ pub fn run<F: Future + ?Sized>(
     let own = own::current();
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let bell = HubBell::of_this_thread(py)?;
-    let woken = Arc::new(Woken {
-        is: AtomicBool::new(false),
-        bell: event_loop::waker(&bell.get().0, number),
-    });
+    let woken = Arc::new(Woken { is: AtomicBool::new(false), bell: bell.get().0.waker(number) });
     let waker = Waker::from(woken.clone());
     let mut set = WaitSet::default();
     loop {

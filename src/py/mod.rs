@@ -1,6 +1,7 @@
-//! The Python classes of `ferromongo._core`, one file each; this file is their table.
+//! The Python classes of `ferromongo._core`, one file each. `module` makes the module of them.
 
-use pyo3::prelude::*;
+// They stand below, as the codec looks names up, too.
+use crate::codec::{imports, once};
 
 mod bson;
 mod bulk;
@@ -17,17 +18,17 @@ mod exit;
 mod future;
 mod gil;
 mod hub_driver;
-pub mod imports;
 mod instance;
 mod interpreter;
 mod journal;
 mod last_found;
 mod listeners;
 mod loggers;
+mod loop_callbacks;
 mod loop_driver;
-pub mod names;
+mod loop_lane;
+mod module;
 mod object_ids;
-pub mod once;
 mod options;
 mod pending;
 mod pulse;
@@ -39,38 +40,3 @@ mod thread_driver;
 mod time_limit;
 mod transaction_options;
 mod unread;
-
-/// The extension module `ferromongo._core`.
-#[pymodule(gil_used = true)]
-fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    interpreter::claim(module.py())?;
-    exit::prepare();
-    names::make(module.py())?;
-    crate::codec::prepare(module.py());
-    crate::control::prepare();
-    loop_driver::prepare(module)?;
-    thread_driver::prepare(module.py());
-    hub_driver::prepare(module.py());
-    last_found::prepare(module.py());
-    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<change_stream::ChangeStreamCore>()?;
-    module.add_class::<change_stream::SyncChangeStreamCore>()?;
-    module.add_class::<change_stream::AsyncChangeStreamCore>()?;
-    module.add_class::<client::PyClient>()?;
-    module.add_class::<cursor::CursorCore>()?;
-    module.add_class::<cursor::SyncCursorCore>()?;
-    module.add_class::<cursor::AsyncCursorCore>()?;
-    module.add_class::<journal::PyJournal>()?;
-    module.add_class::<listeners::EventQueue>()?;
-    module.add_class::<listeners::OwnEvents>()?;
-    module.add_class::<pending::PyPending>()?;
-    module.add_class::<scope::PyScope>()?;
-    module.add_class::<seed_lookup::PySeedLookup>()?;
-    module.add_class::<session::PySession>()?;
-    module.add_function(wrap_pyfunction!(future::start, module)?)?;
-    module.add_function(wrap_pyfunction!(bson::encode, module)?)?;
-    module.add_function(wrap_pyfunction!(bson::decode, module)?)?;
-    module.add_function(wrap_pyfunction!(bson::decode_all, module)?)?;
-    module.add_function(wrap_pyfunction!(loggers::note_loggers, module)?)?;
-    Ok(())
-}

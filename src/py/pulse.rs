@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
 use super::imports;
-use super::loop_driver::{LoopLane, in_empty_context};
+use super::loop_lane::{LoopLane, in_empty_context};
 
 /// A lane's timer, and the operations that wait for it.
 #[derive(Default)]

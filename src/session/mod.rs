@@ -5,4 +5,5 @@ pub mod cluster_time;
 pub mod pin;
 pub mod server;
 pub mod transaction;
+pub mod transaction_errors;
 pub mod turn;

@@ -10,7 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ferromongo::net::blocking;
-use ferromongo::net::stream::{Endpoint, Filled, Stream};
+use ferromongo::net::connect::Endpoint;
+use ferromongo::net::inbox::Filled;
+use ferromongo::net::stream::Stream;
 use ferromongo::net::tls::settings::{TlsOptions, TlsSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::ring;

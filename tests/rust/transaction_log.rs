@@ -141,7 +141,7 @@ struct Stage {
 impl Stage {
     fn new(disk: Arc<Disk>) -> Stage {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        ferromongo::control::prepare();
+        ferromongo::control::thread::prepare();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("ferromongo-commits-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
@@ -214,7 +214,7 @@ impl Stage {
                 blocking::run(pin!(opening), |_| false).unwrap()?;
                 let (tell, told) = mpsc::channel();
                 let spawned = self.client.opened().unwrap().spawn(async move {
-                    tell.send(driver::drive(future).await).unwrap();
+                    tell.send(driver::run_on_tokio(future).await).unwrap();
                 });
                 assert!(spawned.is_some());
                 told.recv().unwrap()

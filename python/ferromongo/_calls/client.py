@@ -104,9 +104,10 @@ def closed(client: ClientBase) -> None:
     client._publisher.close()
 
 
-def select_writable(client: ClientBase) -> Pending[dict[str, Any]]:
+def select_writable(client: ClientBase, asker: str) -> Pending[dict[str, Any]]:
+    """`asker` is the property or method that asks, for logs."""
     client._used = True
-    return client._core.select(ReadPreference.PRIMARY)
+    return client._core.select(ReadPreference.PRIMARY, asker)
 
 
 def check_one_address(client: ClientBase) -> None:

@@ -433,7 +433,7 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
         """
         await drive(calls.opening(self))
         calls.check_one_address(self)
-        server = await drive(calls.select_writable(self))
+        server = await drive(calls.select_writable(self, "address"))
         address: tuple[str, int] = server["address"]
         return address
 
@@ -463,12 +463,12 @@ class AsyncMongoClient(ClientBase, Generic[DocumentType]):
     @property
     async def is_primary(self) -> bool:
         """Whether the selected server takes writes; waits for one."""
-        return (await drive(calls.select_writable(self)))["type"] in calls.WRITABLE
+        return (await drive(calls.select_writable(self, "is_primary")))["type"] in calls.WRITABLE
 
     @property
     async def is_mongos(self) -> bool:
         """Whether the deployment is sharded; waits for a server."""
-        server = await drive(calls.select_writable(self))
+        server = await drive(calls.select_writable(self, "is_mongos"))
         return bool(server["type"] == "Mongos")
 
     def append_metadata(self, driver_info: DriverInfo) -> None:

@@ -33,7 +33,7 @@ async def recover(
         if not unfinished and log.marker is None:
             return RecoveryReport([])
         await drive(opening(client))
-        await drive(select_writable(client))
+        await drive(select_writable(client, "recover_transactions"))
         report = [await _recovered(client, log, found, replay) for found in unfinished]
         # Not before: transactions that have not ended hold locks of the collection of markers.
         if (markers := calls.prepare_markers(client, log)) is not None:

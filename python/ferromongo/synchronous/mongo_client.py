@@ -423,7 +423,7 @@ class MongoClient(ClientBase, Generic[DocumentType]):
         """
         run(calls.opening(self))
         calls.check_one_address(self)
-        server = run(calls.select_writable(self))
+        server = run(calls.select_writable(self, "address"))
         address: tuple[str, int] = server["address"]
         return address
 
@@ -453,12 +453,12 @@ class MongoClient(ClientBase, Generic[DocumentType]):
     @property
     def is_primary(self) -> bool:
         """Whether the selected server takes writes; waits for one."""
-        return run(calls.select_writable(self))["type"] in calls.WRITABLE
+        return run(calls.select_writable(self, "is_primary"))["type"] in calls.WRITABLE
 
     @property
     def is_mongos(self) -> bool:
         """Whether the deployment is sharded; waits for a server."""
-        server = run(calls.select_writable(self))
+        server = run(calls.select_writable(self, "is_mongos"))
         return bool(server["type"] == "Mongos")
 
     def append_metadata(self, driver_info: DriverInfo) -> None:

@@ -30,7 +30,7 @@ def recover(client: MongoClient[Any], log: TransactionLog, replay: Replay) -> Re
         if not unfinished and log.marker is None:
             return RecoveryReport([])
         run(opening(client))
-        run(select_writable(client))
+        run(select_writable(client, "recover_transactions"))
         report = [_recovered(client, log, found, replay) for found in unfinished]
         # Not before: transactions that have not ended hold locks of the collection of markers.
         if (markers := calls.prepare_markers(client, log)) is not None:

@@ -9,7 +9,7 @@ use crate::codec::errors::{
     Made, OrRaise, Raised, invalid_bson, too_long, type_error, value_error,
 };
 use crate::codec::object;
-use crate::py::once::name;
+use crate::codec::once::name;
 
 pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
     let py = decoder.py;

@@ -7,7 +7,7 @@ use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::errors::{Made, OrRaise, Raised, invalid_bson, type_error};
 use crate::codec::object;
-use crate::py::once::name;
+use crate::codec::once::name;
 
 pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
     let code = text::decode(decoder, data, at)?;

@@ -8,8 +8,8 @@ use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::errors::{Made, OrRaise, Raised, as_invalid_bson, invalid_bson, type_error};
 use crate::codec::object;
+use crate::codec::once::name;
 use crate::codec::settings::{DatetimeConversion, TimeZone};
-use crate::py::once::name;
 
 #[inline]
 pub fn decode<'py>(decoder: &Decoder<'_, 'py>, millis: i64) -> Made<'py> {

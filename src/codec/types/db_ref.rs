@@ -8,7 +8,7 @@ use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::errors::{Made, OrRaise, Raised};
 use crate::codec::object::{self, Characters};
-use crate::py::once::name;
+use crate::codec::once::name;
 
 /// What a document's field names say about its being a DBRef.
 #[inline]

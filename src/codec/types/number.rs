@@ -6,7 +6,7 @@ use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::errors::{Made, OrRaise, Raised, invalid_document};
 use crate::codec::object;
-use crate::py::once::name;
+use crate::codec::once::name;
 
 pub fn decode_timestamp<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
     let increment =

@@ -6,9 +6,9 @@ use super::text;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::errors::{Made, OrRaise, Raised, invalid_bson, invalid_document, raise};
+use crate::codec::imports;
 use crate::codec::object;
-use crate::py::imports;
-use crate::py::once::name;
+use crate::codec::once::name;
 
 pub fn decode<'py>(decoder: &Decoder<'_, 'py>, data: &[u8], at: &mut usize) -> Made<'py> {
     let py = decoder.py;

@@ -3,6 +3,12 @@
 //! Built on rustls' unbuffered connection, so a record is decrypted where it was received and copied
 //! once. All whole records are taken in at once: what stays behind is the start of a record, so
 //! waiting for the socket is always the right thing to wait for.
+//!
+//! rustls 0.24 has no `unbuffered` (its pull requests 2905, 2940, 3149 and 3193). There every connection leaves the
+//! buffers to its caller: `process_new_packets` takes a `TlsInputBuffer`, which is `scratch` with `incoming` in front,
+//! and lends the received plain bytes chunk by chunk, which is what `take` gets; `write_tls` appends records to a
+//! `Vec`, which is `outgoing`. So `process`, `encrypt` and `say_goodbye` will change, and nothing outside of this
+//! file. The buffered API of 0.23 (`read_tls`, `reader`) changes with it, so moving there first would be a detour.
 
 use std::cell::RefCell;
 use std::io;

@@ -82,8 +82,8 @@ pub fn kill_later(client: Arc<ClientCore>, mut held: Held) {
     }
     if let Some(cluster) = client.opened().cloned() {
         cluster.spawn(async move {
-            driver::drive(client.settings.events.room()).await;
-            let _ = driver::drive(kill(&client, held, TimeLimit::Unset)).await;
+            driver::run_on_tokio(client.settings.events.room()).await;
+            let _ = driver::run_on_tokio(kill(&client, held, TimeLimit::Unset)).await;
         });
     }
 }

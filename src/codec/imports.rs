@@ -1,8 +1,8 @@
 //! Every Python name the engine looks up, in one list: the whole coupling to PyMongo and the standard library.
 //! A name is imported at its first use and kept for the life of the process.
 
+use super::object::{import, intern};
 use super::once::Once;
-use crate::codec;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -21,8 +21,8 @@ impl Import {
     pub fn get<'py>(&'static self, py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
         self.object
             .get_or_try_init(py, || {
-                let module = codec::import(py, self.module)?;
-                module.getattr(codec::intern(py, self.name)?).map(Bound::unbind)
+                let module = import(py, self.module)?;
+                module.getattr(intern(py, self.name)?).map(Bound::unbind)
             })
             .map(|object| object.bind(py))
     }

@@ -6,14 +6,14 @@ use std::sync::OnceLock;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::codec::intern;
+use super::object::intern;
 
 /// One of `NAMES` as a Python string.
 macro_rules! name {
     ($py:expr, $text:literal) => {{
-        const PLACE: usize = $crate::py::names::place($text);
+        const PLACE: usize = $crate::codec::names::place($text);
         let py: ::pyo3::Python<'_> = $py;
-        $crate::py::names::made(py)[PLACE].bind(py)
+        $crate::codec::names::made(py)[PLACE].bind(py)
     }};
 }
 pub(crate) use name;
@@ -51,7 +51,7 @@ pub const fn place(text: &str) -> usize {
         }
         place += 1;
     }
-    panic!("list this name in src/py/names.rs")
+    panic!("list this name in src/codec/names.rs")
 }
 
 const fn same(one: &[u8], other: &[u8]) -> bool {

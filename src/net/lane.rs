@@ -1,6 +1,6 @@
 //! What an event loop and the sockets living in it share, without any Python.
 //!
-//! `py::loop_driver` registers sockets and suspends tasks; here are the parts that other threads
+//! `py::loop_lane` registers sockets, `py::loop_driver` suspends tasks; here are the parts that other threads
 //! touch: waking an operation, and handing over sockets to be closed only after the loop has
 //! forgotten them (closing a registered socket would leave a dead entry in the loop's selector).
 
@@ -96,24 +96,26 @@ impl Lane {
         self.ring();
     }
 
+    /// Of one operation: has `take_woken` answer its number.
+    pub fn waker(self: &Arc<Self>, operation: u64) -> Waker {
+        Waker::from(Arc::new(Ring { lane: self.clone(), operation }))
+    }
+
     fn ring(&self) {
         let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
     }
 }
 
-/// The waker of one operation in a lane.
-pub fn waker(lane: &Arc<Lane>, operation: u64) -> Waker {
-    struct Ring {
-        lane: Arc<Lane>,
-        operation: u64,
-    }
-    impl Wake for Ring {
-        fn wake(self: Arc<Self>) {
-            if !self.lane.is_inherited() {
-                self.lane.woken.lock().push(self.operation);
-                self.lane.ring();
-            }
+struct Ring {
+    lane: Arc<Lane>,
+    operation: u64,
+}
+
+impl Wake for Ring {
+    fn wake(self: Arc<Self>) {
+        if !self.lane.is_inherited() {
+            self.lane.woken.lock().push(self.operation);
+            self.lane.ring();
         }
     }
-    Waker::from(Arc::new(Ring { lane: lane.clone(), operation }))
 }
