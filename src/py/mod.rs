@@ -4,7 +4,6 @@ use pyo3::prelude::*;
 
 mod bson;
 mod bulk;
-mod bulk_totals;
 mod change_stream;
 mod client;
 mod client_bulk;
