@@ -8,7 +8,7 @@ use super::totals::{Totals, add_to, count, invalid, malformed};
 use crate::error::{Error, Result};
 use crate::wire::reply::truth;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct ClientTotals {
     pub totals: Totals,
     /// Of some batch not all operations have failed.

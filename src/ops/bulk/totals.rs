@@ -10,7 +10,7 @@ use crate::error::{self, Error, Kind, Result};
 use crate::wire::elements;
 use crate::wire::reply::integer;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Totals {
     pub inserted: i64,
     pub matched: i64,
@@ -172,7 +172,7 @@ mod tests {
         ] {
             let mut reply = rawdoc! { "n": 1, "writeConcernError": concern };
             for (name, value) in labels.iter().flatten() {
-                reply.append(name, value.to_raw_bson());
+                reply.append(name, value);
             }
             assert_eq!(totals.add_write_concern_error(&reply).unwrap(), halts);
         }
