@@ -9,6 +9,8 @@ use crate::wire::message::Message;
 
 pub struct Batch {
     command: Message,
+    /// How long it is.
+    beside: usize,
     statements: Filling,
     verb: Verb,
     limits: BatchLimits,
@@ -25,26 +27,31 @@ impl Batch {
         refusal: Refusal,
         start: Start,
     ) -> Batch {
-        Batch { command, statements: Filling::default(), verb, limits, refusal, start }
+        let beside = command.parts().0.len();
+        Batch { command, beside, statements: Filling::default(), verb, limits, refusal, start }
     }
 
+    #[inline]
     pub fn is_full(&self) -> bool {
         self.limits.is_full(self.statements.count)
     }
 
     /// Where the next statement is to be appended.
+    #[inline]
     pub fn out(&mut self) -> &mut Vec<u8> {
         &mut self.statements.bytes
     }
 
     /// Takes in the statement that was appended. False if it does not fit any more: then it is left to the next
     /// batch. An error if no batch could hold it, or nobody else would refuse it.
+    #[inline]
     pub fn accept(&mut self) -> Result<bool> {
-        let command = self.command.parts().0.len();
         let size = self.statements.latest().len();
-        self.limits.check_statement(self.verb, size, command, self.refusal)?;
-        let (count, bytes) = (self.statements.count + 1, command + self.statements.bytes.len());
-        if self.limits.hold_statements(count, bytes) {
+        if self.limits.refuses(size, self.beside, self.refusal) {
+            return Err(self.limits.too_large(self.verb.name(), size));
+        }
+        let count = self.statements.count + 1;
+        if self.limits.hold_statements(count, self.beside + self.statements.bytes.len()) {
             self.statements.keep();
             return Ok(true);
         }
@@ -55,6 +62,7 @@ impl Batch {
         Ok(false)
     }
 
+    #[inline]
     pub fn count(&self) -> usize {
         self.statements.count
     }
@@ -74,10 +82,12 @@ pub(super) struct Filling {
 }
 
 impl Filling {
+    #[inline]
     pub fn latest(&self) -> &[u8] {
         &self.bytes[self.kept..]
     }
 
+    #[inline]
     pub fn keep(&mut self) {
         self.kept = self.bytes.len();
         self.count += 1;

@@ -4,7 +4,6 @@
 use bson::RawDocument;
 
 use super::operation::OperationKind;
-use super::verb::Verb;
 use crate::error::{Error, Result};
 use crate::exec::size::{self, COMMAND_OVERHEAD};
 use crate::topology::server::ServerDescription;
@@ -47,12 +46,14 @@ impl BatchLimits {
     }
 
     /// Whether a batch of `count` statements takes no more. The first one always may join.
+    #[inline]
     pub fn is_full(&self, count: usize) -> bool {
         count > 0 && count >= self.statements
     }
 
     /// May `count` statements, which take `bytes` bytes with their command, be one batch of a collection? The
     /// first one may, unless no message could hold it.
+    #[inline]
     pub fn hold_statements(&self, count: usize, bytes: usize) -> bool {
         let room = if count == 1 { 0 } else { ATTEMPT_ROOM };
         bytes + room <= self.bytes
@@ -64,20 +65,14 @@ impl BatchLimits {
         bytes + ROOM_BESIDE_OPERATIONS <= self.bytes
     }
 
-    /// Refuses a statement of `size` bytes for a command of `command` bytes, if that is this client's part.
-    pub fn check_statement(
-        &self,
-        verb: Verb,
-        size: usize,
-        command: usize,
-        refusal: Refusal,
-    ) -> Result<()> {
-        let too_large = match refusal {
+    /// Whether this client refuses a statement of `size` bytes for a command of `command` bytes.
+    #[inline]
+    pub fn refuses(&self, size: usize, command: usize, refusal: Refusal) -> bool {
+        match refusal {
             Refusal::Replied => false,
             Refusal::Measured => command + size > self.document_bytes + COMMAND_OVERHEAD,
             Refusal::Unanswered => size > self.document_bytes,
-        };
-        if too_large { Err(self.too_large(verb.name(), size)) } else { Ok(()) }
+        }
     }
 
     /// Refuses an operation for a command that is not answered.
@@ -143,10 +138,7 @@ mod tests {
     #[test]
     fn only_what_the_server_will_not_refuse_is_refused() {
         let limits = limits(1_000_000);
-        let refused = |size, refusal| {
-            let checked = limits.check_statement(Verb::Insert, size, 10, refusal);
-            checked.is_err()
-        };
+        let refused = |size, refusal| limits.refuses(size, 10, refusal);
         assert!(!refused(900_000, Refusal::Replied));
         let largest = 90 + COMMAND_OVERHEAD - 10;
         assert!(!refused(largest, Refusal::Measured) && refused(largest + 1, Refusal::Measured));
