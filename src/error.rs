@@ -270,6 +270,11 @@ impl Error {
         matches!(self.0.kind, Kind::Network | Kind::NetworkTimeout | Kind::PoolCleared)
     }
 
+    /// The server refused the command; PyMongo's OperationFailure.
+    pub fn is_command_failure(&self) -> bool {
+        self.code().is_some() && !self.is_state_change()
+    }
+
     /// The command itself worked.
     pub fn is_write_concern(&self) -> bool {
         let ok = self.reply().and_then(|reply| reply.get("ok").ok().flatten());

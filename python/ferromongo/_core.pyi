@@ -337,26 +337,30 @@ class Scope:
         session: Session | None,
         ordered: bool,
         retryable: bool,
-        needs_8: Exception | None,
+        needs_8: bool,
         then: Callable[[dict[str, Any]], _T],
     ) -> Pending[_T]:
         """The runs one after another: of each the command (insert, update or delete) without its
         statements, the statements, and the position of each in the whole. They are cut into batches
         by the server's limits. `then(totals)` gets PyMongo's `bulk_api_result`, in which
-        `writeErrors` have no "op" yet. `needs_8` is raised if the server is older than 8.0."""
+        `writeErrors` have no "op" yet. `needs_8`: a statement sorts though it is unacknowledged;
+        ConfigurationError is raised if the server is older than 8.0."""
     def client_bulk_write(
         self,
         command: dict[str, Any],
         operations: list[tuple[str, str, dict[str, Any]]],
         session: Session | None,
+        ordered: bool,
+        verbose: bool,
         retryable: bool,
-        needs_8: Exception,
-        note: Callable[[dict[str, Any], Exception | None, list[dict[str, Any]], int, int], bool],
-        then: Callable[[], _T],
+        then: Callable[[dict[str, Any], list[tuple[int, dict[str, Any]]], Exception | None], _T],
     ) -> Pending[_T]:
-        """`bulkWrite` with its operations (kind, namespace, document), batch by batch. Of each
-        batch `note` gets the reply, what went wrong, the results, the position of the first
-        operation and how many they were; it answers whether to go on. `then()` makes the result."""
+        """`bulkWrite` with its operations (kind, namespace, document), batch by batch. Adds missing
+        `_id`s to the documents that are inserted. `then(totals, results, unread)` gets PyMongo's
+        `bulk_api_result` without the three dicts of results, in which `writeErrors` have no "op"
+        yet; if `verbose`, what came of each operation that has not failed, with its position; and
+        the error that kept results from being read. InvalidOperation is raised if the server is
+        older than 8.0."""
 
 class CursorCore(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.

@@ -142,13 +142,6 @@ pub fn decode_reply<'py>(py: Python<'py>, reply: &RawDocument) -> PyResult<Bound
     codec::decode_document(py, reply.as_bytes(), &CodecSettings::from_python(&options)?)
 }
 
-/// A reply that is not built as it should be, seen while its fields were read.
-pub fn malformed_reply(py: Python<'_>, cause: PyErr) -> PyErr {
-    let error = to_python(py, &Error::protocol(format!("malformed reply: {cause}")));
-    error.set_cause(py, Some(cause));
-    error
-}
-
 /// The command worked, or at least should be told so, and its write concern did not hold.
 fn of_write_concern<'py>(
     reply: &Bound<'py, PyAny>,

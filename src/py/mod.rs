@@ -5,7 +5,6 @@ use crate::codec::{imports, once};
 
 mod bson;
 mod bulk;
-mod bulk_totals;
 mod change_stream;
 mod client;
 mod client_bulk;

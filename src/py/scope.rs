@@ -6,9 +6,9 @@ use bson::RawDocumentBuf;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use super::bulk::{Answers, Bulk, Progress, Run};
+use super::bulk::{Bulk, Run};
 use super::client::PyClient;
-use super::client_bulk::ClientBulk;
+use super::client_bulk::{self, ClientBulk};
 use super::once::name;
 use super::pending::{PyPending, Step, task};
 use super::session::PySession;
@@ -18,8 +18,10 @@ use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Kind, Operation, Outcome, Terms};
 use crate::exec::run::run;
-use crate::ops::bulk::limits::BatchLimits;
-use crate::ops::bulk::verb::Verb;
+use crate::ops::bulk::client::{ClientBulkWrite, ClientManner};
+use crate::ops::bulk::collection::{BulkWrite, Manner};
+use crate::ops::bulk::destination::Feature;
+use crate::ops::bulk::positions::Positions;
 use crate::ops::cursor::batch::Batch;
 use crate::session::client::Session;
 use crate::topology::read_preference::ReadPreference;
@@ -73,36 +75,6 @@ impl PyScope {
         }
         terms.limit = time_limit::current(py, &core.settings)?;
         Ok(terms)
-    }
-
-    fn bulk(
-        &self,
-        py: Python<'_>,
-        runs: Vec<Run>,
-        session: Option<&PySession>,
-        ordered: bool,
-        retryable: bool,
-        then: Py<PyAny>,
-    ) -> PyResult<Bulk> {
-        let core = self.core();
-        let terms = self.terms(py, &core, Kind::Write { retry: retryable }, session, None)?;
-        let answers = match self.is_acknowledged(&terms) {
-            true => Answers::All,
-            false if ordered => Answers::AllButLast,
-            false => Answers::None,
-        };
-        Ok(Bulk {
-            codec: self.codec.clone(),
-            core,
-            terms,
-            runs,
-            ordered,
-            answers,
-            measured: false,
-            needs_8: None,
-            then,
-            progress: Progress::default(),
-        })
     }
 
     /// Inside a transaction every write is.
@@ -297,58 +269,62 @@ impl PyScope {
         };
         let ordered = command.get_item(name!(py, "ordered"));
         let ordered = ordered.map_or(Ok(true), |ordered| ordered.is_truthy())?;
-        let (command, statements) = (command.clone().unbind(), documents.unbind());
-        let run = Run { verb: Verb::Insert, command, statements, positions: None };
-        let mut bulk = self.bulk(py, vec![run], session, ordered, true, then)?;
-        bulk.measured = measured;
-        bulk.progress = Progress::with_ids();
-        bulk.start(py)
+        let core = self.core();
+        let terms = self.terms(py, &core, Kind::Write { retry: true }, session, None)?;
+        let acknowledged = self.is_acknowledged(&terms);
+        let run = Run::of_inserts(command, documents);
+        let described = vec![run.described(py, Positions::From(0))];
+        let manner = Manner { ordered, acknowledged, measured, needs: None };
+        let codec = self.codec.clone();
+        let bulk = Bulk { codec, runs: vec![run], ids: Some(Vec::new()), then };
+        bulk.start(py, BulkWrite::new(core, terms, described, manner))
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn bulk_write(
         &self,
         runs: &Bound<'_, PyAny>,
         session: Option<&PySession>,
         ordered: bool,
         retryable: bool,
-        needs_8: Option<Py<PyAny>>,
+        needs_8: bool,
         then: Py<PyAny>,
     ) -> PyResult<PyPending> {
         let py = runs.py();
-        let runs = runs.try_iter()?.map(|run| Run::of_bulk_write(&run?));
-        let mut bulk =
-            self.bulk(py, runs.collect::<PyResult<_>>()?, session, ordered, retryable, then)?;
-        bulk.needs_8 = needs_8;
-        bulk.start(py)
+        let core = self.core();
+        let terms = self.terms(py, &core, Kind::Write { retry: retryable }, session, None)?;
+        let acknowledged = self.is_acknowledged(&terms);
+        let (mut described, mut all) = (Vec::new(), Vec::new());
+        for run in runs.try_iter()? {
+            let (run, positions) = Run::of_bulk_write(&run?)?;
+            described.push(run.described(py, positions));
+            all.push(run);
+        }
+        let needs = needs_8.then_some(Feature::UnacknowledgedSort);
+        let manner = Manner { ordered, acknowledged, measured: false, needs };
+        let bulk = Bulk { codec: self.codec.clone(), runs: all, ids: None, then };
+        bulk.start(py, BulkWrite::new(core, terms, described, manner))
     }
 
     #[allow(clippy::too_many_arguments)]
     fn client_bulk_write(
         &self,
         command: Bound<'_, PyDict>,
-        operations: Vec<(String, String, Py<PyDict>)>,
+        operations: &Bound<'_, PyList>,
         session: Option<&PySession>,
+        ordered: bool,
+        verbose: bool,
         retryable: bool,
-        needs_8: Py<PyAny>,
-        note: Py<PyAny>,
         then: Py<PyAny>,
     ) -> PyResult<PyPending> {
+        let py = command.py();
         let core = self.core();
-        let kind = Kind::Write { retry: retryable };
-        let terms = self.terms(command.py(), &core, kind, session, None)?;
-        let bulk = ClientBulk {
-            codec: self.codec.clone(),
-            core,
-            acknowledged: self.is_acknowledged(&terms),
-            terms,
-            command: command.unbind(),
-            operations,
-            needs_8,
-            note,
-            then,
-            limits: BatchLimits::default(),
-            sent: 0,
-        };
-        Ok(bulk.start())
+        let terms = self.terms(py, &core, Kind::Write { retry: retryable }, session, None)?;
+        let manner = ClientManner { ordered, acknowledged: self.is_acknowledged(&terms), verbose };
+        let operations = operations.iter().map(|parts| client_bulk::Operation::of(&parts));
+        let operations = operations.collect::<PyResult<Vec<_>>>()?;
+        let write = ClientBulkWrite::new(core, terms, operations.len(), manner);
+        let codec = self.codec.clone();
+        ClientBulk { codec, command: command.unbind(), operations, then }.start(py, write)
     }
 }

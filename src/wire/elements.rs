@@ -1,6 +1,9 @@
-//! Appending BSON elements to a document that is still open (no length, no terminator yet).
+//! Appending BSON elements to a document that is still open (no length, no terminator yet), and finding one in a
+//! document.
 
-use bson::{RawDocument, Timestamp, Uuid};
+use std::ops::Range;
+
+use bson::{RawArray, RawDocument, Timestamp, Uuid};
 
 pub fn boolean(out: &mut Vec<u8>, key: &str, value: bool) {
     head(out, 0x08, key);
@@ -83,6 +86,11 @@ pub fn document(out: &mut Vec<u8>, key: &str, value: &RawDocument) {
     out.extend_from_slice(value.as_bytes());
 }
 
+pub fn array(out: &mut Vec<u8>, key: &str, value: &RawArray) {
+    head(out, 0x04, key);
+    out.extend_from_slice(value.as_bytes());
+}
+
 /// The elements of a document, not the document itself.
 pub fn all_of(out: &mut Vec<u8>, document: &RawDocument) {
     let bytes = document.as_bytes();
@@ -103,6 +111,21 @@ pub fn open_document(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     out.push(0);
     let length = i32::try_from(out.len() - start).expect("documents are checked against 48 MB");
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+/// Where the first such element of the document stands: its type, its name with an end, its value.
+pub fn find(document: &RawDocument, wanted: impl Fn(&str) -> bool) -> Option<Range<usize>> {
+    let mut at = 4;
+    for element in document.iter_elements() {
+        let element = element.ok()?;
+        let key = element.key().as_str();
+        let end = at + 1 + key.len() + 1 + element.size();
+        if wanted(key) {
+            return Some(at..end);
+        }
+        at = end;
+    }
+    None
 }
 
 fn binary_of(out: &mut Vec<u8>, key: &str, subtype: u8, value: &[u8]) {

@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use bson::RawDocument;
 
+use super::elements;
+use super::framer::LONGEST;
 use crate::error::{Error, Kind, Result};
-use crate::wire::framer::LONGEST;
 
 pub struct Message {
     /// Header, flags, section kind, then the body document.
@@ -62,7 +63,7 @@ impl Message {
     /// A command that the core makes itself.
     pub fn from_elements(fill: impl FnOnce(&mut Vec<u8>)) -> Message {
         let encoded = Message::new::<std::convert::Infallible>(|out| {
-            super::elements::open_document(out, fill);
+            elements::open_document(out, fill);
             Ok(())
         });
         match encoded {
@@ -128,18 +129,9 @@ impl Message {
 
     /// Where the first such element of the command stands.
     fn find(&self, wanted: impl Fn(&str) -> bool) -> Option<Range<usize>> {
-        let mut at = BODY + 4;
-        for element in RawDocument::from_bytes(&self.bytes[BODY..]).ok()?.iter_elements() {
-            let element = element.ok()?;
-            let key = element.key().as_str();
-            // Its type, its name with an end, its value.
-            let end = at + 1 + key.len() + 1 + element.size();
-            if wanted(key) {
-                return Some(at..end);
-            }
-            at = end;
-        }
-        None
+        let command = RawDocument::from_bytes(&self.bytes[BODY..]).ok()?;
+        let element = elements::find(command, wanted)?;
+        Some(BODY + element.start..BODY + element.end)
     }
 
     /// Makes the bytes of one attempt: `extras` appends elements behind the caller's.
@@ -219,7 +211,7 @@ pub const BODY: usize = HEADER + 4 + 1;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::elements;
+
     fn seal(message: &mut Message, request_id: i32, key: &str, value: &str) {
         let appended = message.seal(request_id, |out, _| {
             elements::string(out, key, value);

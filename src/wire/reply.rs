@@ -169,7 +169,7 @@ fn text(element: &RawElement<'_>) -> Option<String> {
 }
 
 /// As Python sees it. Servers answer 1 or 0, of any numeric type.
-fn truth(value: RawBsonRef<'_>) -> bool {
+pub fn truth(value: RawBsonRef<'_>) -> bool {
     match value {
         RawBsonRef::Double(number) => number != 0.0,
         RawBsonRef::Int32(number) => number != 0,

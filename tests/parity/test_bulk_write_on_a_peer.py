@@ -6,6 +6,7 @@ import bson
 import pymongo
 import pytest
 from bson import Int64
+from bson.raw_bson import RawBSONDocument
 from pymongo import (
     DeleteMany,
     DeleteOne,
@@ -233,6 +234,47 @@ async def client_write_concern_fails(client, peer):
     peer.once("bulkWrite", answered([], nInserted=4) | {"writeConcernError": concern})
     peer.once("bulkWrite", answered([], nInserted=1))
     return await outcome(client.bulk_write, inserts(5, "d.c"), write_concern=WriteConcern(2))
+
+
+@program
+async def client_write_concern_error_that_halts(client, peer):
+    """Nothing more is sent after it, if the write is one that may be retried."""
+    outcomes = []
+    for more in ([], [UpdateMany({}, {"$set": {"a": 1}}, namespace="d.c")]):
+        concern = {"code": 91, "errmsg": "shutting down"}
+        result = {"idx": 0, "ok": 1.0, "n": 1}
+        peer.once("bulkWrite", answered([result], nInserted=4) | {"writeConcernError": concern})
+        peer.once("bulkWrite", answered([], nInserted=1))
+        call = outcome(client.bulk_write, [*inserts(5, "d.c"), *more], verbose_results=True)
+        outcomes.append(await call)
+        peer.sane()
+    return outcomes
+
+
+@program
+async def client_of_a_server_without_retryable_writes(client, peer):
+    text = "Transaction numbers are only allowed on a replica set member or mongos"
+    failed = {"idx": 0, "ok": 0.0, "code": 20, "errmsg": text, "n": 0}
+    peer.once("bulkWrite", answered([failed], nErrors=1))
+    return await outcome(client.bulk_write, inserts(1, "d.c"))
+
+
+@program
+async def client_makes_ids(client, peer):
+    documents = [
+        {},
+        {"x": 1, "_id": 5},
+        bson.SON(x=1),
+        RawBSONDocument(bson.encode({"_id": 7})),
+        RawBSONDocument(bson.encode({"x": 7})),
+    ]
+    results = [{"idx": n, "ok": 1.0, "n": 1} for n in range(3)]
+    peer.once("bulkWrite", answered(results, nInserted=4), answered([], nInserted=1))
+    models = [InsertOne(document, namespace="d.c") for document in documents]
+    written = await client.bulk_write(models, verbose_results=True)
+    ids = {n: result.inserted_id for n, result in written.insert_results.items()}
+    assert all(documents[n]["_id"] == made for n, made in ids.items())
+    return [list(document.items()) for document in documents[3:]], list(map(type, ids.values()))
 
 
 @program

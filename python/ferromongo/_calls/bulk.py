@@ -41,11 +41,10 @@ def bulk_write(
     add_requests(requests, methodcaller("_add_to_bulk", statements))
     inside = collection_session(session, collection)
     acknowledged = is_acknowledged(collection, inside)
-    needs_8 = None
     if not acknowledged:
         check_unacknowledged(statements.options, bool(bypass))
-        if "sort" in statements.options:
-            needs_8 = unacknowledged_sort()
+    # An older server's error would not be received with `w=0`.
+    needs_8 = not acknowledged and "sort" in statements.options
     runs = _consecutive(statements.kinds) if ordered else _by_kind(statements.kinds)
     options: dict[str, Any] = {}
     if acknowledged or ordered:
@@ -161,11 +160,6 @@ class Statements:
             self.options.update(given)
         self.all.append(statement)
         self.kinds.append(kind)
-
-
-def unacknowledged_sort() -> ConfigurationError:
-    """Raised for servers older than 8.0, whose error would not be received with `w=0`."""
-    return ConfigurationError("an unacknowledged write supports sort on MongoDB 8.0 or later")
 
 
 def check_unacknowledged(options: set[str], bypass: bool) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bson.objectid import ObjectId
-from bson.raw_bson import RawBSONDocument
 from pymongo.common import (
     validate_is_document_type,
     validate_list,
@@ -25,6 +23,7 @@ from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.bulk import add_requests, check_unacknowledged
 from ferromongo._calls.change_checks import check_replacement, check_update
 from ferromongo._calls.sessions import core_session
+from ferromongo._calls.write_errors import raise_not_retryable
 from ferromongo._core import Pending, Scope
 
 
@@ -68,13 +67,17 @@ def bulk_write(
         command["comment"] = comment
     if let:
         command["let"] = let
-    totals = Totals(operations, ordered, verbose)
 
-    def done() -> ClientBulkWriteResult:
+    def done(
+        totals: dict[str, Any], results: list[tuple[int, dict[str, Any]]], unread: Exception | None
+    ) -> ClientBulkWriteResult:
         if not acknowledged:
             return ClientBulkWriteResult(None, False, False)  # type: ignore[arg-type]
-        totals.raise_errors()
-        return ClientBulkWriteResult(totals.document, True, verbose)
+        if unread is not None:
+            totals["error"] = _of_cursor(unread)
+        totals.update(_result_objects(operations.all, results))
+        _raise_errors(totals, operations.all, verbose)
+        return ClientBulkWriteResult(totals, True, verbose)
 
     client._used = True
     scope = Scope(
@@ -89,9 +92,9 @@ def bulk_write(
         command,
         operations.all,
         inside,
+        ordered,
+        verbose,
         acknowledged and not operations.any_multi,
-        InvalidOperation("MongoClient.bulk_write needs MongoDB 8.0 or later"),
-        totals.note,
         done,
     )
 
@@ -100,7 +103,7 @@ class Operations:
     """The operations of a bulk write: the kind, the namespace and the document of each.
 
     The methods are those that PyMongo's request objects call, each with its own fields. The engine
-    puts the number of the namespace into a document's first field.
+    puts the number of the namespace into a document's first field, and makes missing `_id`s.
     """
 
     def __init__(self) -> None:
@@ -110,8 +113,6 @@ class Operations:
 
     def add_insert(self, namespace: str, document: Any) -> None:
         validate_is_document_type("document", document)
-        if not isinstance(document, RawBSONDocument) and "_id" not in document:
-            document["_id"] = ObjectId()
         self.all.append(("insert", namespace, {"insert": -1, "document": document}))
 
     def add_update(
@@ -161,80 +162,41 @@ class Operations:
         self.all.append((kind, namespace, document))
 
 
-class Totals:
-    """PyMongo's `bulk_api_result` of a client's bulk write, made batch by batch."""
+def _result_objects(
+    operations: list[tuple[str, str, dict[str, Any]]], results: list[tuple[int, dict[str, Any]]]
+) -> dict[str, dict[int, Any]]:
+    """The result of each operation that has not failed, by its position."""
+    inserted: dict[int, Any] = {}
+    updated: dict[int, Any] = {}
+    deleted: dict[int, Any] = {}
+    for position, result in results:
+        kind, _, operation = operations[position]
+        if kind == "insert":
+            inserted[position] = InsertOneResult(operation["document"]["_id"], True)
+        elif kind == "delete":
+            deleted[position] = DeleteResult(result, True)
+        else:
+            updated[position] = UpdateResult(result, True, in_client_bulk=True)
+    return {"insertResults": inserted, "updateResults": updated, "deleteResults": deleted}
 
-    def __init__(self, operations: Operations, ordered: bool, verbose: bool) -> None:
-        self.operations = operations.all
-        self.ordered = ordered
-        self.verbose = verbose
-        self.document: dict[str, Any] = {
-            "anySuccessful": False,
-            "error": None,
-            "writeErrors": [],
-            "writeConcernErrors": [],
-            **dict.fromkeys(_COUNTS, 0),
-            "insertResults": {},
-            "updateResults": {},
-            "deleteResults": {},
-        }
 
-    def note(
-        self,
-        reply: dict[str, Any],
-        error: Exception | None,
-        results: list[dict[str, Any]],
-        first: int,
-        count: int,
-    ) -> bool:
-        """Take in a batch of `count` operations from `first` on; true to go on with the next.
-
-        `error` is what kept the batch from being answered, or its results from being read.
-        """
-        document = self.document
-        if reply.get("ok") and reply.get("nErrors", 0) < count:
-            document["anySuccessful"] = True
-        for result in results:
-            self._note_result(result, result["idx"] + first)
-        for name in _COUNTS:
-            document[name] += reply.get(name, 0)
-        concern = reply.get("writeConcernError")
-        if concern:
-            labels = reply.get("errorLabels")
-            document["writeConcernErrors"].append(
-                {**concern, "errorLabels": labels} if labels else concern
-            )
-        if error is not None:
-            document["error"] = _of_cursor(error) if reply else error
-            return False
-        return not (self.ordered and document["writeErrors"])
-
-    def _note_result(self, result: dict[str, Any], position: int) -> None:
-        kind, _, operation = self.operations[position]
-        if not result["ok"]:
-            self.document["writeErrors"].append({**result, "idx": position, "op": operation})
-        elif self.verbose:
-            if kind == "insert":
-                made: Any = InsertOneResult(operation["document"]["_id"], True)
-            elif kind == "delete":
-                made = DeleteResult(result, True)
-            else:
-                kind, made = "update", UpdateResult(result, True, in_client_bulk=True)
-            self.document[f"{kind}Results"][position] = made
-
-    def raise_errors(self) -> None:
-        document = self.document
-        error = document["error"]
-        if error or document["writeErrors"] or document["writeConcernErrors"]:
-            document["writeErrors"].sort(key=lambda failed: failed["idx"])
-            cause = error if isinstance(error, BaseException) else None
-            raise ClientBulkWriteException(document, self.verbose) from cause
+def _raise_errors(
+    totals: dict[str, Any], operations: list[tuple[str, str, dict[str, Any]]], verbose: bool
+) -> None:
+    error = totals["error"]
+    failed = totals["writeErrors"]
+    if not (error or failed or totals["writeConcernErrors"]):
+        return
+    for one in failed:
+        one["op"] = operations[one["idx"]][2]
+    failed.sort(key=lambda one: one["idx"])
+    if failed:
+        raise_not_retryable(failed[0], totals)
+    cause = error if isinstance(error, BaseException) else None
+    raise ClientBulkWriteException(totals, verbose) from cause
 
 
 def _of_cursor(error: Exception) -> dict[str, Any]:
     """What PyMongo tells of an error while results were read."""
     code = getattr(error, "code", None)
     return {"errmsg": str(error), "code": code, "errtype": type(error).__name__}
-
-
-_COUNTS = ("nInserted", "nUpserted", "nMatched", "nModified", "nDeleted")

@@ -392,7 +392,7 @@ def _command(
     statements = list(command.pop(STATEMENTS[name]))
     run = (command, statements, range(len(statements)))
     ordered = bool(command.get("ordered", True))
-    return scope.bulk_write([run], session, ordered, False, None, _checked_totals)
+    return scope.bulk_write([run], session, ordered, False, False, _checked_totals)
 
 
 def _checked(reply: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -63,16 +63,16 @@ def raise_bulk_errors(totals: Mapping[str, Any], operations: Sequence[Any]) -> N
     except (LookupError, TypeError) as error:
         raise _malformed(error) from error
     details = {**totals, "writeErrors": failed}
-    if failed and _refuses_retryable_writes(failed[0]):
-        raise OperationFailure(_NOT_RETRYABLE, failed[0].get("code"), details)
+    if failed:
+        raise_not_retryable(failed[0], details)
     raise BulkWriteError(details)
 
 
-def _refuses_retryable_writes(error: Mapping[str, Any]) -> bool:
-    """A deployment that looks like a replica set or a mongos and is, in part, neither."""
-    return error.get("code") == _ILLEGAL_OPERATION and str(error.get("errmsg")).startswith(
-        "Transaction numbers"
-    )
+def raise_not_retryable(error: Mapping[str, Any], details: Mapping[str, Any]) -> None:
+    """Raise if the deployment looks like a replica set or a mongos and is, in part, neither."""
+    text = str(error.get("errmsg"))
+    if error.get("code") == _ILLEGAL_OPERATION and text.startswith("Transaction numbers"):
+        raise OperationFailure(_NOT_RETRYABLE, _ILLEGAL_OPERATION, details)
 
 
 def _malformed(error: Exception) -> ProtocolError:

@@ -17,7 +17,7 @@ from pymongo.results import DeleteResult, InsertManyResult, InsertOneResult, Upd
 from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls.bases import CollectionBase
-from ferromongo._calls.bulk import check_unacknowledged, unacknowledged_sort
+from ferromongo._calls.bulk import check_unacknowledged
 from ferromongo._calls.change_checks import check_replacement, check_update
 from ferromongo._calls.scopes import reply_scope
 from ferromongo._calls.sessions import collection_session, is_acknowledged
@@ -134,9 +134,7 @@ def update(
     if sort is not None and not acknowledged:
         # A bulk write looks at the server's version before it sends anything.
         run = command, command.pop("updates"), range(1)
-        return reply_scope(collection).bulk_write(
-            [run], inside, False, False, unacknowledged_sort(), _sent_update
-        )
+        return reply_scope(collection).bulk_write([run], inside, False, False, True, _sent_update)
     then = _updated if acknowledged else _sent_update
     return _write(collection, command, inside, acknowledged and not multi, then)
 

@@ -1,4 +1,16 @@
-//! Writes of many statements: which command carries them, and how many fit into one message.
+//! Writes of many statements, to one collection or (MongoDB 8.0) to several: how many fit into one message, what
+//! is sent next, and what came of it.
 
+pub mod batch;
+pub mod client;
+pub mod client_batch;
+pub mod client_totals;
+pub mod collection;
+pub mod destination;
 pub mod limits;
+pub mod operation;
+pub mod positions;
+pub mod progress;
+mod results;
+pub mod totals;
 pub mod verb;

@@ -57,11 +57,19 @@ pub fn error(code: i32, labels: &[&str]) -> Answer {
 impl ScriptedServer {
     /// Its threads end with the connections, or with the test.
     pub fn start(script: impl FnMut(&Command) -> Answer + Send + 'static) -> ScriptedServer {
+        ScriptedServer::saying(rawdoc! {}, script)
+    }
+
+    /// With other fields in its hello reply.
+    pub fn saying(
+        fields: RawDocumentBuf,
+        script: impl FnMut(&Command) -> Answer + Send + 'static,
+    ) -> ScriptedServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Address::tcp("127.0.0.1", listener.local_addr().unwrap().port()).unwrap();
         let script: Arc<Mutex<Script>> = Arc::new(Mutex::new(Box::new(script)));
         let received = Arc::<Mutex<Vec<Command>>>::default();
-        let hello = hello(&address);
+        let hello = hello(&address, &fields);
         let noted = received.clone();
         thread::spawn(move || {
             for (connection, stream) in listener.incoming().map_while(Result::ok).enumerate() {
@@ -111,15 +119,17 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 type Script = Box<dyn FnMut(&Command) -> Answer + Send>;
 
-fn hello(address: &Address) -> RawDocumentBuf {
+fn hello(address: &Address, fields: &RawDocument) -> RawDocumentBuf {
     let name = address.to_string();
-    rawdoc! {
+    let mut hello = bson::doc! {
         "ok": 1, "helloOk": true, "isWritablePrimary": true, "setName": "rs", "setVersion": 1,
         "hosts": [name.as_str()], "primary": name.as_str(), "me": name.as_str(),
         "minWireVersion": 0, "maxWireVersion": 25, "maxBsonObjectSize": 16_777_216,
         "maxMessageSizeBytes": 48_000_000, "maxWriteBatchSize": 100_000,
         "logicalSessionTimeoutMinutes": 30,
-    }
+    };
+    hello.extend(bson::Document::try_from(fields).unwrap());
+    hello.try_into().unwrap()
 }
 
 /// Whatever goes wrong on the line ends the connection.

@@ -1,0 +1,168 @@
+//! `bulkWrite`, the command of MongoDB 8.0 that writes to several collections: batch by batch, each filled by the
+//! caller. `send` sends it and reads the cursor of its results.
+
+use std::sync::Arc;
+
+use bson::RawDocument;
+
+use super::client_batch::ClientBatch;
+use super::client_totals::{ClientTotals, Failure};
+use super::destination::{self, Feature};
+use super::limits::BatchLimits;
+use super::results::Results;
+use super::totals::invalid;
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::exec::client::ClientCore;
+use crate::exec::operation::{Operation, Outcome, Terms};
+use crate::exec::run::run;
+use crate::ops::cursor::batch::Batch;
+use crate::wire::message::Message;
+
+pub struct ClientBulkWrite {
+    core: Arc<ClientCore>,
+    terms: Terms,
+    manner: ClientManner,
+    operations: usize,
+    limits: BatchLimits,
+    sent: usize,
+    totals: ClientTotals,
+}
+
+#[derive(Clone, Copy)]
+pub struct ClientManner {
+    pub ordered: bool,
+    pub acknowledged: bool,
+    /// What came of each operation is kept, not only of those that failed.
+    pub verbose: bool,
+}
+
+/// The operations of one batch.
+#[derive(Clone, Copy)]
+struct Part {
+    first: usize,
+    count: usize,
+}
+
+impl ClientBulkWrite {
+    pub fn new(
+        core: Arc<ClientCore>,
+        mut terms: Terms,
+        operations: usize,
+        manner: ClientManner,
+    ) -> ClientBulkWrite {
+        terms.number_for(&core.settings.events); // one number for all batches
+        terms.opens_cursor = manner.acknowledged;
+        terms.sessionless = !manner.acknowledged;
+        let (limits, totals) = (BatchLimits::default(), ClientTotals::default());
+        ClientBulkWrite { core, terms, manner, operations, limits, sent: 0, totals }
+    }
+
+    /// Waits for a server that can take writes, and refuses one that is too old.
+    pub async fn meet(mut self) -> Result<ClientBulkWrite> {
+        let needed = Some(Feature::ClientBulkWrite);
+        self.limits = destination::meet(&self.core, &self.terms, needed).await?;
+        Ok(self)
+    }
+
+    /// The operation that the next batch begins with; `None` if nothing more is to be sent.
+    pub fn next(&self) -> Option<usize> {
+        let ClientTotals { totals, failure, .. } = &self.totals;
+        let failed = self.manner.ordered && !totals.write_errors.is_empty();
+        let stop = failure.is_some() || totals.halted || failed;
+        (!stop && self.sent < self.operations).then_some(self.sent)
+    }
+
+    /// An empty batch for `command`, which has no operations yet.
+    pub fn batch(&self, command: Message) -> ClientBatch {
+        ClientBatch::new(command, self.limits, self.manner.acknowledged)
+    }
+
+    /// Sends a batch and takes in its answer. An error ends the bulk write without a result; others are
+    /// reported with the totals.
+    pub async fn send(mut self, batch: ClientBatch) -> Result<ClientBulkWrite> {
+        let part = Part { first: self.sent, count: batch.count() };
+        self.sent += part.count;
+        let terms = Terms { transaction_number: None, ..self.terms.clone() };
+        let mut operation = Operation { message: batch.into_message(), terms };
+        let comment = Results::comment_of(&operation.message);
+        let outcome = run(&self.core, &mut operation).await;
+        let numbered = operation.terms.transaction_number.is_some();
+        drop(operation);
+        match outcome {
+            // On the heap, since a batch with more results than fit into its reply is rare.
+            Ok(outcome) => Box::pin(self.note_reply(part, outcome, numbered, comment)).await?,
+            Err(error) => self.note_error(part, error)?,
+        }
+        Ok(self)
+    }
+
+    pub fn into_totals(self) -> ClientTotals {
+        self.totals
+    }
+
+    /// `numbered`: it was sent as a write that may be retried.
+    async fn note_reply(
+        &mut self,
+        part: Part,
+        outcome: Outcome,
+        numbered: bool,
+        comment: Vec<u8>,
+    ) -> Result<()> {
+        self.limits = BatchLimits::of(&outcome.server);
+        let Some(reply) = outcome.reply else { return Ok(()) }; // unacknowledged
+        let retryable = self.totals.add_summary(reply.body(), part.count)?;
+        self.totals.totals.halted |= retryable && numbered;
+        if self.totals.totals.halted || !matches!(reply.body().get("cursor"), Ok(Some(_))) {
+            return Ok(());
+        }
+        let read = async {
+            let batch = Batch::of(reply)?;
+            let place = (&outcome.server.address, outcome.pinned);
+            let mut results = Results::new(&self.core, &self.terms, comment, &batch, place);
+            self.add_results(part, &batch)?;
+            while let Some(batch) = results.next().await? {
+                self.add_results(part, &batch)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = read.await {
+            self.totals.failure = Some(Failure::Results(error));
+        }
+        Ok(())
+    }
+
+    fn note_error(&mut self, part: Part, error: Error) -> Result<()> {
+        match error.reply().filter(|_| error.is_write_concern()) {
+            // Retries did not cure it. The totals have what was written.
+            Some(reply) => {
+                self.totals.add_summary(reply, part.count)?;
+                self.totals.totals.halted = true;
+            }
+            None if was_never_sent(&error) => return Err(error),
+            None => self.totals.failure = Some(Failure::Command(error)),
+        }
+        Ok(())
+    }
+
+    fn add_results(&mut self, part: Part, batch: &Batch) -> Result<()> {
+        for result in batch.raw() {
+            let result = RawDocument::from_bytes(result).map_err(invalid)?;
+            self.totals.add_result(result, part.first, part.count, self.manner.verbose)?;
+        }
+        Ok(())
+    }
+}
+
+/// There was no server or connection to send it over, which is no failure of the bulk write.
+fn was_never_sent(error: &Error) -> bool {
+    error.is_before_handshake()
+        || matches!(
+            error.kind(),
+            ErrorKind::ServerSelection
+                | ErrorKind::WaitQueueTimeout
+                | ErrorKind::PoolCleared
+                | ErrorKind::InvalidOperation
+                | ErrorKind::Configuration
+                | ErrorKind::Callback
+        )
+}
