@@ -628,16 +628,10 @@ fn a_call_with_a_time_limit_waits_no_longer_for_a_batch_ahead() {
 }
 
 #[test]
-fn the_time_between_calls_is_not_the_servers() {
-    let mut scene = Scene::new(vec![Documents(1), Last(1)]);
+fn none_ahead_across_calls_while_a_socket_timeout_would_run() {
+    let mut scene = Scene::new(vec![Documents(2), Documents(2), Last(2)]);
     scene.client.close();
-    let timeout = Duration::from_millis(300);
-    scene.client = scene.server.client_with(|settings| settings.socket_timeout = Some(timeout));
+    scene.client = scene.server.client_with(|settings| settings.socket_timeout = Some(PATIENCE));
     scene.cursor.set_read_ahead(true);
-    scene.fetch(0).unwrap();
-    assert_eq!(scene.read(), [0]);
-    thread::sleep(timeout * 2); // the program's own work
-    scene.fetch(0).unwrap();
-    assert_eq!(scene.read(), [1]);
-    assert_eq!([scene.came_at(), scene.came_at()], [1, 2], "the clock would run meanwhile");
+    no_batch_ahead(&scene, || scene.terms(), &[0, 0, 0]);
 }

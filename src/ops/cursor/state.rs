@@ -205,6 +205,11 @@ impl State {
         Some((origin.core.clone(), held))
     }
 
+    pub fn closer(&self) -> Option<Arc<ClientCore>> {
+        let left = self.held.is_some() || self.ahead.is_some();
+        self.origin.as_ref().filter(|_| left).map(|origin| origin.core.clone())
+    }
+
     pub fn more_to_fetch(&self) -> bool {
         !self.closed && (!self.started || self.held.is_some() || self.fetching.is_some())
     }
