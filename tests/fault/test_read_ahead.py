@@ -174,7 +174,8 @@ async def test_a_loop_cancelled_at_any_point_skips_nothing(mongodb_uri, mongodb_
             rest = await rest_or_none(cursor)
             assert seen + (rest or []) == (NUMBERS[: len(seen)] if rest is None else NUMBERS)
             await cursor.close()
-        assert lent(recorder) == 0
+        while lent(recorder):  # cursors may be closed in the background
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("way", ["list", "to_list", "for"])

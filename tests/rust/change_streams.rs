@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ enum Page {
     Fails(i32, &'static [&'static str]),
     Cut,
     Silence,
+    /// No events, when the test says so.
+    Later(mpsc::Receiver<()>),
 }
 
 use Page::*;
@@ -78,6 +80,10 @@ impl Scene {
                 Fails(code, labels) => error(code, labels),
                 Cut => Answer::Cut,
                 Silence => Answer::Silence,
+                Later(now) => {
+                    let _ = now.recv_timeout(PATIENCE);
+                    reply(opened, Vec::new(), None)
+                }
             }
         });
         let client = server.client();
@@ -547,7 +553,8 @@ fn closed_it_answers_no_more() {
 
 #[test]
 fn closed_while_it_resumes_it_leaves_no_cursor() {
-    let scene = Scene::new(vec![Events(&[], None), Fails(43, &[]), Events(&[2], None)]);
+    let (answer, later) = mpsc::channel();
+    let scene = Scene::new(vec![Events(&[], None), Fails(43, &[]), Later(later)]);
     let stream = scene.open(Begin::Now);
     let call = stream.clone().advance(scene.client.clone(), TimeLimit::Unset, Until::Event);
     let mut call = Box::pin(call);
@@ -557,6 +564,7 @@ fn closed_while_it_resumes_it_leaves_no_cursor() {
         assert!(poll(call.as_mut()).is_pending());
     }
     assert!(stream.close().unwrap().close().is_none(), "it has none yet");
+    answer.send(()).unwrap();
     block_on(call).unwrap();
     assert_eq!(scene.next(&stream).unwrap(), None);
     scene.until_received(&["aggregate", "getMore", "aggregate", "killCursors"]);
