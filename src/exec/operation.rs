@@ -39,6 +39,8 @@ pub struct Terms {
     pub pinned: Option<Arc<Pinned>>,
     /// Its reply may leave a cursor open.
     pub opens_cursor: bool,
+    /// Its caller comes back for the answer, some time: it has a connection that others do not need, or none.
+    pub ahead: bool,
     /// The cursor keeps its connection, over which the server sends batches unasked.
     pub exhaust: bool,
     /// Lets the server recognise a retried write; drawn at the first attempt.
@@ -123,6 +125,7 @@ impl Terms {
             server: None,
             pinned: None,
             opens_cursor: false,
+            ahead: false,
             exhaust: false,
             transaction_number: None,
             limit: TimeLimit::Unset,

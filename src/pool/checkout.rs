@@ -25,8 +25,8 @@ use crate::net::wait;
 pub struct Pool {
     server: Arc<Server>,
     state: Mutex<State<Connection, Mailbox>>,
-    /// How many connections cursors keep, and how many transactions.
-    kept: [AtomicUsize; 2],
+    /// How many connections each `Holder` keeps.
+    kept: [AtomicUsize; 3],
     /// `fill` is at work.
     filling: AtomicBool,
 }
@@ -76,6 +76,33 @@ impl Pool {
             lent.arrived = true;
         }
         obtained
+    }
+
+    /// An idle connection for a caller who comes back for the answer some time, and may ask for another
+    /// connection before. So that nobody waits in vain, at most half of the connections are kept in any way, and
+    /// none is taken while somebody waits.
+    pub fn checkout_ahead(self: &Arc<Self>) -> Option<Checkout> {
+        let most = match self.server.settings.max_pool_size {
+            0 => usize::MAX,
+            size => size / 2,
+        };
+        let ahead = &self.kept[Holder::Ahead as usize];
+        ahead.fetch_add(1, Ordering::Relaxed);
+        let kept: usize = self.kept.iter().map(|kept| kept.load(Ordering::Relaxed)).sum();
+        let idle = if kept <= most { self.state.lock().ask_for_idle() } else { None };
+        let Some(connection) = idle else {
+            ahead.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        };
+        let mut lent = self.lend(connection);
+        lent.holder = Some(Holder::Ahead);
+        if let Some(reason) = self.unfit(lent.connection()) {
+            lent.discard(reason);
+            return None;
+        }
+        Request::begin(&self.server).end(Ok(lent.connection().id));
+        lent.arrived = true;
+        Some(lent)
     }
 
     async fn obtain(self: &Arc<Self>, limit: Deadline) -> Result<Checkout> {

@@ -26,6 +26,8 @@ pub struct Pinned {
 pub enum Holder {
     Cursor,
     Transaction,
+    /// A batch that was asked for ahead.
+    Ahead,
 }
 
 enum Place {
@@ -103,7 +105,7 @@ impl Pinned {
 
     fn refuse(&self, why: &str) -> Error {
         let holder = match self.holder {
-            Holder::Cursor => "cursor",
+            Holder::Cursor | Holder::Ahead => "cursor",
             Holder::Transaction => "transaction",
         };
         Error::invalid_operation(format!("the connection of this {holder} {why}"))

@@ -67,6 +67,12 @@ impl<C, W> State<C, W> {
         }
     }
 
+    /// An idle connection, for which nobody waits.
+    pub fn ask_for_idle(&mut self) -> Option<C> {
+        let free = self.phase == Phase::Ready && self.waiting.is_empty();
+        if free { self.idle.pop() } else { None }
+    }
+
     pub fn queue(&mut self, waiter: W) {
         self.waiting.push_back(waiter);
     }
@@ -236,6 +242,22 @@ mod tests {
         assert!(state.serve(listens).is_none());
         state.lost();
         assert!(matches!(state.serve(listens), Some((3, Grant::Create))));
+    }
+
+    #[test]
+    fn an_idle_connection_for_which_nobody_waits() {
+        let mut state = state(2, 2);
+        assert!(state.ask_for_idle().is_none());
+        state.ask();
+        state.made(true);
+        state.give_back("c");
+        state.queue(9);
+        assert!(state.ask_for_idle().is_none());
+        assert!(state.serve(|_| false).is_none()); // the waiter has left
+        assert_eq!(state.ask_for_idle(), Some("c"));
+        state.give_back("c");
+        state.pause();
+        assert!(state.ask_for_idle().is_none());
     }
 
     #[test]

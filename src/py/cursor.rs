@@ -159,10 +159,19 @@ impl CursorEngine {
 }
 
 /// Closes a cursor, and the server's.
-pub fn close(py: Python<'_>, cursor: &ServerCursor) -> PyResult<Step> {
-    let Some((core, held)) = cursor.close() else { return Ok(Step::Done(py.None())) };
+pub fn close(py: Python<'_>, cursor: &Arc<ServerCursor>) -> PyResult<Step> {
+    let Some(core) = cursor.closer() else {
+        cursor.close();
+        return Ok(Step::Done(py.None()));
+    };
     let limit = time_limit::current(py, &core.settings)?;
-    let work = close::kill_now_or_later(core, held, limit);
+    let cursor = cursor.clone();
+    // A batch that was asked for ahead is given up within the call, which tells listeners of it.
+    let work = async move {
+        if let Some((core, held)) = cursor.close() {
+            close::kill_now_or_later(core, held, limit).await;
+        }
+    };
     Ok(Step::Again(task(work, |py, ()| Ok(Step::Done(py.None())))))
 }
 

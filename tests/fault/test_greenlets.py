@@ -28,6 +28,7 @@ CASES = [
     "timeout",
     "killed",
     "cursors",
+    "read_ahead",
     "storm",
     "forked",
     "left",

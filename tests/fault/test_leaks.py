@@ -29,9 +29,10 @@ def test_hostile_peers_leave_nothing_behind_and_keep_nobody_busy(kind, capfd):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts through /proc")
+@pytest.mark.parametrize("ahead", ["ahead", ""])
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_iterating_over_many_documents_keeps_none(kind, mongodb_uri, mongodb_database_name):
-    report = run("read_through", kind, mongodb_uri, mongodb_database_name)
+def test_iterating_over_many_documents_keeps_none(kind, ahead, mongodb_uri, mongodb_database_name):
+    report = run("read_through", kind, mongodb_uri, mongodb_database_name, ahead)
     assert report["count"] == 100_000
     after_a_fifth, after_all = report["resident"]
     # Kept, the other 80,000 would take more than 30 MB.

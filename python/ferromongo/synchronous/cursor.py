@@ -148,8 +148,10 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
 
         A loop that is left early has asked for one batch too many, and its connection is closed.
         So it is off unless all documents are wanted: `to_list` without a length does it by itself.
-        In a session of the user's, and with tailable and exhaust cursors, it has no effect. Not in
-        PyMongo.
+        In a session of the user's, and with tailable and exhaust cursors, it has no effect. Nor has
+        it in a loop with timeoutMS or socketTimeoutMS, whose clock would run while the body does.
+        At most half of maxPoolSize is used for it, so that the body can use the client. An
+        asynchronous cursor stays on its event loop. Not in PyMongo.
 
             for order in orders.find({"year": 2024}).read_ahead():
                 count(order)

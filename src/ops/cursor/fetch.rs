@@ -38,8 +38,8 @@ pub struct Fetch {
 
 enum Command {
     Send(Operation),
-    /// It was sent before.
-    Await(Ahead),
+    /// It was sent before, and stays with the cursor until the first poll.
+    Await(TimeLimit),
 }
 
 impl ServerCursor {
@@ -99,7 +99,8 @@ impl ServerCursor {
         })
         .await;
         let mut state = self.state();
-        if !state.closed && state.fetching.is_none() && state.started {
+        let wanted = !state.closed && state.fetching.is_none() && state.started;
+        if wanted && !ahead.is_unsent() {
             state.ahead = Some(ahead);
         }
     }
@@ -140,12 +141,18 @@ impl Claim {
     /// `None` if there is no cursor to read on from.
     pub fn get_more(self, core: Arc<ClientCore>, limit: TimeLimit) -> Option<Fetch> {
         let mut state = self.cursor.as_ref()?.state();
-        let command = match state.ahead.take() {
-            Some(ahead) => Command::Await(ahead),
+        let command = match &state.ahead {
+            Some(_) => Command::Await(limit),
             None => Command::Send(state.get_more(&core, limit)?),
         };
         drop(state);
         Some(Fetch { core, command, claim: self })
+    }
+
+    /// `None` if the cursor was closed or rewound meanwhile.
+    fn take_ahead(&self) -> Option<Ahead> {
+        let mut state = self.cursor.as_ref()?.state();
+        if self.is_of(&state) { state.ahead.take() } else { None }
     }
 
     fn is_of(&self, state: &State) -> bool {
@@ -187,7 +194,7 @@ impl Fetch {
     pub fn limit(&self) -> TimeLimit {
         match &self.command {
             Command::Send(operation) => operation.terms.limit,
-            Command::Await(ahead) => ahead.limit,
+            Command::Await(limit) => *limit,
         }
     }
 
@@ -221,14 +228,20 @@ impl Fetch {
                 claim.fetching.begun.store(true, Ordering::Relaxed);
                 sent.await
             }
-            Command::Await(ahead) => {
+            Command::Await(limit) => {
+                let ahead = claim.take_ahead().ok_or_else(Error::in_use)?;
                 claim.fetching.begun.store(true, Ordering::Relaxed);
-                ahead.outcome().await
+                if ahead.is_strange() {
+                    return Err(Error::invalid_operation(ELSEWHERE));
+                }
+                ahead.outcome(&core, limit).await
             }
         };
         Ok((claim.end().ok_or_else(Error::in_use)?, outcome))
     }
 }
 
+const ELSEWHERE: &str = "this cursor has asked for its next documents in another process or on another event \
+                         loop, which are lost with it: send the query again";
 const CUT: &str = "this cursor was cancelled or interrupted while it fetched documents, which are lost \
                    with it: send the query again";

@@ -1,12 +1,15 @@
 //! A server's cursor, read by one caller at a time. The lock is held neither while bytes travel nor while
 //! documents are decoded: decoding may run anyone's code, on other threads too.
 
+use std::sync::Arc;
+
 use parking_lot::{Mutex, MutexGuard};
 
 use super::close;
 use super::state::{Left, State};
 use super::unread::Unread;
 use crate::error::{Error, Result};
+use crate::exec::client::ClientCore;
 use crate::exec::operation::Outcome;
 use crate::topology::address::Address;
 
@@ -103,6 +106,11 @@ impl ServerCursor {
         } else if state.left > 0 {
             state.batch = Some(unread);
         }
+    }
+
+    /// The client that can close it, if there is anything to close.
+    pub fn closer(&self) -> Option<Arc<ClientCore>> {
+        self.state().closer()
     }
 
     /// Nothing more will be asked of it. What the server still has of it is the caller's to close.

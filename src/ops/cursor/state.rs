@@ -205,6 +205,11 @@ impl State {
         Some((origin.core.clone(), held))
     }
 
+    pub fn closer(&self) -> Option<Arc<ClientCore>> {
+        let left = self.held.is_some() || self.ahead.is_some();
+        self.origin.as_ref().filter(|_| left).map(|origin| origin.core.clone())
+    }
+
     pub fn more_to_fetch(&self) -> bool {
         !self.closed && (!self.started || self.held.is_some() || self.fetching.is_some())
     }
@@ -247,8 +252,9 @@ impl State {
         let alone = origin.terms.session.implicit
             && !origin.options.tailable
             && self.held.as_ref().is_some_and(|held| held.pinned.is_none());
-        // The time of a later call is not known yet.
-        let items = if self.reads_ahead && !limit.is_finite() { usize::MAX } else { wanted };
+        // The time of a later call is not known yet, and what the caller does until then is not the server's.
+        let timeless = !limit.is_finite() && origin.core.settings.socket_timeout.is_none();
+        let items = if self.reads_ahead && timeless { usize::MAX } else { wanted };
         if !alone || self.left >= items || self.is_of_changes() {
             return None;
         }

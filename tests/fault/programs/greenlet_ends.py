@@ -165,6 +165,45 @@ def cursors(hub, client, database):
     stream.close()
 
 
+def read_ahead(hub, client, database):
+    """Batches asked for ahead, with fewer connections than greenlets, and time limits."""
+    numbers = list(range(60))
+    database.numbers.insert_many([{"_id": number} for number in numbers])
+    few = package.MongoClient(sys.argv[3], maxPoolSize=3)
+    collection = few[database.name].numbers
+
+    def find():
+        return collection.find(batch_size=7, sort=[("_id", 1)]).read_ahead()
+
+    def loop():
+        seen = []
+        for document in find():
+            seen.append(collection.find_one(document)["_id"])
+            hub.sleep(0)
+        return seen
+
+    assert all_of(hub, *[(loop,)] * 9) == [numbers] * 9
+
+    def limited(seconds):
+        cursor, seen = find(), []
+        try:
+            with hub.Timeout(seconds):
+                for document in cursor:
+                    seen.append(document["_id"])
+                    hub.sleep(0)
+        except hub.Timeout:
+            pass
+        try:
+            seen += [document["_id"] for document in cursor]
+            assert seen == numbers, seen
+        except package.errors.InvalidOperation:
+            assert seen == numbers[: len(seen)], seen
+        cursor.close()
+
+    all_of(hub, *[(limited, n * 0.0007) for n in range(30)])
+    few.close()
+
+
 def forked(hub, client, database):
     """The child has none of the parent's calls: they raise there, and end in the parent."""
     answers = []

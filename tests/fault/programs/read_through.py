@@ -13,22 +13,23 @@ STORED, COPIES = 1_000, 100
 PIPELINE = [{"$set": {"copy": list(range(COPIES))}}, {"$unwind": "$copy"}]
 
 
-def main(kind, uri, database):
+def main(kind, uri, database, ahead=None):
     marks = Marks()
     with MongoClient(uri) as client:
         collection = client[database].read_through
         collection.insert_many([{"text": f"document {n}" * 9} for n in range(STORED)])
         if kind == "sync":
-            for _ in collection.aggregate(PIPELINE):
+            for _ in collection.aggregate(PIPELINE).read_ahead(ahead == "ahead"):
                 marks.pass_one()
     if kind == "async":
-        asyncio.run(read(uri, database, marks))
+        asyncio.run(read(uri, database, ahead, marks))
     print(json.dumps({"count": marks.count, "resident": marks.resident}))
 
 
-async def read(uri, database, marks):
+async def read(uri, database, ahead, marks):
     async with AsyncMongoClient(uri) as client:
-        async for _ in await client[database].read_through.aggregate(PIPELINE):
+        cursor = await client[database].read_through.aggregate(PIPELINE)
+        async for _ in cursor.read_ahead(ahead == "ahead"):
             marks.pass_one()
 
 

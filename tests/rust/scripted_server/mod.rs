@@ -91,7 +91,11 @@ impl ScriptedServer {
 
     /// A client of its own, to be closed by the test.
     pub fn client(&self) -> Arc<ClientCore> {
-        let settings = Settings {
+        self.client_with(|_| {})
+    }
+
+    pub fn client_with(&self, change: impl FnOnce(&mut Settings)) -> Arc<ClientCore> {
+        let mut settings = Settings {
             seeds: vec![self.address.clone()],
             replica_set: Some("rs".to_owned()),
             max_pool_size: 10,
@@ -104,6 +108,7 @@ impl ScriptedServer {
             retry_writes: true,
             ..Settings::default()
         };
+        change(&mut settings);
         ClientCore::new(Arc::new(settings), None)
     }
 }
