@@ -333,7 +333,7 @@ class Scope:
         refused here."""
     def bulk_write(
         self,
-        runs: Iterable[tuple[Mapping[str, Any], list[Any], Sequence[int]]],
+        runs: Iterable[tuple[Mapping[str, Any], list[Any], range | list[int]]],
         session: Session | None,
         ordered: bool,
         retryable: bool,

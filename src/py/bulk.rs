@@ -51,7 +51,10 @@ impl Run {
         ) = parts.extract()?;
         let positions = match positions.cast::<PyRange>() {
             Ok(range) => Positions::From(range.getattr("start")?.extract()?),
-            Err(_) => Positions::Each(positions.extract()?),
+            Err(_) => {
+                let each = positions.cast::<PyList>()?.iter().map(|position| position.extract());
+                Positions::Each(each.collect::<PyResult<_>>()?)
+            }
         };
         for verb in Verb::ALL {
             if command.contains(verb.name())? {

@@ -53,7 +53,7 @@ def bulk_write(
         if bypass is not None:
             options["bypassDocumentValidation"] = bypass
 
-    def parts(run: Sequence[int]) -> tuple[dict[str, Any], list[Any], Sequence[int]]:
+    def parts(run: range | list[int]) -> tuple[Mapping[str, Any], list[Any], range | list[int]]:
         kind = statements.kinds[run[0]]
         command = {kind: collection._name, "ordered": ordered, **options}
         if let is not None and kind != "insert" and (acknowledged or ordered):
@@ -173,13 +173,13 @@ def check_unacknowledged(options: set[str], bypass: bool) -> None:
         )
 
 
-def _consecutive(kinds: list[str]) -> list[Sequence[int]]:
+def _consecutive(kinds: list[str]) -> list[range]:
     starts = [at for at, kind in enumerate(kinds) if at == 0 or kind != kinds[at - 1]]
     ends = [*starts[1:], len(kinds)]
     return [range(start, end) for start, end in zip(starts, ends, strict=True)]
 
 
-def _by_kind(kinds: list[str]) -> list[Sequence[int]]:
+def _by_kind(kinds: list[str]) -> list[list[int]]:
     runs: dict[str, list[int]] = {"insert": [], "update": [], "delete": []}
     for position, kind in enumerate(kinds):
         runs[kind].append(position)
