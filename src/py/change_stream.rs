@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use bson::RawDocumentBuf;
+use bson::{RawBson, RawDocumentBuf};
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
@@ -17,7 +17,7 @@ use super::once::name;
 use super::pending::{PyPending, Step, task};
 use super::scope::PyScope;
 use super::{errors, options, time_limit, unread};
-use crate::codec;
+use crate::codec::{self, CodecSettings};
 use crate::error::{Error, Result as CoreResult};
 use crate::ops::change_stream::resume::{Begin, Position};
 use crate::ops::change_stream::stream::{ChangeStream, Until, Watched};
@@ -144,6 +144,19 @@ fn advance(owner: &Bound<'_, PyAny>, engine: &Bound<'_, StreamEngine>, end: End)
     })))
 }
 
+/// Whatever the user gave: what it is good for, the server says.
+fn raw_value(given: &Bound<'_, PyAny>, codec: &CodecSettings) -> PyResult<RawBson> {
+    let py = given.py();
+    let document = PyDict::new(py);
+    document.set_item("", given)?;
+    let mut bytes = Vec::new();
+    codec::encode_document(&document, codec, false, &mut bytes)?;
+    let malformed = |_| errors::to_python(py, &Error::protocol("a malformed resume token"));
+    let document = RawDocumentBuf::from_bytes(bytes).map_err(malformed)?;
+    let value = document.get("").map_err(malformed)?;
+    Ok(value.map_or(RawBson::Null, RawBson::from))
+}
+
 fn later(
     owner: Bound<'_, PyAny>,
     begin: impl FnOnce(&Bound<'_, PyAny>, &Bound<'_, StreamEngine>) -> PyResult<Step> + Send + 'static,
@@ -205,13 +218,7 @@ impl ChangeStreamCore {
             let scope = opening.scope().get();
             let core = scope.core();
             let (operation, options) = opening.encode(&core, None)?;
-            let token = token.map(|token| {
-                let mut bytes = Vec::new();
-                codec::encode_document(token.bind(py), &scope.codec, false, &mut bytes)?;
-                let malformed =
-                    |_| errors::to_python(py, &Error::protocol("a malformed resume token"));
-                RawDocumentBuf::from_bytes(bytes).map_err(malformed)
-            });
+            let token = token.map(|token| raw_value(token.bind(py), &scope.codec));
             let time = time.map(|time| options::timestamp(time.bind(py))).transpose()?;
             let begin = match (token.transpose()?, time) {
                 (Some(token), _) if starts_after => Begin::After(token),

@@ -210,6 +210,16 @@ OWN = [
     ),
     Difference(
         "member of our own",
+        ("Cursor.read_ahead", "CommandCursor.read_ahead"),
+        "each batch is asked for while the one before is read",
+    ),
+    Difference(
+        "member of our own",
+        ("Cursor.__length_hint__ (sync only)",),
+        "`list(cursor)` asks for it, which tells that all documents will be read; it is not known",
+    ),
+    Difference(
+        "member of our own",
         ("MongoClient.run_atomic",),
         "a function called in a transaction; a database of that name is `client[\"run_atomic\"]`",
     ),

@@ -188,8 +188,8 @@ fn every_begin() -> [(Begin, Document); 4] {
     let time = Timestamp { time: 50, increment: 3 };
     [
         (Begin::Now, doc! {}),
-        (Begin::After(given()), doc! { "startAfter": { "t": 100 } }),
-        (Begin::Behind(given()), doc! { "resumeAfter": { "t": 100 } }),
+        (Begin::After(given().into()), doc! { "startAfter": { "t": 100 } }),
+        (Begin::Behind(given().into()), doc! { "resumeAfter": { "t": 100 } }),
         (Begin::At(time), doc! { "startAtOperationTime": time }),
     ]
 }
@@ -299,7 +299,7 @@ fn the_position_is_the_last_events_and_at_a_batchs_end_the_batchs() {
 fn a_second_stream_begins_from_the_position_of_the_first() {
     for (read, place) in [(0, after(100)), (1, behind(1)), (2, behind(9))] {
         let scene = Scene::new(vec![Events(&[1, 2], Some(9)), Events(&[3], None)]);
-        let first = scene.open(Begin::After(given()));
+        let first = scene.open(Begin::After(given().into()));
         for _ in 0..read {
             scene.next(&first).unwrap();
         }
@@ -486,7 +486,7 @@ fn a_call_that_is_given_up_loses_nothing() {
 fn a_resume_or_a_beginning_that_is_given_up_is_made_good() {
     let scene =
         Scene::new(vec![Silence, Events(&[1], None), Fails(43, &[]), Silence, Events(&[2], None)]);
-    let stream = scene.stream(Position::new(Begin::After(given())));
+    let stream = scene.stream(Position::new(Begin::After(given().into())));
     let mut opening = Box::pin(stream.clone().open(scene.client.clone(), TimeLimit::Unset));
     let began = Instant::now();
     while scene.names().is_empty() {

@@ -61,7 +61,7 @@ mod tests {
         let given = command(rawdoc! { "fullDocument": "updateLookup" });
         let now = at(&given, &Position::new(Begin::Now)).unwrap();
         assert_eq!(now, given);
-        let behind = at(&given, &Position::new(Begin::Behind(rawdoc! { "t": 1 }))).unwrap();
+        let behind = at(&given, &Position::new(Begin::Behind(rawdoc! { "t": 1 }.into()))).unwrap();
         let stage = rawdoc! { "fullDocument": "updateLookup", "resumeAfter": { "t": 1 } };
         assert_eq!(behind, command(stage));
     }

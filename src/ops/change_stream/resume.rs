@@ -2,7 +2,7 @@
 //! specification, "resume process").
 
 use bson::raw::{CStr, cstr};
-use bson::{RawDocument, RawDocumentBuf, Timestamp};
+use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf, Timestamp};
 
 use crate::error::{Error, Kind, Result};
 
@@ -25,9 +25,9 @@ pub enum Begin {
     #[default]
     Now,
     /// `startAfter`: also after the event that invalidated a stream.
-    After(RawDocumentBuf),
+    After(RawBson),
     /// `resumeAfter`.
-    Behind(RawDocumentBuf),
+    Behind(RawBson),
     /// `startAtOperationTime`.
     At(Timestamp),
 }
@@ -44,13 +44,14 @@ impl Position {
     /// Appends to the options of `$changeStream` where a new cursor begins. From the first event on a stream
     /// resumes with `resumeAfter`, also one begun with `startAfter`.
     pub fn append(&self, options: &mut RawDocumentBuf) {
+        let seen = self.token().and_then(|token| RawDocument::from_bytes(token).ok());
         let given = match &self.begin {
-            Begin::After(token) | Begin::Behind(token) => Some(token.as_bytes()),
+            // The server judges what the user gave.
+            Begin::After(token) | Begin::Behind(token) => Some(token.as_raw_bson_ref()),
             Begin::Now | Begin::At(_) => None,
         };
-        let token = self.token().or(given).and_then(|token| RawDocument::from_bytes(token).ok());
         let begins_after = matches!(self.begin, Begin::After(_)) && !self.returned;
-        match (token, &self.begin, self.operation_time) {
+        match (seen.map(RawBsonRef::Document).or(given), &self.begin, self.operation_time) {
             (Some(token), ..) if begins_after => options.append(cstr!("startAfter"), token),
             (Some(token), ..) => options.append(cstr!("resumeAfter"), token),
             (None, Begin::At(time), _) => options.append(START_AT, *time),
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_token_is_the_last_events_and_at_the_end_of_a_batch_the_batchs() {
-        let mut position = Position::new(Begin::Behind(rawdoc! { "t": 0 }));
+        let mut position = Position::new(Begin::Behind(rawdoc! { "t": 0 }.into()));
         position.receive(&reply("firstBatch", 2, Some(9))).unwrap();
         assert_eq!(token(&position), None, "the place the user named holds until an event is read");
         position.pass(&event(1), false).unwrap();
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn empty_batches_move_it_on_without_an_event() {
-        let mut position = Position::new(Begin::Behind(rawdoc! { "t": 0 }));
+        let mut position = Position::new(Begin::Behind(rawdoc! { "t": 0 }.into()));
         for batch in ["firstBatch", "nextBatch"] {
             position.receive(&reply(batch, 0, Some(3))).unwrap();
             assert_eq!(token(&position), Some(3));
@@ -191,7 +192,7 @@ mod tests {
         assert_eq!(position.operation_time.unwrap().time, 7, "a resumed stream begins there too");
 
         for (begin, batch, events) in [
-            (Begin::Behind(rawdoc! { "t": 0 }), "firstBatch", 0),
+            (Begin::Behind(rawdoc! { "t": 0 }.into()), "firstBatch", 0),
             (Begin::Now, "firstBatch", 1),
             (Begin::Now, "nextBatch", 0),
         ] {
@@ -201,7 +202,7 @@ mod tests {
         }
         let no_time = rawdoc! { "cursor": { "firstBatch": [] } };
         assert!(Position::new(Begin::Now).receive(&no_time).is_err());
-        assert!(Position::new(Begin::Behind(rawdoc! { "t": 0 })).receive(&no_time).is_ok());
+        assert!(Position::new(Begin::Behind(rawdoc! { "t": 0 }.into())).receive(&no_time).is_ok());
     }
 
     #[test]
