@@ -16,6 +16,7 @@ mod errors;
 mod exit;
 mod future;
 mod gil;
+mod gridfs;
 mod hub_driver;
 pub mod imports;
 mod instance;
@@ -59,6 +60,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cursor::CursorCore>()?;
     module.add_class::<cursor::SyncCursorCore>()?;
     module.add_class::<cursor::AsyncCursorCore>()?;
+    module.add_class::<gridfs::PyGridUpload>()?;
     module.add_class::<journal::PyJournal>()?;
     module.add_class::<listeners::EventQueue>()?;
     module.add_class::<listeners::OwnEvents>()?;

@@ -11,7 +11,8 @@ from pymongo.errors import BulkWriteError, CursorNotFound
 
 from ferromongo._calls.gridfs_download import ChunkPlan
 from ferromongo._calls.gridfs_files import check_no_transaction
-from ferromongo._calls.gridfs_upload import Upload
+from ferromongo._calls.gridfs_upload import EngineUpload, Upload
+from ferromongo._drive import drive
 from ferromongo.asynchronous.collection import AsyncCollection
 
 if TYPE_CHECKING:
@@ -22,12 +23,44 @@ if TYPE_CHECKING:
     from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut
 
 
-async def insert_batch(
+async def write_chunks(
+    upload: Upload | EngineUpload,
+    data: bytes,
+    chunks: AsyncCollection[Any],
+    session: AsyncClientSession | None,
+) -> None:
+    """Have an upload take `data` in, and send what has become enough for that."""
+    if isinstance(upload, EngineUpload):
+        pending = upload.write(data, session)
+        if pending is not None:
+            await drive(pending)
+        return
+    taken = 0
+    while taken < len(data):
+        taken = upload.take(data, taken)
+        if upload.is_full:
+            await _insert_batch(upload, chunks, session)
+
+
+async def finish_chunks(
+    upload: Upload | EngineUpload,
+    chunks: AsyncCollection[Any],
+    session: AsyncClientSession | None,
+) -> None:
+    """Send what an upload has gathered, if anything."""
+    if isinstance(upload, EngineUpload):
+        pending = upload.finish(session)
+        if pending is not None:
+            await drive(pending)
+        return
+    upload.finish()
+    if upload.batch:
+        await _insert_batch(upload, chunks, session)
+
+
+async def _insert_batch(
     upload: Upload, chunks: AsyncCollection[Any], session: AsyncClientSession | None
 ) -> None:
-    """Send the chunks that an upload has gathered, if any."""
-    if not upload.batch:
-        return
     try:
         await chunks.insert_many(upload.batch, session=session)
     except BulkWriteError as error:

@@ -13,11 +13,11 @@ from pymongo.errors import DuplicateKeyError, InvalidOperation, OperationFailure
 from pymongo.read_preferences import ReadPreference
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._calls.gridfs_upload import Upload, encoded, source_bytes
+from ferromongo._calls.gridfs_upload import encoded, new_upload, source_bytes
 from ferromongo._drive import answer
 from ferromongo.asynchronous._iteration import every
 from ferromongo.asynchronous.collection import AsyncCollection
-from ferromongo.gridfs.asynchronous.chunks import insert_batch
+from ferromongo.gridfs.asynchronous.chunks import finish_chunks, write_chunks
 
 if TYPE_CHECKING:
     from typing import Self
@@ -66,7 +66,7 @@ class AsyncGridIn:
         )
         own["_chunks"] = own["_coll"].chunks
         own["_session"] = session
-        own["_upload"] = Upload(file["_id"], file["chunkSize"], _API)
+        own["_upload"] = new_upload(own["_chunks"], file["_id"], file["chunkSize"], _API)
         own["_has_indexes"] = False
 
     _closed: bool
@@ -163,13 +163,9 @@ class AsyncGridIn:
             await self._write_bytes(source_bytes(data))
 
     async def _write_bytes(self, data: bytes) -> None:
-        taken = 0
-        while taken < len(data):
-            taken = self._upload.take(data, taken)
-            if self._upload.batch:
-                await self._ensure_indexes()
-            if self._upload.is_full:
-                await insert_batch(self._upload, self._chunks, self._session)
+        if self._upload.completes(data):
+            await self._ensure_indexes()
+        await write_chunks(self._upload, data, self._chunks, self._session)
 
     async def _ensure_indexes(self) -> None:
         if self._has_indexes:
@@ -213,8 +209,7 @@ class AsyncGridIn:
         if self._closed:
             return
         await self._ensure_indexes()
-        self._upload.finish()
-        await insert_batch(self._upload, self._chunks, self._session)
+        await finish_chunks(self._upload, self._chunks, self._session)
         self._file["length"] = Int64(self._upload.length)
         self._file["uploadDate"] = datetime.datetime.now(tz=datetime.UTC)
         try:

@@ -12,7 +12,8 @@ from pymongo.errors import BulkWriteError, CursorNotFound
 
 from ferromongo._calls.gridfs_download import ChunkPlan
 from ferromongo._calls.gridfs_files import check_no_transaction
-from ferromongo._calls.gridfs_upload import Upload
+from ferromongo._calls.gridfs_upload import EngineUpload, Upload
+from ferromongo._drive import run
 from ferromongo.synchronous.collection import Collection
 
 if TYPE_CHECKING:
@@ -23,10 +24,42 @@ if TYPE_CHECKING:
     from ferromongo.synchronous.cursor import Cursor
 
 
-def insert_batch(upload: Upload, chunks: Collection[Any], session: ClientSession | None) -> None:
-    """Send the chunks that an upload has gathered, if any."""
-    if not upload.batch:
+def write_chunks(
+    upload: Upload | EngineUpload,
+    data: bytes,
+    chunks: Collection[Any],
+    session: ClientSession | None,
+) -> None:
+    """Have an upload take `data` in, and send what has become enough for that."""
+    if isinstance(upload, EngineUpload):
+        pending = upload.write(data, session)
+        if pending is not None:
+            run(pending)
         return
+    taken = 0
+    while taken < len(data):
+        taken = upload.take(data, taken)
+        if upload.is_full:
+            _insert_batch(upload, chunks, session)
+
+
+def finish_chunks(
+    upload: Upload | EngineUpload,
+    chunks: Collection[Any],
+    session: ClientSession | None,
+) -> None:
+    """Send what an upload has gathered, if anything."""
+    if isinstance(upload, EngineUpload):
+        pending = upload.finish(session)
+        if pending is not None:
+            run(pending)
+        return
+    upload.finish()
+    if upload.batch:
+        _insert_batch(upload, chunks, session)
+
+
+def _insert_batch(upload: Upload, chunks: Collection[Any], session: ClientSession | None) -> None:
     try:
         chunks.insert_many(upload.batch, session=session)
     except BulkWriteError as error:
