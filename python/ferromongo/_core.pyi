@@ -393,6 +393,36 @@ class GridUpload:
     ) -> Pending[None] | None:
         """What is left makes the last chunk. None if nothing is to be sent."""
 
+@final
+class GridDownload:
+    """The chunks of one file that is read from GridFS, checked. They are read in order with one
+    cursor; another is opened where reading goes on elsewhere, or went wrong.
+
+    Positions lie within the file. CorruptGridFile is raised for chunks that do not make it up.
+    """
+
+    def __new__(
+        cls,
+        scope: Scope,
+        collection: str,
+        filter: Mapping[str, Any],
+        length: int,
+        chunk_size: int,
+    ) -> GridDownload:
+        """`filter` finds the chunks of the file."""
+    def opens_at(self, position: int) -> bool:
+        """Whether a cursor is opened to read there."""
+    def read(self, position: int, count: int, session: Session | None) -> Pending[bytes]:
+        """`count` bytes, which the file must have; at its end makes sure that no chunk follows."""
+    def line(self, position: int, most: int, session: Session | None) -> Pending[bytes]:
+        """The same up to and with a newline, at most `most` bytes."""
+    def chunk(self, position: int, session: Session | None) -> Pending[bytes]:
+        """What is left of the chunk there."""
+    def check_end(self, session: Session | None) -> Pending[None]:
+        """After the last chunk: CorruptGridFile if another one follows."""
+    def close(self) -> Pending[None]:
+        """Let the server forget the cursor."""
+
 class CursorCore(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.
 

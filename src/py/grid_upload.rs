@@ -146,7 +146,7 @@ impl PyGridUpload {
 }
 
 /// Of a document, without the document around them.
-fn elements(document: &Bound<'_, PyAny>, scope: &PyScope) -> PyResult<Vec<u8>> {
+pub fn elements(document: &Bound<'_, PyAny>, scope: &PyScope) -> PyResult<Vec<u8>> {
     let mut encoded = Vec::new();
     codec::encode_document(document, &scope.codec, false, &mut encoded)?;
     encoded.pop();
