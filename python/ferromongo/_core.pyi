@@ -392,6 +392,9 @@ class GridUpload:
         self, session: Session | None, most_bytes: int, most_chunks: int
     ) -> Pending[None] | None:
         """What is left makes the last chunk. None if nothing is to be sent."""
+    def give_up(self, session: Session | None) -> Pending[None] | None:
+        """Store no more. None if it is known of all that was sent whether it is stored; the call
+        finds out, so that the server carries out nothing later."""
 
 @final
 class GridDownload:

@@ -100,6 +100,16 @@ impl PyGridUpload {
         let work = async move { (upload::send(&upload, &sending, &[], &mut ids).await, ()) };
         Ok(Some(self.pending(py, work)))
     }
+
+    fn give_up(&self, py: Python<'_>, session: Option<&PySession>) -> PyResult<Option<PyPending>> {
+        if !self.upload.lock().give_up() {
+            return Ok(None);
+        }
+        let limits = self.limits(MostGathered::new(usize::MAX, usize::MAX));
+        let (sending, upload) = (self.sending(py, session, limits)?, self.upload.clone());
+        let work = async move { (upload::settle(&upload, &sending).await, ()) };
+        Ok(Some(self.pending(py, work)))
+    }
 }
 
 impl PyGridUpload {

@@ -84,6 +84,12 @@ class EngineUpload:
         inside = collection_session(session, self._chunks)
         return self._engine.finish(inside, *upload_limits(self._api))
 
+    def give_up(self, session: Any) -> Pending[None] | None:
+        """Before chunks are deleted: have the server carry out nothing later that was sent."""
+        if self._engine is None:
+            return None
+        return self._engine.give_up(collection_session(session, self._chunks))
+
     def _raise_refused(self, reply: Mapping[str, Any] | None) -> None:
         """The error of an insert that failed. None: there are chunks of another file with this
         `_id`."""

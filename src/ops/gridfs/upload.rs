@@ -83,6 +83,8 @@ struct Insert {
     chunks: usize,
     /// What it was sent with before.
     terms: Option<OfProcess<Terms>>,
+    /// It was sent, and how that ended is unknown: the server may still carry it out.
+    in_doubt: bool,
 }
 
 impl Upload {
@@ -171,7 +173,15 @@ impl Upload {
             elements::boolean(out, "ordered", true);
         });
         let message = message.with_sequence("documents", documents);
-        Insert { number, message, bytes, chunks, terms: None }
+        Insert { number, message, bytes, chunks, terms: None, in_doubt: false }
+    }
+
+    /// Gives up what is not stored. True if it is unknown of some of it whether it is: see `settle`.
+    pub fn give_up(&mut self) -> bool {
+        self.ready.retain(|insert| insert.in_doubt);
+        self.cutter.finish();
+        self.has_gap = true;
+        !self.ready.is_empty()
     }
 
     fn take_back(&mut self, insert: Insert) {
@@ -241,6 +251,22 @@ pub async fn send(
     failed.map_or(Ok(()), |(_, failure)| Err(failure))
 }
 
+/// After `give_up`: sends again what the server may still carry out, one after the other. Then it has been carried
+/// out, and is known to be stored, or never will be.
+pub async fn settle(upload: &Arc<Mutex<Upload>>, sending: &Sending) -> Result<(), Failure> {
+    loop {
+        let Some(insert) = upload.lock().ready.pop_front() else { return Ok(()) };
+        let (number, sent) = insert.send(sending, upload).await;
+        let mut state = upload.lock();
+        let in_doubt = |insert: &Insert| insert.number == number && insert.in_doubt;
+        if state.ready.front().is_some_and(in_doubt) {
+            return sent;
+        }
+        // It is known to have been refused.
+        state.ready.retain(|insert| insert.number != number);
+    }
+}
+
 impl Insert {
     /// Of its chunk's number, and how it went. Failed or dropped, the insert goes back.
     fn send(
@@ -261,8 +287,13 @@ impl Insert {
             }
             let terms = insert.terms_for(&client, fresh);
             let message = std::mem::replace(&mut insert.message, Message::from_elements(|_| {}));
+            insert.in_doubt = true;
             let mut operation = Held { operation: Some(Operation { message, terms }), lent };
             let outcome = run(&client, operation.get()).await;
+            if let Some(insert) = &mut operation.lent.insert {
+                let answered = |error: &Error| error.reply().is_some() && !error.is_state_change();
+                insert.in_doubt = outcome.as_ref().err().is_some_and(|error| !answered(error));
+            }
             let result = checked(outcome);
             if result.is_ok() {
                 operation.succeeded();

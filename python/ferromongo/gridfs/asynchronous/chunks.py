@@ -64,6 +64,14 @@ async def finish_chunks(
         await _insert_batch(upload, chunks, session)
 
 
+async def give_up_chunks(upload: Upload | EngineUpload, session: AsyncClientSession | None) -> None:
+    """Before chunks are deleted: none that was sent is stored after that."""
+    if isinstance(upload, EngineUpload):
+        pending = upload.give_up(session)
+        if pending is not None:
+            await drive(pending)
+
+
 async def _insert_batch(
     upload: Upload, chunks: AsyncCollection[Any], session: AsyncClientSession | None
 ) -> None:

@@ -17,7 +17,11 @@ from ferromongo._calls.gridfs_upload import encoded, new_upload, source_bytes
 from ferromongo._drive import answer
 from ferromongo.asynchronous._iteration import every
 from ferromongo.asynchronous.collection import AsyncCollection
-from ferromongo.gridfs.asynchronous.chunks import finish_chunks, write_chunks
+from ferromongo.gridfs.asynchronous.chunks import (
+    finish_chunks,
+    give_up_chunks,
+    write_chunks,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -221,6 +225,7 @@ class AsyncGridIn:
     async def abort(self) -> None:
         """Take back what was stored, and close the file."""
         key = self._file["_id"]
+        await give_up_chunks(self._upload, self._session)
         await self._chunks.delete_many(files.chunks_of(key), session=self._session)
         await self._coll.files.delete_one(files.by_id(key), session=self._session)
         self._closed = True

@@ -60,6 +60,14 @@ def finish_chunks(
         _insert_batch(upload, chunks, session)
 
 
+def give_up_chunks(upload: Upload | EngineUpload, session: ClientSession | None) -> None:
+    """Before chunks are deleted: none that was sent is stored after that."""
+    if isinstance(upload, EngineUpload):
+        pending = upload.give_up(session)
+        if pending is not None:
+            run(pending)
+
+
 def _insert_batch(upload: Upload, chunks: Collection[Any], session: ClientSession | None) -> None:
     try:
         chunks.insert_many(upload.batch, session=session)

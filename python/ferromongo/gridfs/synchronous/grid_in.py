@@ -16,7 +16,7 @@ from pymongo.read_preferences import ReadPreference
 from ferromongo._calls import gridfs_files as files
 from ferromongo._calls.gridfs_upload import encoded, new_upload, source_bytes
 from ferromongo._drive import plain_answer
-from ferromongo.gridfs.synchronous.chunks import finish_chunks, write_chunks
+from ferromongo.gridfs.synchronous.chunks import finish_chunks, give_up_chunks, write_chunks
 from ferromongo.synchronous._iteration import every
 from ferromongo.synchronous.collection import Collection
 
@@ -216,6 +216,7 @@ class GridIn:
     def abort(self) -> None:
         """Take back what was stored, and close the file."""
         key = self._file["_id"]
+        give_up_chunks(self._upload, self._session)
         self._chunks.delete_many(files.chunks_of(key), session=self._session)
         self._coll.files.delete_one(files.by_id(key), session=self._session)
         self._closed = True
