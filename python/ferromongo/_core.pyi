@@ -369,10 +369,12 @@ class GridUpload:
         collection: str,
         file: Mapping[str, Any],
         chunk_size: int,
+        is_new: bool,
         refused: Callable[[Mapping[str, Any] | None], None],
     ) -> GridUpload:
-        """`file` has the field `files_id` of the chunks. `refused` raises for an insert that
-        failed; it gets the reply, or None if there are such chunks already."""
+        """`file` has the field `files_id` of the chunks; `is_new` if no other file has that, so
+        that no insert has to show it. `refused` raises for an insert that failed; it gets the
+        reply, or None if there are such chunks already."""
     @property
     def wanted(self) -> int:
         """How many bytes complete the next chunk."""

@@ -33,10 +33,12 @@ impl PyGridUpload {
         collection: &str,
         file: &Bound<'_, PyAny>,
         chunk_size: usize,
+        is_new: bool,
         refused: Py<PyAny>,
     ) -> PyResult<PyGridUpload> {
         let element = elements(file, scope.get())?;
-        let upload = Arc::new(Mutex::new(Upload::new(collection, element, chunk_size)));
+        let upload = Upload::new(collection, element, chunk_size, is_new);
+        let upload = Arc::new(Mutex::new(upload));
         Ok(PyGridUpload { scope, upload, refused })
     }
 

@@ -379,8 +379,11 @@ const LIMITS: Limits = Limits {
     server: BatchLimits { statements: 1000, bytes: 48_000_000, document_bytes: 1 << 24 },
 };
 
+const FILE: &[u8] = b"\x10files_id\0\x07\0\0\0";
+
+/// Another file may have its `_id`.
 fn upload() -> Arc<Mutex<Upload>> {
-    Arc::new(Mutex::new(Upload::new("fs.chunks", b"\x10files_id\0\x07\0\0\0".to_vec(), 4)))
+    Arc::new(Mutex::new(Upload::new("fs.chunks", FILE.to_vec(), 4, false)))
 }
 
 fn ids() -> Ids {
@@ -460,7 +463,7 @@ fn all_bytes_arrive_as_chunks_in_whole_inserts() {
 
 #[test]
 fn a_little_is_gathered_and_not_sent() {
-    let mut upload = Upload::new("fs.chunks", b"\x10files_id\0\x07\0\0\0".to_vec(), 4);
+    let mut upload = Upload::new("fs.chunks", FILE.to_vec(), 4, false);
     let server = LIMITS.server;
     let most = MostGathered::new(3 * (4 + CHUNK_OVERHEAD), 100_000);
     let limits = most.limits(server);
@@ -494,6 +497,26 @@ fn the_first_insert_goes_alone_and_then_four_at_a_time() {
     let _ = cell.set(server.clone());
     let client = server.client();
     let upload = upload();
+    write(&upload, &sending(&client), &[1; 5 * 8]).unwrap();
+    assert_eq!(server.received().len(), 5);
+    client.close();
+}
+
+#[test]
+fn with_an_id_of_its_own_the_first_insert_waits_for_nothing() {
+    let cell = Arc::<OnceLock<Arc<ScriptedServer>>>::default();
+    let (inside, mut count) = (cell.clone(), 0);
+    let server = Arc::new(ScriptedServer::start(move |_| {
+        count += 1;
+        let server = inside.get().expect("it was started");
+        if count == 1 {
+            eventually(|| server.received().len() == 4);
+        }
+        inserted()
+    }));
+    let _ = cell.set(server.clone());
+    let client = server.client();
+    let upload = Arc::new(Mutex::new(Upload::new("fs.chunks", FILE.to_vec(), 4, true)));
     write(&upload, &sending(&client), &[1; 5 * 8]).unwrap();
     assert_eq!(server.received().len(), 5);
     client.close();

@@ -19,22 +19,30 @@ from ferromongo._core import GridUpload, Pending
 from ferromongo._pymongo_internals import upload_limits
 
 
-def new_upload(chunks: Any, file_id: Any, chunk_size: int, api: str) -> Upload | EngineUpload:
-    """A file to be written to the collection `chunks`."""
+def new_upload(
+    chunks: Any, file: Mapping[str, Any], is_new: bool, api: str
+) -> Upload | EngineUpload:
+    """A file to be written to the collection `chunks`. `is_new`: its `_id` was made for it."""
     if isinstance(chunks, CollectionBase):
-        return EngineUpload(chunks, file_id, chunk_size, api)
-    return Upload(file_id, chunk_size, api)
+        return EngineUpload(chunks, file["_id"], file["chunkSize"], is_new, api)
+    return Upload(file["_id"], file["chunkSize"], api)
 
 
 class EngineUpload:
     """What was written to a file and is not yet in the database, kept by the engine."""
 
     def __init__(
-        self, chunks: CollectionBase[Any], file_id: Any, chunk_size: int, api: str
+        self,
+        chunks: CollectionBase[Any],
+        file_id: Any,
+        chunk_size: int,
+        is_new: bool,
+        api: str,
     ) -> None:
         self._chunks = chunks
         self._file_id = file_id
         self._chunk_size = chunk_size
+        self._is_new = is_new
         self._api = api
         # Made when there is something to be stored: an `_id` may be none that can be.
         self._engine: GridUpload | None = None
@@ -72,6 +80,7 @@ class EngineUpload:
                 self._chunks._name,
                 {"files_id": self._file_id},
                 min(self._chunk_size, _LARGEST),
+                self._is_new,
                 self._raise_refused,
             )
         inside = collection_session(session, self._chunks)

@@ -31,6 +31,8 @@ pub struct Upload {
     collection: String,
     /// Whole inserts, by the numbers of their chunks.
     ready: VecDeque<Insert>,
+    /// No other file has its `_id`, which was made for it.
+    is_new: bool,
     /// Chunks of it are in the database, so no other file with chunks has its `_id`.
     is_stored: bool,
     /// Part of what was written has been lost: the file cannot be completed.
@@ -89,11 +91,12 @@ struct Insert {
 
 impl Upload {
     /// `file`: the element `files_id`, encoded.
-    pub fn new(collection: &str, file: Vec<u8>, chunk_size: usize) -> Upload {
+    pub fn new(collection: &str, file: Vec<u8>, chunk_size: usize, is_new: bool) -> Upload {
         Upload {
             cutter: Cutter::new(file, chunk_size),
             collection: collection.to_owned(),
             ready: VecDeque::new(),
+            is_new,
             is_stored: false,
             has_gap: false,
             spare: Vec::new(),
@@ -199,11 +202,11 @@ impl Upload {
         }
     }
 
-    /// The first insert goes alone: if another file has this `_id`, its chunks must stay as they are.
+    /// The first insert goes alone if another file may have this `_id`, whose chunks must stay as they are.
     fn most_at_once(&self, sending: &Sending) -> usize {
         let settings = &sending.client.settings;
         // A session is for one operation at a time. Where waiting for a connection may fail, one is waited for.
-        let one = !self.is_stored
+        let one = !(self.is_new || self.is_stored)
             || !sending.terms.session.implicit
             || settings.wait_queue_timeout.is_some();
         match settings.max_pool_size {

@@ -64,13 +64,14 @@ class AsyncGridIn:
         # Past __setattr__, which makes fields of the file's document.
         own = self.__dict__
         own["_closed"] = False
+        is_new = "_id" not in kwargs
         own["_file"] = file = files.new_file(kwargs)
         own["_coll"] = files.without_type_registry(
             root_collection, read_preference=ReadPreference.PRIMARY
         )
         own["_chunks"] = own["_coll"].chunks
         own["_session"] = session
-        own["_upload"] = new_upload(own["_chunks"], file["_id"], file["chunkSize"], _API)
+        own["_upload"] = new_upload(own["_chunks"], file, is_new, _API)
         own["_has_indexes"] = False
 
     _closed: bool
