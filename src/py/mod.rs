@@ -3,6 +3,7 @@
 // They stand below, as the codec looks names up, too.
 use crate::codec::{imports, once};
 
+mod blank_bytes;
 mod bson;
 mod bulk;
 mod change_stream;
@@ -16,6 +17,8 @@ mod errors;
 mod exit;
 mod future;
 mod gil;
+mod grid_download;
+mod grid_upload;
 mod hub_driver;
 mod instance;
 mod interpreter;

@@ -3,9 +3,9 @@
 use pyo3::prelude::*;
 
 use super::{
-    bson, change_stream, client, cursor, exit, future, hub_driver, interpreter, journal,
-    last_found, listeners, loggers, loop_driver, pending, scope, seed_lookup, session,
-    thread_driver,
+    bson, change_stream, client, cursor, exit, future, grid_download, grid_upload, hub_driver,
+    interpreter, journal, last_found, listeners, loggers, loop_driver, pending, scope, seed_lookup,
+    session, thread_driver,
 };
 
 #[pymodule(gil_used = true)]
@@ -26,6 +26,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cursor::CursorCore>()?;
     module.add_class::<cursor::SyncCursorCore>()?;
     module.add_class::<cursor::AsyncCursorCore>()?;
+    module.add_class::<grid_download::PyGridDownload>()?;
+    module.add_class::<grid_upload::PyGridUpload>()?;
     module.add_class::<journal::PyJournal>()?;
     module.add_class::<listeners::EventQueue>()?;
     module.add_class::<listeners::OwnEvents>()?;

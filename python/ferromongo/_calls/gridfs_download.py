@@ -1,4 +1,7 @@
-"""A file on its way out of GridFS: which chunks it has, and whether those that come are they."""
+"""A file on its way out of GridFS: which chunks it has, and whether those that come are they.
+
+For ferromongo's own collections the engine knows; `ChunkPlan` is for those of other libraries.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,47 @@ from typing import Any
 
 from gridfs.errors import CorruptGridFile
 
-from ferromongo._calls.gridfs_files import chunks_of
+from ferromongo._calls.bases import CollectionBase
+from ferromongo._calls.gridfs_files import check_no_transaction, chunks_of
+from ferromongo._calls.scopes import document_scope
+from ferromongo._calls.sessions import collection_session
+from ferromongo._core import GridDownload, Pending
+
+
+class EngineDownload:
+    """The chunks of a file, read by the engine."""
+
+    def __init__(self, chunks: CollectionBase[Any], file: Mapping[str, Any], session: Any) -> None:
+        self._chunks = chunks
+        self._session = session
+        self._engine = GridDownload(
+            document_scope(chunks),
+            chunks._name,
+            chunks_of(file.get("_id")),
+            min(max(file_length(file), 0), _LARGEST),
+            min(chunk_size(file), _LARGEST),
+        )
+
+    def read(self, position: int, count: int) -> Pending[bytes]:
+        return self._engine.read(position, count, self._inside(position))
+
+    def line(self, position: int, most: int) -> Pending[bytes]:
+        return self._engine.line(position, most, self._inside(position))
+
+    def chunk(self, position: int) -> Pending[bytes]:
+        return self._engine.chunk(position, self._inside(position))
+
+    def check_end(self, length: int) -> Pending[None]:
+        return self._engine.check_end(self._inside(length))
+
+    def close(self) -> Pending[None]:
+        return self._engine.close()
+
+    def _inside(self, position: int) -> Any:
+        """The session for a cursor that is opened now."""
+        if self._engine.opens_at(position):
+            check_no_transaction(self._session)
+        return collection_session(self._session, self._chunks)
 
 
 class ChunkPlan:
@@ -19,10 +62,6 @@ class ChunkPlan:
         self._chunk_size = chunk_size(file)
         self.count = -(-self._length // self._chunk_size)
         self.next = first
-
-    @property
-    def is_done(self) -> bool:
-        return self.next >= self.count
 
     def query(self) -> dict[str, Any]:
         """The arguments of the find that begins with the next chunk."""
@@ -71,3 +110,7 @@ def seek_target(offset: int, whence: int, position: int, length: int) -> int:
     if target < 0:
         raise OSError(22, f"there is no position {target} in a file")
     return target
+
+
+# No file is as large: what the engine counts with.
+_LARGEST = 2**62

@@ -13,11 +13,15 @@ from pymongo.errors import DuplicateKeyError, InvalidOperation, OperationFailure
 from pymongo.read_preferences import ReadPreference
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._calls.gridfs_upload import Upload, encoded, source_bytes
+from ferromongo._calls.gridfs_upload import encoded, new_upload, source_bytes
 from ferromongo._drive import answer
 from ferromongo.asynchronous._iteration import every
 from ferromongo.asynchronous.collection import AsyncCollection
-from ferromongo.gridfs.asynchronous.chunks import insert_batch
+from ferromongo.gridfs.asynchronous.chunks import (
+    finish_chunks,
+    give_up_chunks,
+    write_chunks,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -60,13 +64,14 @@ class AsyncGridIn:
         # Past __setattr__, which makes fields of the file's document.
         own = self.__dict__
         own["_closed"] = False
+        is_new = "_id" not in kwargs
         own["_file"] = file = files.new_file(kwargs)
         own["_coll"] = files.without_type_registry(
             root_collection, read_preference=ReadPreference.PRIMARY
         )
         own["_chunks"] = own["_coll"].chunks
         own["_session"] = session
-        own["_upload"] = Upload(file["_id"], file["chunkSize"], _API)
+        own["_upload"] = new_upload(own["_chunks"], file, is_new, _API)
         own["_has_indexes"] = False
 
     _closed: bool
@@ -163,13 +168,9 @@ class AsyncGridIn:
             await self._write_bytes(source_bytes(data))
 
     async def _write_bytes(self, data: bytes) -> None:
-        taken = 0
-        while taken < len(data):
-            taken = self._upload.take(data, taken)
-            if self._upload.batch:
-                await self._ensure_indexes()
-            if self._upload.is_full:
-                await insert_batch(self._upload, self._chunks, self._session)
+        if self._upload.completes(data):
+            await self._ensure_indexes()
+        await write_chunks(self._upload, data, self._chunks, self._session)
 
     async def _ensure_indexes(self) -> None:
         if self._has_indexes:
@@ -213,8 +214,7 @@ class AsyncGridIn:
         if self._closed:
             return
         await self._ensure_indexes()
-        self._upload.finish()
-        await insert_batch(self._upload, self._chunks, self._session)
+        await finish_chunks(self._upload, self._chunks, self._session)
         self._file["length"] = Int64(self._upload.length)
         self._file["uploadDate"] = datetime.datetime.now(tz=datetime.UTC)
         try:
@@ -226,6 +226,7 @@ class AsyncGridIn:
     async def abort(self) -> None:
         """Take back what was stored, and close the file."""
         key = self._file["_id"]
+        await give_up_chunks(self._upload, self._session)
         await self._chunks.delete_many(files.chunks_of(key), session=self._session)
         await self._coll.files.delete_one(files.by_id(key), session=self._session)
         self._closed = True

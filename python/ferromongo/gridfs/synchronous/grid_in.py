@@ -14,9 +14,9 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_preferences import ReadPreference
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._calls.gridfs_upload import Upload, encoded, source_bytes
+from ferromongo._calls.gridfs_upload import encoded, new_upload, source_bytes
 from ferromongo._drive import plain_answer
-from ferromongo.gridfs.synchronous.chunks import insert_batch
+from ferromongo.gridfs.synchronous.chunks import finish_chunks, give_up_chunks, write_chunks
 from ferromongo.synchronous._iteration import every
 from ferromongo.synchronous.collection import Collection
 
@@ -59,13 +59,14 @@ class GridIn:
         # Past __setattr__, which makes fields of the file's document.
         own = self.__dict__
         own["_closed"] = False
+        is_new = "_id" not in kwargs
         own["_file"] = file = files.new_file(kwargs)
         own["_coll"] = files.without_type_registry(
             root_collection, read_preference=ReadPreference.PRIMARY
         )
         own["_chunks"] = own["_coll"].chunks
         own["_session"] = session
-        own["_upload"] = Upload(file["_id"], file["chunkSize"], _API)
+        own["_upload"] = new_upload(own["_chunks"], file, is_new, _API)
         own["_has_indexes"] = False
 
     _closed: bool
@@ -158,13 +159,9 @@ class GridIn:
             self._write_bytes(source_bytes(data))
 
     def _write_bytes(self, data: bytes) -> None:
-        taken = 0
-        while taken < len(data):
-            taken = self._upload.take(data, taken)
-            if self._upload.batch:
-                self._ensure_indexes()
-            if self._upload.is_full:
-                insert_batch(self._upload, self._chunks, self._session)
+        if self._upload.completes(data):
+            self._ensure_indexes()
+        write_chunks(self._upload, data, self._chunks, self._session)
 
     def _ensure_indexes(self) -> None:
         if self._has_indexes:
@@ -208,8 +205,7 @@ class GridIn:
         if self._closed:
             return
         self._ensure_indexes()
-        self._upload.finish()
-        insert_batch(self._upload, self._chunks, self._session)
+        finish_chunks(self._upload, self._chunks, self._session)
         self._file["length"] = Int64(self._upload.length)
         self._file["uploadDate"] = datetime.datetime.now(tz=datetime.UTC)
         try:
@@ -221,6 +217,7 @@ class GridIn:
     def abort(self) -> None:
         """Take back what was stored, and close the file."""
         key = self._file["_id"]
+        give_up_chunks(self._upload, self._session)
         self._chunks.delete_many(files.chunks_of(key), session=self._session)
         self._coll.files.delete_one(files.by_id(key), session=self._session)
         self._closed = True
