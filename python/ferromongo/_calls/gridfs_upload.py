@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo.errors import BulkWriteError
 
-from ferromongo._calls.gridfs_files import raise_file_exists
+from ferromongo._calls.gridfs_files import chunks_of, raise_file_exists
 from ferromongo._calls.write_errors import raise_write_errors
 from ferromongo._pymongo_internals import upload_limits
 
@@ -29,11 +29,32 @@ class Upload:
         """How many bytes are in chunks."""
         self.is_stored = False
         """Chunks of it are in the database, so no other file with chunks has its `_id`."""
+        self.is_in_doubt = False
+        """An insert, of the batch or of the file's document, has begun and may not be over."""
 
     @property
     def wanted(self) -> int:
         """How many bytes complete the next chunk."""
         return self._chunk_size - len(self._rest)
+
+    @property
+    def taken(self) -> int:
+        """How many bytes were written."""
+        return self.length + len(self._rest)
+
+    def own_chunks(self) -> dict[str, Any] | None:
+        """A filter for its chunks that are stored or may be, and for no others with its `_id`.
+
+        None if there are none.
+        """
+        wanted = chunks_of(self._file_id)
+        if not self.is_stored:
+            # The `_id` may be that of an older file. A chunk has one once it is to be sent.
+            sent = [chunk["_id"] for chunk in self.batch if "_id" in chunk]
+            if not sent:
+                return None
+            wanted["_id"] = {"$in": sent}
+        return wanted
 
     @property
     def has_begun(self) -> bool:
@@ -71,12 +92,16 @@ class Upload:
     def inserted(self) -> None:
         """The batch is in the database."""
         self.is_stored = True
+        self.is_in_doubt = False
         self.batch = []
         self._batch_size = 0
 
     def raise_insert_error(self, error: BulkWriteError) -> None:
         """What PyMongo raises for chunks: the error of a single insert, or that the file exists."""
         failed = error.details["writeErrors"]
+        self.is_in_doubt = False
+        if failed:
+            del self.batch[failed[0].get("index", 0) :]  # nothing was tried after it
         if any(one.get("code") in _DUPLICATE_KEY for one in failed):
             raise_file_exists(self._file_id)
         raise_write_errors(error.details)

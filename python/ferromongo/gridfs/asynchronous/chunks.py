@@ -45,8 +45,9 @@ class AsyncChunkReader:
         file: Mapping[str, Any],
         first: int,
         session: AsyncClientSession | None,
+        end: int | None = None,
     ) -> None:
-        self.plan = ChunkPlan(file, first)
+        self.plan = ChunkPlan(file, first, end)
         self._chunks = chunks
         self._session = session
         self._cursor: AsyncCursor[Mapping[str, Any]] | None = None

@@ -44,8 +44,9 @@ class ChunkReader:
         file: Mapping[str, Any],
         first: int,
         session: ClientSession | None,
+        end: int | None = None,
     ) -> None:
-        self.plan = ChunkPlan(file, first)
+        self.plan = ChunkPlan(file, first, end)
         self._chunks = chunks
         self._session = session
         self._cursor: Cursor[Mapping[str, Any]] | None = None
