@@ -80,7 +80,9 @@ def seek_target(offset: int, whence: int, position: int, length: int) -> int:
 def check_range(start: int, end: int | None) -> None:
     """Raise unless the positions are those of a range of bytes; the file may end before it does."""
     for name, position in (("start", start), ("end", end)):
-        if position is not None and (not isinstance(position, int) or isinstance(position, bool)):
+        if position is None and name == "end":
+            continue
+        if not isinstance(position, int) or isinstance(position, bool):
             raise TypeError(f"{name} must be an instance of int, not {type(position)}")
     if start < 0:
         raise ValueError(f"start must not be negative: {start}")

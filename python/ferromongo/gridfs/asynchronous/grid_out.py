@@ -290,6 +290,8 @@ class AsyncGridOut(AsyncFileBase):
         Raises CorruptGridFile for chunks that do not make up the file.
         """
         with memoryview(buffer).cast("B") as view:
+            if view.readonly:
+                raise TypeError(f"buffer must be one that can be written to, not {type(buffer)}")
             data = await self.read(len(view))
             view[: len(data)] = data
         return len(data)

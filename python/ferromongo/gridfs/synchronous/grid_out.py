@@ -271,6 +271,8 @@ class GridOut(FileBase):
         Raises CorruptGridFile for chunks that do not make up the file.
         """
         with memoryview(buffer).cast("B") as view:
+            if view.readonly:
+                raise TypeError(f"buffer must be one that can be written to, not {type(buffer)}")
             data = self.read(len(view))
             view[: len(data)] = data
         return len(data)
