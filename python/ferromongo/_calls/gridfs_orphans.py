@@ -28,8 +28,10 @@ def youngest(older_than: timedelta, now: datetime) -> ObjectId:
     """The `_id` that all chunks of an orphan come before. Times in them are in whole seconds."""
     if not isinstance(older_than, timedelta):
         raise TypeError(f"older_than must be a datetime.timedelta, not {type(older_than)}")
+    if older_than > now - _FIRST:
+        return ObjectId.from_datetime(_FIRST)
     limit = (now - older_than).replace(microsecond=0) + timedelta(seconds=1)
-    return ObjectId.from_datetime(max(limit, _FIRST))
+    return ObjectId.from_datetime(limit)
 
 
 def pipeline(files: str, chunks: str, before: ObjectId) -> list[dict[str, Any]]:
