@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._calls.gridfs_local import LocalDownload, bytes_left, is_path
+from ferromongo._calls.gridfs_local import LocalDownload, bytes_left, check_path, is_path
 from ferromongo._calls.gridfs_progress import Progress, check_progress, reported
 from ferromongo._calls.gridfs_upload import encoded, source_bytes
 from ferromongo._drive import answer, off_loop
@@ -43,7 +43,7 @@ async def copy(
     """Write what is left of a file to a destination, then close the file."""
     check_progress(progress)
     if is_path(destination):
-        await copy_to_path(file, str(destination), progress)
+        await copy_to_path(file, check_path(destination), progress)
         return
     async with file:
         await _copy_in_pieces(file, destination, progress)

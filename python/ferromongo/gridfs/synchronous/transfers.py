@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._calls.gridfs_local import LocalDownload, bytes_left, is_path
+from ferromongo._calls.gridfs_local import LocalDownload, bytes_left, check_path, is_path
 from ferromongo._calls.gridfs_progress import Progress, check_progress, reported
 from ferromongo._calls.gridfs_upload import encoded, source_bytes
 from ferromongo._drive import directly, plain_answer
@@ -42,7 +42,7 @@ def copy(file: GridOut, destination: Any, progress: Progress | bool | None = Non
     """Write what is left of a file to a destination, then close the file."""
     check_progress(progress)
     if is_path(destination):
-        copy_to_path(file, str(destination), progress)
+        copy_to_path(file, check_path(destination), progress)
         return
     with file:
         _copy_in_pieces(file, destination, progress)
