@@ -26,7 +26,7 @@ from ferromongo._pymongo_internals import DEADLINE, TIMEOUT, current_timeout
 
 FILES_INDEX = {"filename": ASCENDING, "uploadDate": ASCENDING}
 CHUNKS_INDEX = {"files_id": ASCENDING, "n": ASCENDING}
-MAX_TRANSACTION_BYTES = 64 << 20
+MAX_TRANSACTION_BYTES = 32 << 20
 CLEAN_UP_SECONDS = 10.0
 UPLOAD_SESSION = SessionOptions(causal_consistency=False)
 
@@ -69,8 +69,9 @@ def in_transaction(session: Any) -> bool:
 def check_fits(session: Any, size: int) -> None:
     """Raise InvalidOperation for a file that is too large for a session's transaction.
 
-    The server keeps all of a transaction in its cache until the end, for a minute at most. If that
-    is too much it reports a write conflict, and `with_transaction` would try again in vain.
+    The server keeps what a transaction writes in its cache, for a minute at most. If that is too
+    much it fails with TransactionTooLargeForCache; older ones report a write conflict, after which
+    `with_transaction` would try again in vain. The smallest cache, 256 MB, has room for this much.
     """
     if size > MAX_TRANSACTION_BYTES and in_transaction(session):
         raise InvalidOperation(

@@ -72,7 +72,7 @@ class GridFSBucket:
         :param write_concern: how many members must confirm a write; else the database's
         :param read_preference: which members reads may go to; else the database's
         :param transactions: operations with the session of a transaction are part of it, as
-            other operations are. A file that is uploaded so may have 64 MiB. PyMongo refuses them
+            other operations are. A file that is uploaded so may have 32 MiB. PyMongo refuses them
 
         Raises ConfigurationError unless writes are acknowledged.
         """

@@ -39,7 +39,7 @@ class GridFS:
         """Files in `collection.files` and `collection.chunks` of the database.
 
         :param transactions: operations with the session of a transaction are part of it, as
-            other operations are. A file that is stored so may have 64 MiB. PyMongo refuses them
+            other operations are. A file that is stored so may have 32 MiB. PyMongo refuses them
 
         Raises ConfigurationError unless writes are acknowledged.
         """
