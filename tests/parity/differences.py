@@ -200,6 +200,11 @@ OWN = [
         "from and to local files, which appear when they are whole",
     ),
     Difference(
+        "name of our own",
+        ("gridfs.Orphans",),
+        "what `find_orphans` finds",
+    ),
+    Difference(
         "member of our own",
         ("GridFSBucket.find_orphans", "GridFSBucket.delete_orphans"),
         "chunks that belong to no file",

@@ -12,6 +12,8 @@ from gridfs.errors import NoFile
 from tests.drivers import AsyncDriver, SyncDriver, both_drivers, ferromongo_only
 from tests.server.test_gridfs import TEXT, opened, sent
 
+from ferromongo.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorGridFSBucket
+
 pytestmark = ferromongo_only
 DATA = bytes(range(256)) * 5000  # more than a block of a local file
 
@@ -314,3 +316,25 @@ def test_pythons_wrappers_take_a_file(mongodb_uri, mongodb_database_name):
             assert buffered.read() == b" drei."
 
     driver.run(body())
+
+
+def test_motors_buckets_take_paths_and_ranges(mongodb_uri, mongodb_database_name, source, tmp_path):
+    async def body():
+        client = AsyncIOMotorClient(mongodb_uri)
+        bucket = AsyncIOMotorGridFSBucket(client[mongodb_database_name])
+        seen = []
+        key = await bucket.upload_from_path(source, progress=lambda *step: seen.append(step))
+        assert seen[-1] == (len(DATA), len(DATA))
+        await bucket.download_to_path(key, tmp_path / "copy")
+        await bucket.download_to_path_by_name("tea.bin", tmp_path / "other")
+        assert (tmp_path / "copy").read_bytes() == (tmp_path / "other").read_bytes() == DATA
+        part = await bucket.open_download_stream(key, start=5, end=260)
+        buffer = bytearray(300)
+        assert await part.readinto(buffer) == 255
+        assert buffer[:255] == DATA[5:260]
+        named = await bucket.open_download_stream_by_name("tea.bin", end=3)
+        assert await named.read() == DATA[:3]
+        assert await bucket.find_orphans() == await bucket.delete_orphans() == []
+        client.close()
+
+    asyncio.run(body())
