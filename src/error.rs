@@ -81,6 +81,8 @@ pub enum Kind {
     RolledBack,
     /// The transaction log cannot be read or written.
     TransactionLog,
+    /// The chunks of a GridFS file are not those that its document promises.
+    CorruptFile,
 }
 
 pub const TRANSIENT_TRANSACTION: &str = "TransientTransactionError";

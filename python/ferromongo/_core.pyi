@@ -358,6 +358,74 @@ class Scope:
         batch `note` gets the reply, what went wrong, the results, the position of the first
         operation and how many they were; it answers whether to go on. `then()` makes the result."""
 
+@final
+class GridUpload:
+    """The chunks of one file that is written to GridFS: gathered as whole inserts of a few MB, and
+    sent several at a time. What could not be sent is sent by the next call."""
+
+    def __new__(
+        cls,
+        scope: Scope,
+        collection: str,
+        file: Mapping[str, Any],
+        chunk_size: int,
+        refused: Callable[[Mapping[str, Any] | None], None],
+    ) -> GridUpload:
+        """`file` has the field `files_id` of the chunks. `refused` raises for an insert that
+        failed; it gets the reply, or None if there are such chunks already."""
+    @property
+    def wanted(self) -> int:
+        """How many bytes complete the next chunk."""
+    @property
+    def has_begun(self) -> bool: ...
+    @property
+    def is_stored(self) -> bool:
+        """Some of its chunks are in the database."""
+    @property
+    def length(self) -> int:
+        """How many bytes are in whole chunks."""
+    def write(
+        self, data: bytes, session: Session | None, most_bytes: int, most_chunks: int
+    ) -> Pending[None] | None:
+        """Take `data` in. None if that leaves no more than `most_bytes` and `most_chunks`."""
+    def finish(
+        self, session: Session | None, most_bytes: int, most_chunks: int
+    ) -> Pending[None] | None:
+        """What is left makes the last chunk. None if nothing is to be sent."""
+    def give_up(self, session: Session | None) -> Pending[None] | None:
+        """Store no more. None if it is known of all that was sent whether it is stored; the call
+        finds out, so that the server carries out nothing later."""
+
+@final
+class GridDownload:
+    """The chunks of one file that is read from GridFS, checked. They are read in order with one
+    cursor; another is opened where reading goes on elsewhere, or went wrong.
+
+    Positions lie within the file. CorruptGridFile is raised for chunks that do not make it up.
+    """
+
+    def __new__(
+        cls,
+        scope: Scope,
+        collection: str,
+        filter: Mapping[str, Any],
+        length: int,
+        chunk_size: int,
+    ) -> GridDownload:
+        """`filter` finds the chunks of the file."""
+    def opens_at(self, position: int) -> bool:
+        """Whether a cursor is opened to read there."""
+    def read(self, position: int, count: int, session: Session | None) -> Pending[bytes]:
+        """`count` bytes, which the file must have; at its end makes sure that no chunk follows."""
+    def line(self, position: int, most: int, session: Session | None) -> Pending[bytes]:
+        """The same up to and with a newline, at most `most` bytes."""
+    def chunk(self, position: int, session: Session | None) -> Pending[bytes]:
+        """What is left of the chunk there."""
+    def check_end(self, session: Session | None) -> Pending[None]:
+        """After the last chunk: CorruptGridFile if another one follows."""
+    def close(self) -> Pending[None]:
+        """Let the server forget the cursor."""
+
 class CursorCore(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.
 

@@ -47,6 +47,13 @@ impl<T> OfProcess<T> {
         OfProcess { value: ManuallyDrop::new(value), born_in: generation() }
     }
 
+    /// To be called in the process that made it.
+    pub fn into_inner(self) -> T {
+        let mut own = ManuallyDrop::new(self);
+        // SAFETY: taken once, as `own` is neither used nor dropped afterwards.
+        unsafe { ManuallyDrop::take(&mut own.value) }
+    }
+
     /// Whether it was made before a fork, by the parent.
     pub fn is_inherited(&self) -> bool {
         self.born_in != generation()

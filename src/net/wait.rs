@@ -127,3 +127,19 @@ pub async fn until<F: Future>(deadline: Deadline, future: F) -> Option<F::Output
 pub async fn sleep(deadline: Deadline) {
     until(deadline, std::future::pending::<()>()).await;
 }
+
+/// In the middle of much work: lets other tasks of the event loop run.
+pub async fn yield_to_loop() {
+    if current_lane().is_none() {
+        return;
+    }
+    let mut yielded = false;
+    poll_fn(|_| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        on_deadline(Instant::now());
+        Poll::Pending
+    })
+    .await;
+}

@@ -71,6 +71,7 @@ fn class_of(kind: Kind) -> &'static Import {
         Kind::InvalidUri => &imports::INVALID_URI,
         Kind::RolledBack => &imports::TRANSACTION_ROLLED_BACK,
         Kind::TransactionLog => &imports::TRANSACTION_LOG_ERROR,
+        Kind::CorruptFile => &imports::CORRUPT_GRID_FILE,
         Kind::Command { .. } | Kind::InvalidValue | Kind::Callback => &imports::OPERATION_FAILURE,
     }
 }

@@ -85,6 +85,8 @@ imports! {
     WRITE_ERROR = "pymongo.errors" "WriteError";
     WTIMEOUT_ERROR = "pymongo.errors" "WTimeoutError";
 
+    CORRUPT_GRID_FILE = "gridfs.errors" "CorruptGridFile";
+
     HELLO = "pymongo.hello" "Hello";
     SERVER_DESCRIPTION = "pymongo.server_description" "ServerDescription";
     TOPOLOGY_DESCRIPTION = "pymongo.topology_description" "TopologyDescription";

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod blank_bytes;
 mod bson;
 mod bulk;
 mod bulk_totals;
@@ -16,6 +17,8 @@ mod errors;
 mod exit;
 mod future;
 mod gil;
+mod grid_download;
+mod grid_upload;
 mod hub_driver;
 pub mod imports;
 mod instance;
@@ -59,6 +62,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cursor::CursorCore>()?;
     module.add_class::<cursor::SyncCursorCore>()?;
     module.add_class::<cursor::AsyncCursorCore>()?;
+    module.add_class::<grid_download::PyGridDownload>()?;
+    module.add_class::<grid_upload::PyGridUpload>()?;
     module.add_class::<journal::PyJournal>()?;
     module.add_class::<listeners::EventQueue>()?;
     module.add_class::<listeners::OwnEvents>()?;

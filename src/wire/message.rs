@@ -197,6 +197,11 @@ impl Message {
         &self.sequences
     }
 
+    /// The last of these, which may be long, for its memory.
+    pub fn into_last_sequence(mut self) -> Option<Vec<u8>> {
+        self.sequences.pop().map(|(_, documents)| documents)
+    }
+
     /// What to send: the message, and the documents that end it.
     pub fn parts(&self) -> (&[u8], &[u8]) {
         let documents = self.sequences.last().map_or(&[][..], |(_, documents)| documents);

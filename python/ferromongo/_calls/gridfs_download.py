@@ -1,4 +1,7 @@
-"""A file on its way out of GridFS: which chunks it has, and whether those that come are they."""
+"""A file on its way out of GridFS: which chunks it has, and whether those that come are they.
+
+For ferromongo's own collections the engine knows; `ChunkPlan` is for those of other libraries.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,58 @@ from typing import Any
 
 from gridfs.errors import CorruptGridFile
 
-from ferromongo._calls.gridfs_files import chunks_of
+from ferromongo._calls.bases import CollectionBase
+from ferromongo._calls.gridfs_files import check_no_transaction, chunks_of
+from ferromongo._calls.scopes import document_scope
+from ferromongo._calls.sessions import collection_session
+from ferromongo._core import GridDownload, Pending
+
+
+class EngineDownload:
+    """The chunks of a file, read by the engine."""
+
+    def __init__(
+        self,
+        chunks: CollectionBase[Any],
+        file: Mapping[str, Any],
+        session: Any,
+        end: int | None = None,
+    ) -> None:
+        """`end` is the position that nobody will read beyond, if there is one in the file."""
+        self._chunks = chunks
+        self._session = session
+        wanted = chunks_of(file.get("_id"))
+        if end is not None and end < file_length(file):
+            # The engine adds where they begin.
+            wanted["$and"] = [{"n": {"$lt": -(-end // chunk_size(file))}}]
+        self._engine = GridDownload(
+            document_scope(chunks),
+            chunks._name,
+            wanted,
+            min(max(file_length(file), 0), _LARGEST),
+            min(chunk_size(file), _LARGEST),
+        )
+
+    def read(self, position: int, count: int) -> Pending[bytes]:
+        return self._engine.read(position, count, self._inside(position))
+
+    def line(self, position: int, most: int) -> Pending[bytes]:
+        return self._engine.line(position, most, self._inside(position))
+
+    def chunk(self, position: int) -> Pending[bytes]:
+        return self._engine.chunk(position, self._inside(position))
+
+    def check_end(self, length: int) -> Pending[None]:
+        return self._engine.check_end(self._inside(length))
+
+    def close(self) -> Pending[None]:
+        return self._engine.close()
+
+    def _inside(self, position: int) -> Any:
+        """The session for a cursor that is opened now."""
+        if self._engine.opens_at(position):
+            check_no_transaction(self._session)
+        return collection_session(self._session, self._chunks)
 
 
 class ChunkPlan:
@@ -21,10 +75,6 @@ class ChunkPlan:
         self.count = -(-self._length // self._chunk_size)
         self.next = first
         self._stop = None if end is None else -(-end // self._chunk_size)
-
-    @property
-    def is_done(self) -> bool:
-        return self.next >= self.count
 
     def query(self) -> dict[str, Any]:
         """The arguments of the find that begins with the next chunk."""
@@ -88,3 +138,7 @@ def check_range(start: int, end: int | None) -> None:
         raise ValueError(f"start must not be negative: {start}")
     if end is not None and end < start:
         raise ValueError(f"end must not be less than start: {end} < {start}")
+
+
+# No file is as large: what the engine counts with.
+_LARGEST = 2**62

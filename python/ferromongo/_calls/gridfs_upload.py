@@ -1,18 +1,106 @@
-"""A file on its way into GridFS: bytes are cut into chunks, chunks are gathered for one insert."""
+"""A file on its way into GridFS: bytes are cut into chunks, chunks are gathered and inserted.
+
+For ferromongo's own collections the engine does it. Those of other libraries get documents.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pymongo.errors import BulkWriteError
 
-from ferromongo._calls.gridfs_files import chunks_of, raise_file_exists
-from ferromongo._calls.write_errors import raise_write_errors
+from ferromongo._calls.bases import CollectionBase
+from ferromongo._calls.gridfs_files import raise_file_exists
+from ferromongo._calls.scopes import reply_scope
+from ferromongo._calls.sessions import collection_session
+from ferromongo._calls.write_errors import raise_not_retryable, raise_write_errors
+from ferromongo._core import GridUpload, Pending
 from ferromongo._pymongo_internals import upload_limits
 
 
+def new_upload(chunks: Any, file_id: Any, chunk_size: int, api: str) -> Upload | EngineUpload:
+    """A file to be written to the collection `chunks`."""
+    if isinstance(chunks, CollectionBase):
+        return EngineUpload(chunks, file_id, chunk_size, api)
+    return Upload(file_id, chunk_size, api)
+
+
+class EngineUpload:
+    """What was written to a file and is not yet in the database, kept by the engine."""
+
+    def __init__(
+        self, chunks: CollectionBase[Any], file_id: Any, chunk_size: int, api: str
+    ) -> None:
+        self._chunks = chunks
+        self._file_id = file_id
+        self._chunk_size = chunk_size
+        self._api = api
+        # Made when there is something to be stored: an `_id` may be none that can be.
+        self._engine: GridUpload | None = None
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes complete the next chunk."""
+        return self._chunk_size if self._engine is None else self._engine.wanted
+
+    @property
+    def has_begun(self) -> bool:
+        return self._engine is not None and self._engine.has_begun
+
+    @property
+    def is_stored(self) -> bool:
+        """Chunks of it are in the database, so no other file with chunks has its `_id`."""
+        return self._engine is not None and self._engine.is_stored
+
+    @property
+    def length(self) -> int:
+        """How many bytes are in chunks."""
+        return 0 if self._engine is None else self._engine.length
+
+    def completes(self, data: bytes) -> bool:
+        """Whether a chunk is whole with `data`."""
+        return len(data) >= self.wanted
+
+    def write(self, data: bytes, session: Any) -> Pending[None] | None:
+        """Take `data` in; None if nothing has to be sent before there is more."""
+        if not data:
+            return None
+        if self._engine is None:
+            self._engine = GridUpload(
+                reply_scope(self._chunks),
+                self._chunks._name,
+                {"files_id": self._file_id},
+                min(self._chunk_size, _LARGEST),
+                self._raise_refused,
+            )
+        inside = collection_session(session, self._chunks)
+        return self._engine.write(data, inside, *upload_limits(self._api))
+
+    def finish(self, session: Any) -> Pending[None] | None:
+        """What is left makes the last chunk; None if there is nothing to be sent."""
+        if self._engine is None:
+            return None
+        inside = collection_session(session, self._chunks)
+        return self._engine.finish(inside, *upload_limits(self._api))
+
+    def give_up(self, session: Any) -> Pending[None] | None:
+        """Before chunks are deleted: have the server carry out nothing later that was sent."""
+        if self._engine is None:
+            return None
+        return self._engine.give_up(collection_session(session, self._chunks))
+
+    def _raise_refused(self, reply: Mapping[str, Any] | None) -> None:
+        """The error of an insert that failed. None: there are chunks of another file with this
+        `_id`."""
+        if reply is None:
+            raise_file_exists(self._file_id)
+        raise_not_retryable(reply)
+        raise_write_errors(reply)
+
+
 class Upload:
-    """What was written to a file and is not yet in the database."""
+    """The same as documents, for the `insert_many` of another library."""
 
     def __init__(self, file_id: Any, chunk_size: int, api: str) -> None:
         self._file_id = file_id
@@ -29,32 +117,11 @@ class Upload:
         """How many bytes are in chunks."""
         self.is_stored = False
         """Chunks of it are in the database, so no other file with chunks has its `_id`."""
-        self.is_in_doubt = False
-        """An insert, of the batch or of the file's document, has begun and may not be over."""
 
     @property
     def wanted(self) -> int:
         """How many bytes complete the next chunk."""
         return self._chunk_size - len(self._rest)
-
-    @property
-    def taken(self) -> int:
-        """How many bytes were written."""
-        return self.length + len(self._rest)
-
-    def own_chunks(self) -> dict[str, Any] | None:
-        """A filter for its chunks that are stored or may be, and for no others with its `_id`.
-
-        None if there are none.
-        """
-        wanted = chunks_of(self._file_id)
-        if not self.is_stored:
-            # The `_id` may be that of an older file. A chunk has one once it is to be sent.
-            sent = [chunk["_id"] for chunk in self.batch if "_id" in chunk]
-            if not sent:
-                return None
-            wanted["_id"] = {"$in": sent}
-        return wanted
 
     @property
     def has_begun(self) -> bool:
@@ -64,6 +131,10 @@ class Upload:
     def is_full(self) -> bool:
         """The batch is to be inserted before more is taken."""
         return self._batch_size >= self._most_bytes or len(self.batch) >= self._most_chunks
+
+    def completes(self, data: bytes) -> bool:
+        """Whether a chunk is whole with `data`."""
+        return len(data) >= self.wanted
 
     def take(self, data: bytes, start: int = 0) -> int:
         """Cut chunks from `data` until the batch is full; answers where that was."""
@@ -92,16 +163,12 @@ class Upload:
     def inserted(self) -> None:
         """The batch is in the database."""
         self.is_stored = True
-        self.is_in_doubt = False
         self.batch = []
         self._batch_size = 0
 
     def raise_insert_error(self, error: BulkWriteError) -> None:
         """What PyMongo raises for chunks: the error of a single insert, or that the file exists."""
         failed = error.details["writeErrors"]
-        self.is_in_doubt = False
-        if failed:
-            del self.batch[failed[0].get("index", 0) :]  # nothing was tried after it
         if any(one.get("code") in _DUPLICATE_KEY for one in failed):
             raise_file_exists(self._file_id)
         raise_write_errors(error.details)
@@ -139,4 +206,6 @@ def encoded(data: Any, encoding: str | None) -> bytes:
 
 # About what a chunk's document takes besides its data.
 _CHUNK_OVERHEAD = 60
+# No chunk is as large: what the engine counts with.
+_LARGEST = 2**62
 _DUPLICATE_KEY = (11000, 11001, 12582)

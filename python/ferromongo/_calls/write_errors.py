@@ -63,9 +63,15 @@ def raise_bulk_errors(totals: Mapping[str, Any], operations: Sequence[Any]) -> N
     except (LookupError, TypeError) as error:
         raise _malformed(error) from error
     details = {**totals, "writeErrors": failed}
+    raise_not_retryable(details)
+    raise BulkWriteError(details)
+
+
+def raise_not_retryable(details: Mapping[str, Any]) -> None:
+    """Raise for the first write error if it says that numbered writes are not understood."""
+    failed = details.get("writeErrors")
     if failed and _refuses_retryable_writes(failed[0]):
         raise OperationFailure(_NOT_RETRYABLE, failed[0].get("code"), details)
-    raise BulkWriteError(details)
 
 
 def _refuses_retryable_writes(error: Mapping[str, Any]) -> bool:

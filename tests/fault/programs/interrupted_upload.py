@@ -10,7 +10,7 @@ import sys
 
 from tests.drivers import AsyncDriver, SyncDriver, package, wait_until
 from tests.fault.proxy import Proxy
-from tests.fault.test_gridfs_uploads import CHUNK_SIZE, CHUNKS_AT_ONCE, DATA, left, refused_inserts
+from tests.fault.test_gridfs_uploads import CHUNK_SIZE, CHUNKS_AT_ONCE, DATA, inserts_begun, left
 
 
 def main(kind, insert, address, name):
@@ -37,9 +37,9 @@ def whole(driver, run, proxy, insert, database):
         run(upload(driver, bucket, hold))
     except KeyboardInterrupt:
         remains = left(database)
-        before = refused_inserts(database)
+        before = inserts_begun(database)
         hold.release()
-        wait_until(lambda: refused_inserts(database) > before)
+        wait_until(lambda: inserts_begun(database) > before)
         assert left(database) == remains
         run(afterwards(client, bucket))
         return {"left": remains, "afterwards": left(database)}

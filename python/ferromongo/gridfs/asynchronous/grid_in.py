@@ -13,12 +13,16 @@ from pymongo.errors import DuplicateKeyError, InvalidOperation, OperationFailure
 from pymongo.read_preferences import ReadPreference
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._calls.gridfs_upload import Upload, encoded, source_bytes
+from ferromongo._calls.gridfs_upload import encoded, new_upload, source_bytes
 from ferromongo._drive import answer, drive, shielded
 from ferromongo.asynchronous._iteration import every
 from ferromongo.asynchronous.client_session import AsyncClientSession
 from ferromongo.asynchronous.collection import AsyncCollection
-from ferromongo.gridfs.asynchronous.chunks import insert_batch
+from ferromongo.gridfs.asynchronous.chunks import (
+    finish_chunks,
+    give_up_chunks,
+    write_chunks,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -65,14 +69,17 @@ class AsyncGridIn:
         )
         own["_chunks"] = own["_coll"].chunks
         own["_session"] = session
-        own["_upload"] = Upload(file["_id"], file["chunkSize"], _API)
+        own["_upload"] = new_upload(own["_chunks"], file["_id"], file["chunkSize"], _API)
         own["_has_indexes"] = False
+        own["_is_in_doubt"] = False
         own["_own_session"] = None
 
     _closed: bool
     _has_indexes: bool
+    _is_in_doubt: bool
+    """The insert of the file's document has begun and may not be over."""
     _own_session: AsyncClientSession | None
-    """That of its writes, if the caller knows none that they would be in."""
+    """That of this insert, if the caller knows none that it would be in."""
 
     _id: Any = files.written_field("_id", "The file's `_id`.")
     filename: str | None = files.written_field("filename", "The file's name.", settable=True)
@@ -165,14 +172,11 @@ class AsyncGridIn:
             await self._write_bytes(source_bytes(data))
 
     async def _write_bytes(self, data: bytes) -> None:
-        files.check_fits(self._session, self._upload.taken + len(data))
-        taken = 0
-        while taken < len(data):
-            taken = self._upload.take(data, taken)
-            if self._upload.batch:
-                await self._ensure_indexes()
-            if self._upload.is_full:
-                await self._insert_batch()
+        begun = self._file["chunkSize"] - self._upload.wanted
+        files.check_fits(self._session, self._upload.length + begun + len(data))
+        if self._upload.completes(data):
+            await self._ensure_indexes()
+        await write_chunks(self._upload, data, self._chunks, self._session)
 
     async def _ensure_indexes(self) -> None:
         if self._has_indexes:
@@ -221,28 +225,27 @@ class AsyncGridIn:
         if self._closed:
             return
         await self._ensure_indexes()
-        self._upload.finish()
-        await self._insert_batch()
+        await finish_chunks(self._upload, self._chunks, self._session)
         self._file["length"] = Int64(self._upload.length)
         self._file["uploadDate"] = datetime.datetime.now(tz=datetime.UTC)
-        self._upload.is_in_doubt = True
+        self._is_in_doubt = True
         try:
             await self._coll.files.insert_one(self._file, session=self._write_session())
         except DuplicateKeyError:
-            self._upload.is_in_doubt = False
+            self._is_in_doubt = False
             files.raise_file_exists(self._file["_id"])
-        self._upload.is_in_doubt = False
+        self._is_in_doubt = False
         self._closed = True
         await self._end_own_session()
 
     async def abort(self) -> None:
         """Take back what was stored, and close the file."""
         key = self._file["_id"]
-        if self._upload.is_in_doubt:
+        await give_up_chunks(self._upload, self._session)
+        if self._is_in_doubt:
             await self._withdraw_document()
-        session = self._write_session()
-        await self._chunks.delete_many(files.chunks_of(key), session=session)
-        await self._coll.files.delete_one(files.by_id(key), session=session)
+        await self._chunks.delete_many(files.chunks_of(key), session=self._session)
+        await self._coll.files.delete_one(files.by_id(key), session=self._session)
         self._closed = True
         await self._end_own_session()
 
@@ -281,11 +284,6 @@ class AsyncGridIn:
                 raise
         return False
 
-    async def _insert_batch(self) -> None:
-        if self._upload.batch:
-            self._upload.is_in_doubt = True
-            await insert_batch(self._upload, self._chunks, self._write_session())
-
     async def _take_back(self, error: BaseException) -> bool:
         """After a failure: leave no chunk behind, and mark it closed.
 
@@ -294,18 +292,17 @@ class AsyncGridIn:
         if self._closed:
             return False
         self._closed = True
-        chunks = self._upload.own_chunks()
-        if chunks is None and not self._upload.is_in_doubt:
-            return False
         if files.in_transaction(self._session):
             if isinstance(error, PyMongoError) or not isinstance(error, Exception):
                 return False  # the transaction is over, or ends with the block around
         try:
             with files.time_to_clean_up():
-                if self._upload.is_in_doubt:
+                await give_up_chunks(self._upload, self._session)
+                if self._is_in_doubt:
                     await self._withdraw_document()
-                if chunks is not None:
-                    await self._chunks.delete_many(chunks, session=self._write_session())
+                if self._upload.is_stored:
+                    chunks = files.chunks_of(self._file["_id"])
+                    await self._chunks.delete_many(chunks, session=self._session)
                 await self._end_own_session()
         except PyMongoError as failure:
             error.add_note(
@@ -318,8 +315,7 @@ class AsyncGridIn:
         """Delete the file's document, if the insert that may not be over is the one of that.
 
         It is a retryable write of the session that the insert was made in. The server begins it
-        when the insert is over, and refuses one that comes later. So nothing of the upload is
-        stored after what is deleted next.
+        when the insert is over, and refuses one that comes later.
         """
         document = files.by_id(self._file["_id"])
         document["length"] = self._file.get("length", -1)

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gridfs.errors import CorruptGridFile
 from pymongo.errors import BulkWriteError, CursorNotFound
 
-from ferromongo._calls.gridfs_download import ChunkPlan
+from ferromongo._calls.gridfs_download import ChunkPlan, EngineDownload, chunk_size, file_length
 from ferromongo._calls.gridfs_files import check_no_transaction
-from ferromongo._calls.gridfs_upload import Upload
+from ferromongo._calls.gridfs_upload import EngineUpload, Upload
+from ferromongo._drive import run
 from ferromongo.synchronous.collection import Collection
 
 if TYPE_CHECKING:
@@ -23,10 +25,50 @@ if TYPE_CHECKING:
     from ferromongo.synchronous.cursor import Cursor
 
 
-def insert_batch(upload: Upload, chunks: Collection[Any], session: ClientSession | None) -> None:
-    """Send the chunks that an upload has gathered, if any."""
-    if not upload.batch:
+def write_chunks(
+    upload: Upload | EngineUpload,
+    data: bytes,
+    chunks: Collection[Any],
+    session: ClientSession | None,
+) -> None:
+    """Have an upload take `data` in, and send what has become enough for that."""
+    if isinstance(upload, EngineUpload):
+        pending = upload.write(data, session)
+        if pending is not None:
+            run(pending)
         return
+    taken = 0
+    while taken < len(data):
+        taken = upload.take(data, taken)
+        if upload.is_full:
+            _insert_batch(upload, chunks, session)
+
+
+def finish_chunks(
+    upload: Upload | EngineUpload,
+    chunks: Collection[Any],
+    session: ClientSession | None,
+) -> None:
+    """Send what an upload has gathered, if anything."""
+    if isinstance(upload, EngineUpload):
+        pending = upload.finish(session)
+        if pending is not None:
+            run(pending)
+        return
+    upload.finish()
+    if upload.batch:
+        _insert_batch(upload, chunks, session)
+
+
+def give_up_chunks(upload: Upload | EngineUpload, session: ClientSession | None) -> None:
+    """Before chunks are deleted: none that was sent is stored after that."""
+    if isinstance(upload, EngineUpload):
+        pending = upload.give_up(session)
+        if pending is not None:
+            run(pending)
+
+
+def _insert_batch(upload: Upload, chunks: Collection[Any], session: ClientSession | None) -> None:
     try:
         chunks.insert_many(upload.batch, session=session)
     except BulkWriteError as error:
@@ -35,63 +77,167 @@ def insert_batch(upload: Upload, chunks: Collection[Any], session: ClientSession
     upload.inserted()
 
 
-class ChunkReader:
-    """The chunks of one file from a given one on, read with one cursor and checked."""
+def reader_of(
+    chunks: Collection[Any],
+    file: Mapping[str, Any],
+    session: ClientSession | None,
+    end: int | None = None,
+) -> EngineReader | ChunkReader:
+    """The contents of a file, whose document this is; up to the position `end`, if there is one."""
+    if isinstance(chunks, Collection):
+        return EngineReader(chunks, file, session, end)
+    return ChunkReader(chunks, file, session, end)
+
+
+class EngineReader:
+    """The contents of a file, read by the engine. What failed can be repeated."""
 
     def __init__(
         self,
         chunks: Collection[Any],
         file: Mapping[str, Any],
-        first: int,
         session: ClientSession | None,
         end: int | None = None,
     ) -> None:
-        self.plan = ChunkPlan(file, first, end)
-        self._chunks = chunks
-        self._session = session
-        self._cursor: Cursor[Mapping[str, Any]] | None = None
+        self._file = file
+        self._engine = EngineDownload(chunks, file, session, end)
 
-    def next(self) -> bytes:
-        """The data of the next chunk; raises CorruptGridFile if it is not what the file says."""
-        chunk = self._fetch()
+    def read(self, position: int, count: int) -> bytes:
+        """`count` bytes, which the file must have. At its end no chunk may follow."""
         try:
-            return self.plan.accept(chunk)
-        except CorruptGridFile:
-            self.close()
-            raise
+            return run(self._engine.read(position, count))
+        except MemoryError:
+            # Its document may say more than there is: then a chunk is missing.
+            gathered = io.BytesIO()
+            while gathered.tell() < count:
+                part = self.chunk(position + gathered.tell())
+                gathered.write(part[: count - gathered.tell()])
+            return gathered.getvalue()
+
+    def line(self, position: int, most: int) -> bytes:
+        """The same up to and with a newline, at most `most` bytes."""
+        return run(self._engine.line(position, most))
+
+    def chunk(self, position: int) -> bytes:
+        """What is left of the chunk there."""
+        return run(self._engine.chunk(position))
 
     def check_end(self) -> None:
         """After the last chunk: raise CorruptGridFile if there is one too many."""
-        chunk = self._fetch()
+        run(self._engine.check_end(file_length(self._file)))
+
+    def close(self) -> None:
+        run(self._engine.close())
+
+
+class ChunkReader:
+    """The same by the public methods of another library's collection."""
+
+    def __init__(
+        self,
+        chunks: Collection[Any],
+        file: Mapping[str, Any],
+        session: ClientSession | None,
+        end: int | None = None,
+    ) -> None:
+        self._file = file
+        self._end = end
+        self._chunk_size = chunk_size(file)
+        self._chunks = chunks
+        self._session = session
+        self._plan: ChunkPlan | None = None
+        self._cursor: Cursor[Mapping[str, Any]] | None = None
+        # The chunk that was read last, until its end has been handed out.
+        self._chunk = b""
+        self._chunk_number = -1
+
+    def read(self, position: int, count: int) -> bytes:
+        return self._gather(position, count, until_newline=False)
+
+    def line(self, position: int, most: int) -> bytes:
+        return self._gather(position, most, until_newline=True)
+
+    def chunk(self, position: int) -> bytes:
+        start = self._find(position)
+        data = self._chunk[start:]
+        self._release(position + len(data))
+        return data
+
+    def check_end(self) -> None:
+        plan = self._plan
+        if plan is None:
+            plan = self._plan = ChunkPlan(self._file, 0)
+            plan.next = plan.count
+        chunk = self._fetch(plan)
         try:
-            self.plan.accept_end(chunk)
+            plan.accept_end(chunk)
         except CorruptGridFile:
             self.close()
             raise
 
     def close(self) -> None:
+        self._plan = None
         if self._cursor is not None:
             cursor, self._cursor = self._cursor, None
             cursor.close()
 
-    def _fetch(self) -> Mapping[str, Any] | None:
+    def _gather(self, position: int, wanted: int, until_newline: bool) -> bytes:
+        # Holds the file once: parts that are joined at the end would be in memory twice.
+        gathered = io.BytesIO()
+        while wanted:
+            start = self._find(position)
+            chunk = self._chunk
+            stop = min(start + wanted, len(chunk))
+            wanted -= stop - start
+            if until_newline and (newline := chunk.find(b"\n", start, stop)) >= 0:
+                stop, wanted = newline + 1, 0
+            gathered.write(memoryview(chunk)[start:stop])
+            position += stop - start
+            self._release(position)
+        if position >= file_length(self._file):
+            self.check_end()
+        return gathered.getvalue()
+
+    def _find(self, position: int) -> int:
+        """Have the chunk at the position; answers where in it that is."""
+        number, start = divmod(position, self._chunk_size)
+        if number != self._chunk_number:
+            plan = self._plan
+            if plan is None or plan.next != number:
+                self.close()
+                plan = self._plan = ChunkPlan(self._file, number, self._end)
+            chunk = self._fetch(plan)
+            try:
+                self._chunk = plan.accept(chunk)
+            except CorruptGridFile:
+                self.close()
+                raise
+            self._chunk_number = number
+        return start
+
+    def _release(self, position: int) -> None:
+        if position >= (self._chunk_number + 1) * self._chunk_size:
+            # It has been handed out: a file that is kept open should not keep it.
+            self._chunk, self._chunk_number = b"", -1
+
+    def _fetch(self, plan: ChunkPlan) -> Mapping[str, Any] | None:
         try:
             if self._cursor is not None:
                 # The server forgets a cursor that nobody reads for ten minutes.
                 with contextlib.suppress(CursorNotFound):
                     return self._cursor.next()
-            self._cursor = self._open()
+            self._cursor = self._open(plan)
             return self._cursor.next()
         except StopIteration:
             return None
         except BaseException:
-            # A cursor that failed is over: another read begins with the same chunk anew.
-            self._cursor = None
+            # A cursor that failed is over: another read begins with the same chunk again.
+            self._cursor = self._plan = None
             raise
 
-    def _open(self) -> Cursor[Mapping[str, Any]]:
+    def _open(self, plan: ChunkPlan) -> Cursor[Mapping[str, Any]]:
         check_no_transaction(self._session)
-        return self._chunks.find(**self.plan.query(), session=self._session)
+        return self._chunks.find(**plan.query(), session=self._session)
 
 
 class GridOutIterator:
@@ -99,16 +245,20 @@ class GridOutIterator:
 
     def __init__(self, grid_out: GridOut, chunks: Collection[Any], session: ClientSession) -> None:
         file = grid_out._document("chunkSize")
-        self._reader = ChunkReader(chunks, file, 0, session)
+        self._length = file_length(file)
+        self._position = 0
+        self._reader = reader_of(chunks, file, session)
 
     def __iter__(self) -> Self:
         return self
 
     def next(self) -> bytes:
         """The next chunk; raises StopIteration after the last."""
-        if self._reader.plan.is_done:
+        if self._position >= self._length:
             self._reader.check_end()
             raise StopIteration
-        return self._reader.next()
+        data = self._reader.chunk(self._position)
+        self._position += len(data)
+        return data
 
     __next__ = next

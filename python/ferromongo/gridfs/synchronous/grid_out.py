@@ -13,9 +13,9 @@ from gridfs.errors import NoFile
 from pymongo.errors import InvalidOperation
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._calls.gridfs_download import check_range, chunk_size, file_length, seek_target
+from ferromongo._calls.gridfs_download import check_range, file_length, seek_target
 from ferromongo._calls.gridfs_files import FileBase
-from ferromongo.gridfs.synchronous.chunks import ChunkReader
+from ferromongo.gridfs.synchronous.chunks import ChunkReader, EngineReader, reader_of
 from ferromongo.synchronous._iteration import is_own
 from ferromongo.synchronous.collection import Collection
 from ferromongo.typings import WritableBuffer
@@ -79,10 +79,7 @@ class GridOut(FileBase):
         self._file: Any = file_document
         self._session = session
         self._position = 0
-        # The chunk that was read last, until its end has been handed out.
-        self._chunk = b""
-        self._chunk_number = -1
-        self._chunk_iter: ChunkReader | None = None
+        self._chunk_iter: EngineReader | ChunkReader | None = None
         self._rest = _NO_REST
         # The end of the range that it was opened for, if not that of the file.
         self._end: int | None = None
@@ -157,47 +154,51 @@ class GridOut(FileBase):
         left = self._left()
         if not left:
             return b""
-        start = self._find_chunk()
-        data = self._chunk[start : start + left]
-        self._advance(len(data))
+        data = self._reader().chunk(self._position)[:left]
+        self._position += len(data)
         return data
 
     def _read(self, size: int | None, until_newline: bool) -> bytes:
         self.open()
+        if not is_own(self, "readchunk", _READCHUNK):
+            return self._read_chunks(size, until_newline)
+        wanted = self._wanted(size)
+        if not wanted:
+            return b""
+        reader = self._reader()
+        if until_newline:
+            data = reader.line(self._position, wanted)
+        else:
+            data = reader.read(self._position, wanted)
+        self._position += len(data)
+        return data
+
+    def _wanted(self, size: int | None) -> int:
+        """How many bytes `size` asks for, of those that are left."""
+        left = self._left()
+        return left if size is None or size < 0 else min(size, left)
+
+    def _reader(self) -> EngineReader | ChunkReader:
+        if self._chunk_iter is None:
+            self._chunk_iter = reader_of(self._chunks, self._file, self._session, self._end)
+        return self._chunk_iter
+
+    def _read_chunks(self, size: int | None, until_newline: bool) -> bytes:
+        """The same by a subclass's `readchunk`."""
         begin = self._position
         # Holds the file once: parts that are joined at the end would be in memory twice.
         gathered = io.BytesIO()
         try:
-            if is_own(self, "readchunk", _READCHUNK):
-                self._gather(gathered, size, until_newline)
-            else:
-                self._gather_chunks(gathered, size, until_newline)
+            self._gather_chunks(gathered, size, until_newline)
             return gathered.getvalue()
         except BaseException:
             # What was read before it failed has not been handed out.
             self._position = begin
             raise
 
-    def _gather(self, gathered: io.BytesIO, size: int | None, until_newline: bool) -> None:
-        left = self._left()
-        wanted = left if size is None or size < 0 else min(size, left)
-        while wanted:
-            start = self._find_chunk()
-            chunk = self._chunk
-            stop = min(start + wanted, len(chunk))
-            wanted -= stop - start
-            if until_newline and (newline := chunk.find(b"\n", start, stop)) >= 0:
-                stop, wanted = newline + 1, 0
-            gathered.write(memoryview(chunk)[start:stop])
-            self._advance(stop - start)
-            left -= stop - start
-        if gathered.tell() and not left and self._chunk_iter is not None and self._end is None:
-            self._chunk_iter.check_end()
-
     def _gather_chunks(self, gathered: io.BytesIO, size: int | None, until_newline: bool) -> None:
-        """The same by a subclass's `readchunk`; what it reads too much is for the next call."""
-        left = self._left()
-        wanted = left if size is None or size < 0 else min(size, left)
+        """What `readchunk` reads too much is for the next call."""
+        wanted = self._wanted(size)
         while wanted > 0:
             begin = self._position
             at, data = self._rest
@@ -212,25 +213,6 @@ class GridOut(FileBase):
             gathered.write(memoryview(data)[:stop])
             self._position = begin + stop
             self._rest = (self._position, data[stop:]) if stop < len(data) else _NO_REST
-
-    def _find_chunk(self) -> int:
-        """Have the chunk at the current position; answers where in it that is."""
-        number, start = divmod(self._position, chunk_size(self._file))
-        if number != self._chunk_number:
-            reader = self._chunk_iter
-            if reader is None or reader.plan.next != number:
-                self._close_reader()
-                reader = ChunkReader(self._chunks, self._file, number, self._session, self._end)
-                self._chunk_iter = reader
-            self._chunk = reader.next()
-            self._chunk_number = number
-        return start
-
-    def _advance(self, count: int) -> None:
-        self._position += count
-        if self._position >= (self._chunk_number + 1) * chunk_size(self._file):
-            # It has been handed out: a file that is kept open should not keep it.
-            self._chunk, self._chunk_number = b"", -1
 
     def tell(self) -> int:
         """The current position."""

@@ -1,0 +1,185 @@
+//! `_core.GridDownload`: the chunks of a file that is read from GridFS.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::blank_bytes::BlankBytes;
+use super::errors;
+use super::grid_upload::elements;
+use super::pending::{PyPending, Step, task};
+use super::scope::PyScope;
+use super::session::PySession;
+use super::time_limit;
+use crate::error::{Error, Result as CoreResult};
+use crate::exec::operation::Kind;
+use crate::net::fork::OfProcess;
+use crate::ops::gridfs::download::{Call, Download, Source};
+use crate::ops::gridfs::plan::Plan;
+
+#[pyclass(name = "GridDownload", module = "ferromongo._core", frozen)]
+pub struct PyGridDownload {
+    scope: Py<PyScope>,
+    source: Arc<Source>,
+    /// Not here while a call reads, and not in a child of the process that read: then another is made.
+    download: Mutex<Option<OfProcess<Download>>>,
+}
+
+#[pymethods]
+impl PyGridDownload {
+    #[new]
+    fn new(
+        scope: Py<PyScope>,
+        collection: &str,
+        filter: &Bound<'_, PyAny>,
+        length: u64,
+        chunk_size: u64,
+    ) -> PyResult<PyGridDownload> {
+        let filter = elements(filter, scope.get())?;
+        let plan = Plan { length, chunk_size };
+        let source = Arc::new(Source { plan, collection: collection.to_owned(), filter });
+        Ok(PyGridDownload { scope, source, download: Mutex::default() })
+    }
+
+    fn opens_at(&self, position: u64) -> bool {
+        let download = self.download.lock();
+        download
+            .as_ref()
+            .filter(|download| !download.is_inherited())
+            .is_none_or(|download| download.opens_at(position))
+    }
+
+    fn read(
+        slf: &Bound<'_, Self>,
+        position: u64,
+        count: u64,
+        session: Option<&PySession>,
+    ) -> PyResult<PyPending> {
+        let (this, call) = (slf.clone().unbind(), slf.get().call(slf.py(), session)?);
+        Ok(PyPending::later(move |py| {
+            let mut sink = BlankBytes::new(py, count)?;
+            let mut download = this.get().take();
+            let work = async move {
+                let read = download.read(&call, position, count, &mut sink).await;
+                (download, read.map(|()| sink))
+            };
+            let finish = |read: BlankBytes| read.whole().into_any();
+            Ok(this.get().step(this.clone_ref(py), work, move |_, _, read| Ok(finish(read))))
+        }))
+    }
+
+    fn line(
+        slf: &Bound<'_, Self>,
+        position: u64,
+        most: u64,
+        session: Option<&PySession>,
+    ) -> PyResult<PyPending> {
+        let (this, call) = (slf.clone().unbind(), slf.get().call(slf.py(), session)?);
+        Ok(PyPending::later(move |py| {
+            let mut download = this.get().take();
+            let work = async move {
+                let line = download.line(&call, position, most).await;
+                (download, line)
+            };
+            Ok(this.get().step(this.clone_ref(py), work, |py, _, line: Vec<u8>| {
+                Ok(PyBytes::new(py, &line).into_any().unbind())
+            }))
+        }))
+    }
+
+    fn chunk(
+        slf: &Bound<'_, Self>,
+        position: u64,
+        session: Option<&PySession>,
+    ) -> PyResult<PyPending> {
+        let (this, call) = (slf.clone().unbind(), slf.get().call(slf.py(), session)?);
+        Ok(PyPending::later(move |py| {
+            let mut download = this.get().take();
+            let hand_out = move |py: Python<'_>, download: &mut Download, ()| {
+                let part = download.part(position).unwrap_or_default();
+                let bytes = PyBytes::new(py, part).into_any().unbind();
+                let end = position + part.len() as u64;
+                download.release(end);
+                Ok(bytes)
+            };
+            if this.get().raised(py, download.has_part(position))? {
+                let bytes = hand_out(py, &mut download, ())?;
+                this.get().put_back(download);
+                return Ok(Step::Done(bytes));
+            }
+            let work = async move {
+                let found = download.find_part(&call, position).await;
+                (download, found)
+            };
+            Ok(this.get().step(this.clone_ref(py), work, hand_out))
+        }))
+    }
+
+    fn check_end(slf: &Bound<'_, Self>, session: Option<&PySession>) -> PyResult<PyPending> {
+        let (this, call) = (slf.clone().unbind(), slf.get().call(slf.py(), session)?);
+        Ok(PyPending::later(move |py| {
+            let mut download = this.get().take();
+            let work = async move {
+                let checked = download.check_end(&call).await;
+                (download, checked)
+            };
+            Ok(this.get().step(this.clone_ref(py), work, |py, _, ()| Ok(py.None())))
+        }))
+    }
+
+    fn close(slf: &Bound<'_, Self>) -> PyResult<PyPending> {
+        let limit = time_limit::current(slf.py(), &slf.get().scope.get().core().settings)?;
+        let this = slf.clone().unbind();
+        Ok(PyPending::later(move |py| {
+            let Some(download) = this.get().own() else { return Ok(Step::Done(py.None())) };
+            let work = download.close(limit);
+            Ok(Step::Again(task(work, |py: Python<'_>, ()| Ok(Step::Done(py.None())))))
+        }))
+    }
+}
+
+impl PyGridDownload {
+    fn call(&self, py: Python<'_>, session: Option<&PySession>) -> PyResult<Call> {
+        let scope = self.scope.get();
+        let client = scope.core();
+        let terms = scope.terms(py, &client, Kind::FIND, session, None)?;
+        Ok(Call { client, terms })
+    }
+
+    fn take(&self) -> Download {
+        self.own().unwrap_or_else(|| Download::new(self.source.clone()))
+    }
+
+    fn own(&self) -> Option<Download> {
+        let held = self.download.lock().take();
+        held.filter(|download| !download.is_inherited()).map(OfProcess::into_inner)
+    }
+
+    fn put_back(&self, download: Download) {
+        let former = self.download.lock().replace(OfProcess::new(download));
+        drop(former); // not under the lock
+    }
+
+    fn raised<T>(&self, py: Python<'_>, result: CoreResult<T>) -> PyResult<T> {
+        let raise = |error: Error| errors::of_command(py, &error, &self.scope.get().codec);
+        result.map_err(raise)
+    }
+
+    /// Goes on with `work`, and gives back what it worked with.
+    fn step<T: Send + 'static>(
+        &self,
+        this: Py<Self>,
+        work: impl Future<Output = (Download, CoreResult<T>)> + Send + 'static,
+        hand_out: impl FnOnce(Python<'_>, &mut Download, T) -> PyResult<Py<PyAny>> + Send + 'static,
+    ) -> Step {
+        Step::Again(task(work, move |py: Python<'_>, (mut download, result)| {
+            let this = this.get();
+            let handed =
+                this.raised(py, result).and_then(|found| hand_out(py, &mut download, found));
+            this.put_back(download);
+            handed.map(Step::Done)
+        }))
+    }
+}

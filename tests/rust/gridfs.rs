@@ -1,0 +1,694 @@
+//! Files go into GridFS and come out of it, whatever the server, the line or the chunks do.
+
+#[allow(dead_code)]
+mod scripted_server;
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex as StdMutex, OnceLock};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use bson::spec::BinarySubtype;
+use bson::{Binary, Bson, RawDocumentBuf, doc, rawdoc};
+use ferromongo::deadline::TimeLimit;
+use ferromongo::error::{Error, Kind as ErrorKind};
+use ferromongo::exec::client::ClientCore;
+use ferromongo::exec::operation::{Kind, Terms};
+use ferromongo::net::blocking;
+use ferromongo::ops::bulk::limits::BatchLimits;
+use ferromongo::ops::gridfs::cutter::{CHUNK_OVERHEAD, Ids, Limits};
+use ferromongo::ops::gridfs::download::{Call, Download, Sink, Source};
+use ferromongo::ops::gridfs::plan::Plan;
+use ferromongo::ops::gridfs::upload::{self, Failure, MostGathered, Sending, Upload};
+use ferromongo::session::client::Session;
+use parking_lot::Mutex;
+use scripted_server::{Answer, Command, ScriptedServer, block_on, error, ok, terms};
+
+// ---- files that are read
+
+/// The chunks of a collection, sent in batches of a few.
+struct Store {
+    chunks: Vec<RawDocumentBuf>,
+    per_batch: usize,
+    /// Of each cursor, how many chunks come before its next batch.
+    cursors: Vec<usize>,
+}
+
+impl Store {
+    fn of(data: &[u8], chunk_size: usize, per_batch: usize) -> Store {
+        let chunks = data.chunks(chunk_size).enumerate();
+        let chunks = chunks.map(|(number, data)| chunk(number as i32, data)).collect();
+        Store { chunks, per_batch, cursors: Vec::new() }
+    }
+
+    fn answer(&mut self, command: &Command) -> Answer {
+        let (name, id) = match &*command.name {
+            "find" => {
+                let filter = command.body.get_document("filter").unwrap();
+                assert_eq!(filter.get_document("files_id").unwrap().get_i32("$eq").unwrap(), 7);
+                let first = match filter.get_document("n") {
+                    Ok(n) => n.get_i64("$gte").unwrap(),
+                    Err(_) => 0,
+                };
+                let number = |chunk: &RawDocumentBuf| i64::from(chunk.get_i32("n").unwrap_or(0));
+                let skipped = self.chunks.iter().take_while(|chunk| number(chunk) < first);
+                self.cursors.push(skipped.count());
+                ("firstBatch", self.cursors.len())
+            }
+            "getMore" => ("nextBatch", command.body.get_i64("getMore").unwrap() as usize),
+            _ => return ok(),
+        };
+        let begin = self.cursors[id - 1];
+        let end = self.chunks.len().min(begin + self.per_batch);
+        let batch = &self.chunks[begin..end];
+        self.cursors[id - 1] = end;
+        // As servers do: a cursor whose last batch was full is open until it is asked again.
+        let id = if batch.len() == self.per_batch { id as i64 } else { 0 };
+        let batch: Vec<_> = batch.iter().map(|it| Bson::Document(it.try_into().unwrap())).collect();
+        let cursor = doc! { "id": id, "ns": "db.fs.chunks", name: batch };
+        Answer::Reply((&doc! { "ok": 1, "cursor": cursor }).try_into().unwrap())
+    }
+}
+
+fn chunk(number: i32, data: &[u8]) -> RawDocumentBuf {
+    let data = Binary { subtype: BinarySubtype::Generic, bytes: data.to_vec() };
+    rawdoc! { "_id": number, "files_id": 7, "n": number, "data": data }
+}
+
+fn source(length: u64, chunk_size: u64) -> Arc<Source> {
+    let filter = rawdoc! { "files_id": { "$eq": 7 } }.into_bytes();
+    let filter = filter[4..filter.len() - 1].to_vec();
+    let plan = Plan { length, chunk_size };
+    Arc::new(Source { plan, collection: "fs.chunks".to_owned(), filter })
+}
+
+fn call(client: &Arc<ClientCore>) -> Call {
+    Call { client: client.clone(), terms: terms(client, Kind::FIND) }
+}
+
+fn explicit(client: &Arc<ClientCore>, kind: Kind) -> Terms {
+    let session = Session::explicit(client.sessions.clone(), true, false);
+    Terms::new("db".into(), kind, session)
+}
+
+/// Waits for what another thread is about to do.
+fn eventually(happened: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it never happened");
+        sleep(Duration::from_millis(1));
+    }
+}
+
+const DATA: &[u8] = b"0123456789";
+
+fn read(download: &mut Download, call: &Call, from: u64, to: u64) -> Result<Vec<u8>, Error> {
+    let mut found = Vec::new();
+    block_on(download.read(call, from, to - from, &mut found)).map(|()| found)
+}
+
+#[test]
+fn any_part_of_a_file_is_read_in_batches_of_any_size() {
+    for per_batch in 1..=4 {
+        let mut store = Store::of(DATA, 4, per_batch);
+        let server = ScriptedServer::start(move |command| store.answer(command));
+        let client = server.client();
+        let call = call(&client);
+        let mut kept = Download::new(source(10, 4));
+        for from in 0..10 {
+            for to in from + 1..=10 {
+                let expected = &DATA[from as usize..to as usize];
+                let mut download = Download::new(source(10, 4));
+                assert_eq!(read(&mut download, &call, from, to).unwrap(), expected);
+                assert_eq!(read(&mut kept, &call, from, to).unwrap(), expected, "{from} to {to}");
+            }
+        }
+        client.close();
+    }
+}
+
+#[test]
+fn the_commands_are_a_find_and_a_get_more_for_each_further_batch() {
+    for (data, expected) in [
+        (&DATA[..8], &["find", "getMore", "getMore"][..]),
+        (DATA, &["find", "getMore", "getMore", "getMore"]),
+        (&DATA[..3], &["find", "getMore"]),
+    ] {
+        let mut store = Store::of(data, 4, 1);
+        let server = ScriptedServer::start(move |command| store.answer(command));
+        let client = server.client();
+        let length = data.len() as u64;
+        let mut download = Download::new(source(length, 4));
+        assert_eq!(read(&mut download, &call(&client), 0, length).unwrap(), data);
+        assert_eq!(server.names(), expected);
+        client.close();
+    }
+}
+
+/// Sees what the server has received when bytes are handed out.
+struct Watching<'a> {
+    server: &'a ScriptedServer,
+    wait_for: usize,
+    seen: Vec<usize>,
+}
+
+impl Sink for Watching<'_> {
+    fn put(&mut self, _part: &[u8]) {
+        eventually(|| self.server.received().len() >= self.wait_for.min(4));
+        self.wait_for += 1;
+        self.seen.push(self.server.received().len());
+    }
+}
+
+#[test]
+fn the_next_batch_is_asked_for_before_one_is_copied() {
+    let mut store = Store::of(DATA, 4, 1);
+    let server = ScriptedServer::start(move |command| store.answer(command));
+    let client = server.client();
+    let mut watching = Watching { server: &server, wait_for: 2, seen: Vec::new() };
+    let mut download = Download::new(source(10, 4));
+    block_on(download.read(&call(&client), 0, 10, &mut watching)).unwrap();
+    assert_eq!(watching.seen, [2, 3, 4]);
+    client.close();
+}
+
+#[test]
+fn nothing_is_asked_for_that_the_call_may_not_need() {
+    let mut store = Store::of(DATA, 4, 1);
+    let server = ScriptedServer::start(move |command| store.answer(command));
+    let client = server.client();
+    let mut download = Download::new(source(10, 4));
+    assert_eq!(read(&mut download, &call(&client), 0, 4).unwrap(), b"0123");
+    assert_eq!(read(&mut download, &call(&client), 1, 3).unwrap(), b"12");
+    let found = block_on(download.line(&call(&client), 4, 2)).unwrap();
+    assert_eq!(
+        (&found[..], server.names()),
+        (&b"45"[..], vec!["find".into(), "find".into(), "getMore".into()])
+    );
+    client.close();
+}
+
+#[test]
+fn in_a_session_of_the_callers_one_command_follows_the_other() {
+    let mut store = Store::of(DATA, 4, 1);
+    let server = ScriptedServer::start(move |command| store.answer(command));
+    let client = server.client();
+    let call = Call { client: client.clone(), terms: explicit(&client, Kind::FIND) };
+    let mut watching = Watching { server: &server, wait_for: 0, seen: Vec::new() };
+    let mut download = Download::new(source(10, 4));
+    block_on(download.read(&call, 0, 10, &mut watching)).unwrap();
+    assert_eq!(watching.seen, [1, 2, 3]);
+    let sessions = server.received().into_iter().map(|it| it.body.get("lsid").unwrap().is_some());
+    assert!(sessions.eq([true; 4]));
+    client.close();
+}
+
+type Damage = fn(&mut Vec<RawDocumentBuf>);
+
+#[test]
+fn every_damage_is_an_error_and_does_not_last() {
+    let damages: [(Damage, &str); 9] = [
+        (|chunks| drop(chunks.remove(0)), "chunk 0 is missing: the next one is 1"),
+        (|chunks| drop(chunks.remove(1)), "chunk 1 is missing: the next one is 2"),
+        (|chunks| drop(chunks.remove(2)), "chunk 2 is missing: the file has 3"),
+        (|chunks| chunks.clear(), "chunk 0 is missing: the file has 3"),
+        (|chunks| chunks[1] = chunk(1, b"456"), "chunk 1 has 3 bytes instead of 4"),
+        (|chunks| chunks[2] = chunk(2, b"890"), "chunk 2 has 3 bytes instead of 2"),
+        (|chunks| chunks.insert(1, chunk(0, b"0123")), "chunk 1 is missing: the next one is 0"),
+        (|chunks| chunks.push(chunk(3, b"x")), "chunk 3 is one too many: the file has 3"),
+        (|chunks| chunks[0] = rawdoc! { "n": 0 }, "chunk 0 has no data that are bytes"),
+    ];
+    for (damage, expected) in damages {
+        for per_batch in 1..=5 {
+            let store = Arc::new(StdMutex::new(Store::of(DATA, 4, per_batch)));
+            damage(&mut store.lock().unwrap().chunks);
+            let kept = store.clone();
+            let server = ScriptedServer::start(move |command| kept.lock().unwrap().answer(command));
+            let client = server.client();
+            let mut download = Download::new(source(10, 4));
+            let error = read(&mut download, &call(&client), 0, 10).unwrap_err();
+            assert_eq!((error.kind(), error.message()), (ErrorKind::CorruptFile, expected));
+            let line = block_on(download.line(&call(&client), 0, 10)).unwrap_err();
+            assert_eq!(line.message(), expected);
+            *store.lock().unwrap() = Store::of(DATA, 4, per_batch);
+            assert_eq!(read(&mut download, &call(&client), 0, 10).unwrap(), DATA);
+            client.close();
+        }
+    }
+}
+
+#[test]
+fn an_empty_chunk_behind_the_last_does_no_harm() {
+    for per_batch in 1..=5 {
+        let mut store = Store::of(DATA, 4, per_batch);
+        store.chunks.push(chunk(3, b""));
+        let server = ScriptedServer::start(move |command| store.answer(command));
+        let client = server.client();
+        let mut download = Download::new(source(10, 4));
+        assert_eq!(read(&mut download, &call(&client), 0, 10).unwrap(), DATA);
+        assert_eq!(read(&mut download, &call(&client), 8, 10).unwrap(), b"89");
+        client.close();
+    }
+}
+
+#[test]
+fn an_empty_file_has_no_chunk() {
+    for (extra, expected) in [(None, true), (Some(chunk(0, b"x")), false)] {
+        let mut store = Store::of(b"", 4, 2);
+        store.chunks.extend(extra);
+        let server = ScriptedServer::start(move |command| store.answer(command));
+        let client = server.client();
+        let mut download = Download::new(source(0, 4));
+        assert_eq!(block_on(download.check_end(&call(&client))).is_ok(), expected);
+        client.close();
+    }
+}
+
+#[test]
+fn chunks_are_handed_out_one_by_one() {
+    let mut store = Store::of(DATA, 4, 2);
+    let server = ScriptedServer::start(move |command| store.answer(command));
+    let client = server.client();
+    let call = call(&client);
+    let mut download = Download::new(source(10, 4));
+    for (position, expected) in [(0, &b"0123"[..]), (4, b"4567"), (5, b"567"), (8, b"89")] {
+        assert!(!download.opens_at(position) || position == 0);
+        block_on(download.find_part(&call, position)).unwrap();
+        assert_eq!(download.part(position), Some(expected));
+    }
+    download.release(10);
+    assert_eq!(download.part(8), None);
+    block_on(download.check_end(&call)).unwrap();
+    assert_eq!(server.names(), ["find", "getMore"]);
+    client.close();
+}
+
+#[test]
+fn a_forgotten_cursor_is_opened_again_at_the_right_chunk() {
+    for in_session in [false, true] {
+        let (mut store, mut count) = (Store::of(DATA, 4, 1), 0);
+        let server = ScriptedServer::start(move |command| {
+            count += 1;
+            if count == 3 { error(43, &[]) } else { store.answer(command) }
+        });
+        let client = server.client();
+        let mut call = call(&client);
+        if in_session {
+            call.terms = explicit(&client, Kind::FIND);
+        }
+        let mut download = Download::new(source(10, 4));
+        assert_eq!(read(&mut download, &call, 0, 10).unwrap(), DATA);
+        let expected = ["find", "getMore", "getMore", "find", "getMore"];
+        assert_eq!(server.names(), expected);
+        let filter = server.received()[3].body.get_document("filter").unwrap().to_owned();
+        assert_eq!(filter.get_document("n").unwrap().get_i64("$gte").unwrap(), 2);
+        client.close();
+    }
+}
+
+#[test]
+fn a_cut_find_is_retried_and_a_read_that_a_cut_get_more_ends_can_be_repeated() {
+    for (cut, retried) in [(1, true), (2, false), (3, false)] {
+        let (mut store, mut count) = (Store::of(DATA, 4, 1), 0);
+        let server = ScriptedServer::start(move |command| {
+            count += 1;
+            if count == cut { Answer::Cut } else { store.answer(command) }
+        });
+        let client = server.client();
+        let mut download = Download::new(source(10, 4));
+        let first = read(&mut download, &call(&client), 0, 10);
+        match retried {
+            true => assert_eq!(first.unwrap(), DATA),
+            false => assert_eq!(first.unwrap_err().kind(), ErrorKind::Network),
+        }
+        assert_eq!(read(&mut download, &call(&client), 3, 10).unwrap(), &DATA[3..]);
+        client.close();
+    }
+}
+
+#[test]
+fn a_read_that_is_dropped_midway_has_its_cursor_killed() {
+    let (mut store, mut count) = (Store::of(DATA, 4, 1), 0);
+    let server = ScriptedServer::start(move |command| {
+        count += 1;
+        if count == 2 { Answer::Silence } else { store.answer(command) }
+    });
+    let client = server.client();
+    let call = call(&client);
+    {
+        let mut found = Vec::new();
+        let work = async {
+            let mut download = Download::new(source(10, 4));
+            download.read(&call, 0, 10, &mut found).await
+        };
+        let left = blocking::run(pin!(work), |_| server.received().len() == 2);
+        assert!(left.is_none(), "it waits for the second batch");
+    }
+    eventually(|| server.names().contains(&"killCursors".to_owned()));
+    client.close();
+}
+
+#[test]
+fn a_closed_or_dropped_download_has_its_cursor_killed() {
+    for closed in [true, false] {
+        let mut store = Store::of(DATA, 4, 1);
+        let server = ScriptedServer::start(move |command| store.answer(command));
+        let client = server.client();
+        let mut download = Download::new(source(10, 4));
+        assert_eq!(read(&mut download, &call(&client), 0, 2).unwrap(), b"01");
+        match closed {
+            true => {
+                block_on(download.close(TimeLimit::Unset));
+                assert_eq!(server.names(), ["find", "killCursors"]);
+            }
+            false => {
+                drop(download);
+                eventually(|| server.names() == ["find", "killCursors"]);
+            }
+        }
+        client.close();
+    }
+}
+
+// ---- files that are written
+
+/// Each insert takes two chunks of four bytes.
+const LIMITS: Limits = Limits {
+    bytes: 2 * (4 + CHUNK_OVERHEAD),
+    chunks: 100,
+    server: BatchLimits { statements: 1000, bytes: 48_000_000, document_bytes: 1 << 24 },
+};
+
+fn upload() -> Arc<Mutex<Upload>> {
+    Arc::new(Mutex::new(Upload::new("fs.chunks", b"\x10files_id\0\x07\0\0\0".to_vec(), 4)))
+}
+
+fn ids() -> Ids {
+    Ids { prefix: [1; 9], next: 0 }
+}
+
+fn sending(client: &Arc<ClientCore>) -> Sending {
+    let terms = terms(client, Kind::Write { retry: true });
+    Sending { client: client.clone(), terms, limits: LIMITS }
+}
+
+fn write(upload: &Arc<Mutex<Upload>>, sending: &Sending, data: &[u8]) -> Result<(), Failure> {
+    block_on(upload::send(upload, sending, data, &mut ids()))
+}
+
+fn finish(upload: &Arc<Mutex<Upload>>, sending: &Sending) -> Result<(), Failure> {
+    upload.lock().finish();
+    write(upload, sending, b"")
+}
+
+/// The number of its first chunk.
+fn number(command: &Command) -> i32 {
+    assert_eq!((&*command.name, &*command.sequences[0].0), ("insert", "documents"));
+    command.sequences[0].1[0].get_i32("n").unwrap()
+}
+
+fn numbers(server: &ScriptedServer) -> Vec<i32> {
+    server.received().iter().map(number).collect()
+}
+
+/// Session and number of a write.
+fn identity(command: &Command) -> (RawDocumentBuf, i64) {
+    let lsid = command.body.get_document("lsid").unwrap().to_owned();
+    (lsid, command.body.get_i64("txnNumber").unwrap())
+}
+
+fn inserted() -> Answer {
+    Answer::Reply(rawdoc! { "ok": 1, "n": 2 })
+}
+
+fn refused(code: i32) -> Answer {
+    let error = doc! { "index": 0, "code": code, "errmsg": "scripted" };
+    Answer::Reply((&doc! { "ok": 1, "n": 0, "writeErrors": [error] }).try_into().unwrap())
+}
+
+#[test]
+fn all_bytes_arrive_as_chunks_in_whole_inserts() {
+    let server = ScriptedServer::start(|_| inserted());
+    let client = server.client();
+    let (upload, sending) = (upload(), sending(&client));
+    let data: Vec<u8> = (0..37).collect();
+    write(&upload, &sending, &data[..19]).unwrap();
+    assert_eq!(numbers(&server), [0, 2]);
+    write(&upload, &sending, &data[19..]).unwrap();
+    finish(&upload, &sending).unwrap();
+    finish(&upload, &sending).unwrap();
+    let mut commands = server.received();
+    commands.sort_by_key(number);
+    assert_eq!(commands.iter().map(number).collect::<Vec<_>>(), [0, 2, 4, 6, 8]);
+    let mut found = Vec::new();
+    for command in &commands {
+        assert_eq!(command.body.get_str("insert").unwrap(), "fs.chunks");
+        for document in &command.sequences[0].1 {
+            assert_eq!(document.get_i32("files_id").unwrap(), 7);
+            found.extend_from_slice(document.get_binary("data").unwrap().bytes);
+        }
+    }
+    assert_eq!(found, data);
+    let mut identities: Vec<_> = commands.iter().map(|it| format!("{:?}", identity(it))).collect();
+    identities.sort();
+    identities.dedup();
+    assert_eq!(identities.len(), 5, "each is a write of its own");
+    let upload = upload.lock();
+    assert_eq!((upload.is_stored(), upload.cutter().length()), (true, 37));
+    client.close();
+}
+
+#[test]
+fn a_little_is_gathered_and_not_sent() {
+    let mut upload = Upload::new("fs.chunks", b"\x10files_id\0\x07\0\0\0".to_vec(), 4);
+    let server = LIMITS.server;
+    let most = MostGathered::new(3 * (4 + CHUNK_OVERHEAD), 100_000);
+    let limits = most.limits(server);
+    assert!(upload.gather(b"0123456", &mut ids(), most, &limits));
+    assert!(!upload.gather(b"78901", &mut ids(), most, &limits), "a third chunk begins");
+    let most = MostGathered::new(1 << 30, 3);
+    assert!(upload.gather(b"7", &mut ids(), most, &limits));
+    assert!(!upload.gather(b"8", &mut ids(), most, &limits), "a third chunk begins");
+    let most = MostGathered::new(1 << 30, 1 << 30);
+    let much = vec![0; 17 << 20];
+    assert!(!upload.gather(&much, &mut ids(), most, &most.limits(server)), "memory is bounded");
+    assert!(upload.gather(&much[..4096], &mut ids(), most, &most.limits(server)));
+    assert_eq!(upload.cutter().length(), 4104);
+}
+
+#[test]
+fn the_first_insert_goes_alone_and_then_four_at_a_time() {
+    let cell = Arc::<OnceLock<Arc<ScriptedServer>>>::default();
+    let (inside, mut count) = (cell.clone(), 0);
+    let server = Arc::new(ScriptedServer::start(move |_| {
+        count += 1;
+        let server = inside.get().expect("it was started");
+        match count {
+            1 => assert_eq!(server.received().len(), 1, "it is alone"),
+            // None of them is answered before the others have come.
+            2 => eventually(|| server.received().len() == 5),
+            _ => {}
+        }
+        inserted()
+    }));
+    let _ = cell.set(server.clone());
+    let client = server.client();
+    let upload = upload();
+    write(&upload, &sending(&client), &[1; 5 * 8]).unwrap();
+    assert_eq!(server.received().len(), 5);
+    client.close();
+}
+
+#[test]
+fn in_a_session_of_the_callers_one_insert_follows_the_other() {
+    let cell = Arc::<OnceLock<Arc<ScriptedServer>>>::default();
+    let (inside, mut count) = (cell.clone(), 0);
+    let server = Arc::new(ScriptedServer::start(move |_| {
+        count += 1;
+        let server = inside.get().expect("it was started");
+        // A second one would be noted as soon as it comes, whoever is answered.
+        if server.received().len() == count { inserted() } else { error(1, &[]) }
+    }));
+    let _ = cell.set(server.clone());
+    let client = server.client();
+    let terms = explicit(&client, Kind::Write { retry: true });
+    let sending = Sending { terms, ..sending(&client) };
+    let upload = upload();
+    write(&upload, &sending, &[1; 5 * 8]).unwrap();
+    assert_eq!(numbers(&server), [0, 2, 4, 6, 8]);
+    let sessions: Vec<_> = server.received().iter().map(|it| identity(it).0).collect();
+    assert!(sessions.iter().all(|session| session == &sessions[0]));
+    client.close();
+}
+
+#[test]
+fn another_file_with_this_id_keeps_its_chunks() {
+    for code in [11000, 11001, 12582] {
+        let server = ScriptedServer::start(move |_| refused(code));
+        let client = server.client();
+        let upload = upload();
+        let sent = write(&upload, &sending(&client), &[1; 5 * 8]);
+        assert!(matches!(sent, Err(Failure::Exists)));
+        assert_eq!(numbers(&server), [0]);
+        assert!(!upload.lock().is_stored());
+        client.close();
+    }
+}
+
+#[test]
+fn an_insert_that_failed_among_several_is_sent_again_as_the_same_write() {
+    let cell = Arc::<OnceLock<Arc<ScriptedServer>>>::default();
+    let (inside, mut refusals) = (cell.clone(), 0);
+    let server = Arc::new(ScriptedServer::start(move |command| {
+        if number(command) != 2 || refusals == 1 {
+            return inserted();
+        }
+        refusals += 1;
+        let server = inside.get().expect("it was started");
+        eventually(|| server.received().len() == 3);
+        refused(13)
+    }));
+    let _ = cell.set(server.clone());
+    let client = server.client();
+    let (upload, sending) = (upload(), sending(&client));
+    let sent = write(&upload, &sending, &[1; 3 * 8]);
+    let Err(Failure::Refused(reply)) = sent else { panic!("{sent:?}") };
+    assert!(reply.get_array("writeErrors").is_ok());
+    assert_eq!(server.received().len(), 3);
+    finish(&upload, &sending).unwrap();
+    let commands = server.received();
+    assert_eq!(commands.len(), 4);
+    let refused = commands.iter().find(|it| number(it) == 2).unwrap();
+    assert_eq!(number(&commands[3]), 2);
+    assert_eq!(identity(&commands[3]), identity(refused));
+    assert_eq!(commands[3].sequences, refused.sequences);
+    client.close();
+}
+
+#[test]
+fn a_failed_write_that_took_a_part_of_its_data_leaves_a_file_that_cannot_be_completed() {
+    let mut count = 0;
+    let server = ScriptedServer::start(move |_| {
+        count += 1;
+        if count == 1 { error(13, &[]) } else { inserted() }
+    });
+    let client = server.client();
+    let (upload, sending) = (upload(), sending(&client));
+    assert!(matches!(write(&upload, &sending, &[1; 9 * 8]), Err(Failure::Failed(_))));
+    for again in [write(&upload, &sending, b"more"), finish(&upload, &sending)] {
+        let Err(Failure::Failed(error)) = again else { panic!("{again:?}") };
+        assert_eq!(error.kind(), ErrorKind::InvalidOperation);
+    }
+    assert_eq!(server.received().len(), 1);
+    client.close();
+}
+
+#[test]
+fn an_insert_whose_line_is_cut_is_retried() {
+    for cut in [1, 2, 4] {
+        let mut count = 0;
+        let server = ScriptedServer::start(move |_| {
+            count += 1;
+            if count == cut { Answer::Cut } else { inserted() }
+        });
+        let client = server.client();
+        let (upload, sending) = (upload(), sending(&client));
+        write(&upload, &sending, &[1; 5 * 8]).unwrap();
+        let mut numbers = numbers(&server);
+        numbers.sort();
+        assert_eq!(numbers.len(), 6);
+        numbers.dedup();
+        assert_eq!(numbers, [0, 2, 4, 6, 8]);
+        client.close();
+    }
+}
+
+#[test]
+fn inserts_that_are_dropped_midway_are_sent_again_as_the_same_writes() {
+    let mut count = 0;
+    let server = ScriptedServer::start(move |_| {
+        count += 1;
+        if (2..=3).contains(&count) { Answer::Silence } else { inserted() }
+    });
+    let client = server.client();
+    let (upload, sending) = (upload(), sending(&client));
+    write(&upload, &sending, &[1; 8]).unwrap();
+    {
+        let mut ids = ids();
+        let work = upload::send(&upload, &sending, &[2; 16], &mut ids);
+        let left = blocking::run(pin!(work), |_| server.received().len() == 3);
+        assert!(left.is_none(), "it waits for two answers");
+    }
+    finish(&upload, &sending).unwrap();
+    let commands = server.received();
+    assert_eq!(commands.len(), 5);
+    for number_ in [2, 4] {
+        let same: Vec<_> = commands.iter().filter(|it| number(it) == number_).collect();
+        assert_eq!(same.len(), 2);
+        assert_eq!(identity(same[0]), identity(same[1]));
+    }
+    client.close();
+}
+
+#[test]
+fn what_is_given_up_is_known_to_be_stored_or_never_will_be() {
+    let mut count = 0;
+    let server = ScriptedServer::start(move |_| {
+        count += 1;
+        match count {
+            2 | 3 => Answer::Silence,
+            4 => refused(13),
+            _ => inserted(),
+        }
+    });
+    let client = server.client();
+    let (upload, sending) = (upload(), sending(&client));
+    assert!(!upload.lock().give_up(), "nothing was sent");
+    let upload = self::upload();
+    write(&upload, &sending, &[1; 8]).unwrap();
+    {
+        let mut ids = ids();
+        let work = upload::send(&upload, &sending, &[2; 19], &mut ids);
+        let left = blocking::run(pin!(work), |_| server.received().len() == 3);
+        assert!(left.is_none(), "it waits for two answers");
+    }
+    assert!(upload.lock().give_up());
+    block_on(upload::settle(&upload, &sending)).unwrap();
+    let commands = server.received();
+    assert_eq!(commands[3..].iter().map(number).collect::<Vec<_>>(), [2, 4]);
+    for settled in &commands[3..] {
+        let first = commands.iter().find(|it| number(it) == number(settled)).unwrap();
+        assert_eq!(identity(first), identity(settled));
+    }
+    assert!(!upload.lock().give_up());
+    assert!(finish(&upload, &sending).is_err(), "it cannot be completed any more");
+    client.close();
+}
+
+#[test]
+fn a_write_concern_error_is_told_and_the_chunks_are_known_to_be_stored() {
+    let failed = doc! { "code": 100, "errmsg": "not enough members" };
+    let reply = doc! { "ok": 1, "n": 2, "writeConcernError": failed };
+    let reply: RawDocumentBuf = (&reply).try_into().unwrap();
+    let server = ScriptedServer::start(move |_| Answer::Reply(reply.clone()));
+    let client = server.client();
+    let upload = upload();
+    let sent = write(&upload, &sending(&client), &[1; 8]);
+    assert!(matches!(sent, Err(Failure::Refused(_))));
+    assert!(upload.lock().is_stored());
+    client.close();
+}
+
+#[test]
+fn a_chunk_that_fits_no_message_is_not_sent() {
+    let server = ScriptedServer::start(|_| inserted());
+    let client = server.client();
+    let small = BatchLimits { bytes: 80, ..LIMITS.server };
+    let limits = Limits { server: small, ..LIMITS };
+    let sending = Sending { limits, ..sending(&client) };
+    let sent = write(&upload(), &sending, &[1; 8]);
+    let Err(Failure::Failed(error)) = sent else { panic!("{sent:?}") };
+    assert_eq!(error.kind(), ErrorKind::DocumentTooLarge);
+    assert_eq!(server.received().len(), 0);
+    client.close();
+}
