@@ -45,6 +45,7 @@ demo: build  ## Run the examples against a real replica set, then a short compar
 	$(BIN)/python examples/tour_async.py
 	$(BIN)/python examples/transfer.py
 	$(BIN)/python examples/transfer_async.py
+	$(BIN)/python examples/files.py
 	$(BIN)/python -m benches --quick
 
 test: test-rust test-python  ## Run all tests

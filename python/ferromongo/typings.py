@@ -42,9 +42,11 @@ WriteOp: TypeAlias = (
 ClusterTime: TypeAlias = Mapping[str, Any]
 if TYPE_CHECKING:
     ReadableBuffer: TypeAlias = bytes | bytearray | memoryview | mmap | array[Any]
+    WritableBuffer: TypeAlias = bytearray | memoryview | mmap | array[Any]
 else:
     # An array takes its parameter from Python 3.12 on only; what asks for hints must find a type.
     ReadableBuffer = bytes | bytearray | memoryview | mmap | array
+    WritableBuffer = bytearray | memoryview | mmap | array
 
 __all__ = [
     "Address",
@@ -56,6 +58,7 @@ __all__ = [
     "KeyPattern",
     "Pipeline",
     "ReadableBuffer",
+    "WritableBuffer",
     "WriteOp",
     "_Address",
     "_CollationIn",

@@ -147,8 +147,9 @@ TARGETS = (
         "AsyncGridFSBucket",
         _named(
             Manner.FUTURE,
-            "upload_from_stream upload_from_stream_with_id download_to_stream"
-            " download_to_stream_by_name delete rename",
+            "upload_from_stream upload_from_stream_with_id upload_from_path download_to_stream"
+            " download_to_stream_by_name download_to_path download_to_path_by_name delete rename"
+            " find_orphans delete_orphans",
         ),
         ("from ferromongo.gridfs.synchronous.bucket import GridFSBucket",),
     ),
@@ -173,7 +174,7 @@ TARGETS = (
         "AsyncGridOut",
         "AsyncGridOut",
         {
-            **_named(Manner.FUTURE, "read readchunk readline"),
+            **_named(Manner.FUTURE, "read readchunk readline readinto"),
             **_named(Manner.DELEGATE, "tell readable seekable write"),
         },
     ),

@@ -34,9 +34,11 @@ NAMES = {
     "answer": "plain_answer",
     "asynchronous": "synchronous",
     "drive": "run",
+    "off_loop": "directly",
     "pause": "sleep",
+    "shielded": "plain_answer",
 }
-_PLAIN_ENGLISH = {"answer", "asynchronous", "drive", "pause"}
+_PLAIN_ENGLISH = {"answer", "asynchronous", "drive", "pause", "shielded"}
 ASYNC_ONLY_DECORATORS = {"openable"}
 UNWRAPPED = {"Awaitable", "Coroutine"}
 """`Awaitable[X]` and `Coroutine[Any, Any, X]` become `X`."""

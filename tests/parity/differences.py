@@ -168,7 +168,7 @@ OWN = [
         (
             "typings.Address", "typings.CollationIn", "typings.DocumentType",
             "typings.DocumentTypeArg", "typings.Hint", "typings.KeyPattern", "typings.Pipeline",
-            "typings.ReadableBuffer", "typings.WriteOp",
+            "typings.ReadableBuffer", "typings.WritableBuffer", "typings.WriteOp",
         ),
         "the types in ferromongo's signatures, by public names",
     ),
@@ -180,6 +180,62 @@ OWN = [
             "gridfs.synchronous.grid_out_cursor",
         ),
         "where the classes of GridFS are defined",
+    ),
+    Difference(
+        "module of our own",
+        ("gridfs.synchronous.transfers",),
+        "whole files into and out of GridFS",
+    ),
+    Difference(
+        "module of our own",
+        ("gridfs.http",),
+        "responses to HTTP requests for files: ETag, conditions, ranges",
+    ),
+    Difference(
+        "member of our own",
+        (
+            "GridFSBucket.upload_from_path", "GridFSBucket.download_to_path",
+            "GridFSBucket.download_to_path_by_name",
+        ),
+        "from and to local files, which appear when they are whole",
+    ),
+    Difference(
+        "name of our own",
+        ("gridfs.Orphans",),
+        "what `find_orphans` finds",
+    ),
+    Difference(
+        "member of our own",
+        ("GridFSBucket.find_orphans", "GridFSBucket.delete_orphans"),
+        "chunks that belong to no file",
+    ),
+    Difference(
+        "signature",
+        (
+            "GridFSBucket.upload_from_stream", "GridFSBucket.upload_from_stream_with_id",
+            "GridFSBucket.download_to_stream", "GridFSBucket.download_to_stream_by_name",
+        ),
+        "take `progress`",
+    ),
+    Difference(
+        "signature",
+        ("GridFSBucket.open_download_stream", "GridFSBucket.open_download_stream_by_name"),
+        "take a range, `start` and `end`",
+    ),
+    Difference(
+        "signature",
+        ("GridFS.__init__", "GridFSBucket.__init__"),
+        "take `transactions`: whether transactions of sessions may have their operations",
+    ),
+    Difference(
+        "member of our own",
+        ("GridOut.readinto",),
+        "reads into a buffer; `io.BufferedReader` needs it",
+    ),
+    Difference(
+        "member of our own",
+        ("GridOut.iter_chunks",),
+        "an iterator of chunks, for the body of an HTTP response",
     ),
     Difference(
         "member of our own",

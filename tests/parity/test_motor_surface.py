@@ -60,10 +60,29 @@ DIFFERENT = {
         "AgnosticClient.recover_transactions",
         "ours only",
     ): "of transaction logs, which Motor has not",
+    **{
+        (f"AgnosticGridFSBucket.{name}", "ours only"): "as of ferromongo's buckets"
+        for name in (
+            "upload_from_path", "download_to_path", "download_to_path_by_name", "find_orphans",
+            "delete_orphans",
+        )
+    },
+    **{
+        (f"AgnosticGridFSBucket.{name}", "signature"): "takes `progress`, as ferromongo's buckets"
+        for name in (
+            "upload_from_stream", "upload_from_stream_with_id", "download_to_stream",
+            "download_to_stream_by_name",
+        )
+    },
+    **{
+        (f"AgnosticGridFSBucket.{name}", "signature"): "takes `start` and `end`, likewise"
+        for name in ("open_download_stream", "open_download_stream_by_name")
+    },
+    ("AgnosticGridOut.readinto", "ours only"): "as of ferromongo's files",
     ("AgnosticClient.start_session", "signature"): "takes `snapshot_time`, as PyMongo's newer ones",
     ("AgnosticGridOutCursor.add_option", "signature"): "raises NotImplementedError with both",
     ("AgnosticGridOutCursor.remove_option", "signature"): "raises NotImplementedError with both",
-}
+}  # fmt: skip
 
 # What Motor's class factory leaves in a class, and what Python does.
 INTERNAL = {

@@ -53,6 +53,17 @@ def test_two_transfers_meet(example, mongodb_uri):
     assert str({"Ada": 20, "Ben": 0, "Cleo": 0} | {paid: 80}) in said
 
 
+def test_a_file_goes_up_and_comes_back(mongodb_uri, tmp_path):
+    # A bar of text, whether tqdm is installed or not: this name hides it.
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['tqdm'] = None")
+    uri = {"FERROMONGO_TEST_URI": mongodb_uri, "PYTHONPATH": str(tmp_path)}
+    said = run("files.py", {**os.environ, **uri})
+    assert said.count(f"[{'#' * 40}]  16.0 of 16.0 MiB\n") == 2
+    assert f"[{' ' * 40}]   0.0 of 16.0 MiB" in said
+    assert "What came back is what went up" in said
+    assert "stopped half way; chunks left behind: 0" in said
+
+
 def run(example, environment):
     # Warnings are errors there too: a reader's program must not leak a socket or a coroutine.
     # Not -X dev: asyncio's debug mode complains of slow steps when the machine is busy.

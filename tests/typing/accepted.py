@@ -1,8 +1,10 @@
 """What a type checker must accept: run by test_typing.py, never imported."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from io import IOBase
+from pathlib import Path
 from typing import Any, BinaryIO, Literal, NotRequired, TypedDict, assert_type
 from wsgiref.simple_server import demo_app
 from wsgiref.types import WSGIApplication
@@ -25,7 +27,8 @@ from ferromongo.cursor import Cursor
 from ferromongo.database import Database
 from ferromongo.embedded import FailPoint, ReplicaSet
 from ferromongo.errors import DuplicateKeyError, PyMongoError
-from ferromongo.gridfs import AsyncGridFSBucket, AsyncGridOut, GridFSBucket, GridOut
+from ferromongo.gridfs import AsyncGridFSBucket, AsyncGridOut, GridFSBucket, GridOut, Orphans
+from ferromongo.gridfs.http import response_head
 from ferromongo.middleware import asgi, non_atomic_requests, wsgi
 from ferromongo.transaction import (
     TransactionReport,
@@ -169,6 +172,14 @@ def files(database: Database[dict[str, Any]], source: BinaryIO) -> None:
     with bucket.open_upload_stream("tea.txt") as written:
         written.colour = "red"
     print(copy)
+    path = Path("tea.txt")
+    assert_type(bucket.upload_from_path(path, progress=True), ObjectId)
+    bucket.download_to_path_by_name("tea.txt", "copy.txt", progress=lambda done, total: None)
+    part = bucket.open_download_stream(key, start=5, end=9)
+    assert_type(part.readinto(bytearray(4)), int)
+    assert_type(part.iter_chunks(1), Iterator[bytes])
+    assert_type(response_head(part, {"Range": "bytes=0-"}).headers, dict[str, str])
+    assert_type(GridFSBucket(database, transactions=True).find_orphans(), list[Orphans])
 
 
 async def asynchronous_files(database: AsyncDatabase[dict[str, Any]]) -> None:
@@ -180,6 +191,13 @@ async def asynchronous_files(database: AsyncDatabase[dict[str, Any]]) -> None:
     async for line in file:
         assert_type(line, bytes)
     assert_type(await bucket.find().next(), AsyncGridOut)
+
+    async def progress(done: int, total: int | None) -> None: ...
+
+    await bucket.upload_from_stream("tea.txt", Path("tea.txt"), progress=progress)
+    await bucket.download_to_path(written._id, Path("copy.txt"))
+    assert_type(file.iter_chunks(), AsyncIterator[bytes])
+    assert_type((await bucket.delete_orphans(timedelta(hours=1)))[0].length, int)
 
 
 def typed(collection: Collection[Order]) -> None:

@@ -63,6 +63,8 @@ def documents_of_a_type(films: Collection[Film]) -> None:
 def files(bucket: GridFSBucket, database: AsyncDatabase[dict[str, Any]]) -> None:
     GridFSBucket(database)  # error: arg-type
     bucket.upload_from_stream(5, b"")  # error: arg-type
+    bucket.upload_from_stream("tea.txt", b"", progress="yes")  # error: arg-type
+    bucket.find_orphans(older_than=5)  # error: arg-type
     bucket.find().next().read("all")  # error: arg-type
 
 

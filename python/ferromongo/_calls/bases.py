@@ -144,6 +144,8 @@ class SessionBase:
     _client: ClientBase
     _core: _core.Session
     _options: SessionOptions
+    _takes_files = False
+    """Whether its transactions may have operations of GridFS: `gridfs_files.admit`."""
 
     def _repr_html_(self) -> str:
         from ferromongo._calls import html

@@ -20,13 +20,24 @@ from ferromongo._core import GridDownload, Pending
 class EngineDownload:
     """The chunks of a file, read by the engine."""
 
-    def __init__(self, chunks: CollectionBase[Any], file: Mapping[str, Any], session: Any) -> None:
+    def __init__(
+        self,
+        chunks: CollectionBase[Any],
+        file: Mapping[str, Any],
+        session: Any,
+        end: int | None = None,
+    ) -> None:
+        """`end` is the position that nobody will read beyond, if there is one in the file."""
         self._chunks = chunks
         self._session = session
+        wanted = chunks_of(file.get("_id"))
+        if end is not None and end < file_length(file):
+            # The engine adds where they begin.
+            wanted["$and"] = [{"n": {"$lt": -(-end // chunk_size(file))}}]
         self._engine = GridDownload(
             document_scope(chunks),
             chunks._name,
-            chunks_of(file.get("_id")),
+            wanted,
             min(max(file_length(file), 0), _LARGEST),
             min(chunk_size(file), _LARGEST),
         )
@@ -56,18 +67,22 @@ class EngineDownload:
 class ChunkPlan:
     """The chunks of a file from the one numbered `next` on, as its document promises them."""
 
-    def __init__(self, file: Mapping[str, Any], first: int) -> None:
+    def __init__(self, file: Mapping[str, Any], first: int, end: int | None = None) -> None:
+        """`end` is the position that nobody will read beyond, if there is one in the file."""
         self._file_id = file.get("_id")
         self._length = file_length(file)
         self._chunk_size = chunk_size(file)
         self.count = -(-self._length // self._chunk_size)
         self.next = first
+        self._stop = None if end is None else -(-end // self._chunk_size)
 
     def query(self) -> dict[str, Any]:
         """The arguments of the find that begins with the next chunk."""
         wanted = chunks_of(self._file_id)
         if self.next > 0:
             wanted["n"] = {"$gte": self.next}
+        if self._stop is not None:
+            wanted.setdefault("n", {})["$lt"] = self._stop
         return {"filter": wanted, "sort": [("n", 1)]}
 
     def accept(self, chunk: Mapping[str, Any] | None) -> bytes:
@@ -110,6 +125,19 @@ def seek_target(offset: int, whence: int, position: int, length: int) -> int:
     if target < 0:
         raise OSError(22, f"there is no position {target} in a file")
     return target
+
+
+def check_range(start: int, end: int | None) -> None:
+    """Raise unless the positions are those of a range of bytes; the file may end before it does."""
+    for name, position in (("start", start), ("end", end)):
+        if position is None and name == "end":
+            continue
+        if not isinstance(position, int) or isinstance(position, bool):
+            raise TypeError(f"{name} must be an instance of int, not {type(position)}")
+    if start < 0:
+        raise ValueError(f"start must not be negative: {start}")
+    if end is not None and end < start:
+        raise ValueError(f"end must not be less than start: {end} < {start}")
 
 
 # No file is as large: what the engine counts with.

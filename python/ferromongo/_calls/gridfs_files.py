@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import time
 import warnings
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NoReturn
 
 import pymongo
@@ -13,16 +14,21 @@ from bson.objectid import ObjectId
 from gridfs import DEFAULT_CHUNK_SIZE
 from gridfs.errors import FileExists, NoFile
 from pymongo import ASCENDING, DESCENDING
+from pymongo.client_session_shared import SessionOptions
 from pymongo.errors import ConfigurationError, InvalidOperation
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.atomic import OutsideTransaction, current_scope
-from ferromongo._calls.bases import ClientBase
-from ferromongo._calls.sessions import bound_session
-from ferromongo._pymongo_internals import current_timeout
+from ferromongo._calls.bases import ClientBase, SessionBase
+from ferromongo._calls.context_changes import ContextChanges
+from ferromongo._calls.sessions import AMBIENT, bound_session, used_by
+from ferromongo._pymongo_internals import DEADLINE, TIMEOUT, current_timeout
 
 FILES_INDEX = {"filename": ASCENDING, "uploadDate": ASCENDING}
 CHUNKS_INDEX = {"files_id": ASCENDING, "n": ASCENDING}
+MAX_TRANSACTION_BYTES = 32 << 20
+CLEAN_UP_SECONDS = 10.0
+UPLOAD_SESSION = SessionOptions(causal_consistency=False)
 
 FileBase = io.IOBase
 """A synchronous GridOut is one of Python's files."""
@@ -37,18 +43,73 @@ class AsyncFileBase:
 def check_no_transaction(session: Any) -> None:
     """Raise InvalidOperation in the transaction of a session, which an upload may not fit into.
 
-    An `atomic` block takes what fits.
+    An `atomic` block takes what fits, as does a transaction that was admitted.
     """
-    running = bound_session() if session is None else session
-    if getattr(running, "in_transaction", False):
-        raise InvalidOperation("GridFS does not support multi-document transactions")
+    running = _used_session(session)
+    if in_transaction(session) and not getattr(running, "_takes_files", False):
+        raise InvalidOperation(
+            "GridFS does not support multi-document transactions, unless its bucket is made with "
+            "transactions=True"
+        )
 
 
-def outside_a_block(client: Any, session: Any) -> OutsideTransaction | None:
-    """Of the `atomic` block around the caller, if there is one: where indexes are made."""
-    if session is not None or not isinstance(client, ClientBase) or current_scope(client) is None:
+def admit(session: Any, allowed: bool) -> None:
+    """Let the session's transactions have operations of GridFS from here on, then check that."""
+    running = _used_session(session)
+    if allowed and isinstance(running, SessionBase):
+        running._takes_files = True
+    check_no_transaction(session)
+
+
+def in_transaction(session: Any) -> bool:
+    """Whether operations that are given this session, or None, run in a session's transaction."""
+    return bool(getattr(_used_session(session), "in_transaction", False))
+
+
+def check_fits(session: Any, size: int) -> None:
+    """Raise InvalidOperation for a file that is too large for a session's transaction.
+
+    The server keeps what a transaction writes in its cache, for a minute at most. If that is too
+    much it fails with TransactionTooLargeForCache; older ones report a write conflict, after which
+    `with_transaction` would try again in vain. The smallest cache, 256 MB, has room for this much.
+    """
+    if size > MAX_TRANSACTION_BYTES and in_transaction(session):
+        raise InvalidOperation(
+            f"a file that is stored in a transaction may have {MAX_TRANSACTION_BYTES} bytes, this "
+            f"one has at least {size}: store it before the transaction"
+        )
+
+
+def _used_session(session: Any) -> Any:
+    return bound_session() if session is None else session
+
+
+def outside_a_transaction(client: Any, session: Any) -> OutsideTransaction | None:
+    """Where indexes are made, of the transaction or `atomic` block that an upload is part of."""
+    if not isinstance(client, ClientBase):
         return None
-    return OutsideTransaction(client)
+    if in_transaction(session) or (session is None and current_scope(client) is not None):
+        return OutsideTransaction(client)
+    return None
+
+
+def needs_session(client: Any, session: Any) -> bool:
+    """Whether the writes of an upload would be in no session that the caller knows."""
+    if session is not None or not isinstance(client, ClientBase):
+        return False
+    return used_by(client, AMBIENT.get()) is None
+
+
+@contextmanager
+def time_to_clean_up() -> Iterator[None]:
+    """The commands in the block have a time limit of their own: the caller's may be over."""
+    changes = ContextChanges()
+    try:
+        changes.set(TIMEOUT, CLEAN_UP_SECONDS)
+        changes.set(DEADLINE, time.monotonic() + CLEAN_UP_SECONDS)
+        yield
+    finally:
+        changes.undo()
 
 
 def check_kind(owner: Any, kind: type, name: str) -> None:

@@ -10,6 +10,7 @@ bucket.upload_from_stream("tea.txt", b"Put the kettle on.")
 from gridfs import DEFAULT_CHUNK_SIZE
 from gridfs.errors import NoFile
 
+from ferromongo._calls.gridfs_orphans import Orphans
 from ferromongo.gridfs.asynchronous.grid_file import (
     AsyncGridFS,
     AsyncGridFSBucket,
@@ -38,4 +39,5 @@ __all__ = [
     "GridOut",
     "GridOutCursor",
     "NoFile",
+    "Orphans",
 ]

@@ -263,13 +263,21 @@ class AsyncIOMotorGridFSBucket(motor_gridfs.AgnosticGridFSBucket):
     if TYPE_CHECKING:
 
         async def open_download_stream(
-            self, file_id: Any, session: core.AgnosticClientSession | None = None
+            self,
+            file_id: Any,
+            session: core.AgnosticClientSession | None = None,
+            *,
+            start: int = 0,
+            end: int | None = None,
         ) -> AsyncIOMotorGridOut: ...
         async def open_download_stream_by_name(
             self,
             filename: str,
             revision: int = -1,
             session: core.AgnosticClientSession | None = None,
+            *,
+            start: int = 0,
+            end: int | None = None,
         ) -> AsyncIOMotorGridOut: ...
         def open_upload_stream(
             self,

@@ -258,13 +258,21 @@ class MotorGridFSBucket(motor_gridfs.AgnosticGridFSBucket):
     if TYPE_CHECKING:
 
         async def open_download_stream(
-            self, file_id: Any, session: core.AgnosticClientSession | None = None
+            self,
+            file_id: Any,
+            session: core.AgnosticClientSession | None = None,
+            *,
+            start: int = 0,
+            end: int | None = None,
         ) -> MotorGridOut: ...
         async def open_download_stream_by_name(
             self,
             filename: str,
             revision: int = -1,
             session: core.AgnosticClientSession | None = None,
+            *,
+            start: int = 0,
+            end: int | None = None,
         ) -> MotorGridOut: ...
         def open_upload_stream(
             self,

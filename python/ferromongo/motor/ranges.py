@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from ferromongo.gridfs import http
 
 
 def byte_range(header: str, length: int) -> tuple[int, int] | None:
@@ -10,16 +10,9 @@ def byte_range(header: str, length: int) -> tuple[int, int] | None:
 
     None for what may be answered with the whole file: several ranges, other units, malformed ones.
     """
-    found = re.fullmatch(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", header)
-    if found is None or found.groups() == ("", ""):
+    part = http.byte_range(header, length)
+    if part is None:
         return None
-    first, last = found.groups()
-    if not first:
-        start, end = max(length - int(last), 0), length
-    else:
-        start, end = int(first), min(int(last) + 1, length) if last else length
-        if last and int(last) < start:
-            return None
-    if start >= length or start >= end:
+    if not part:
         raise ValueError(f"{header!r} lies beyond {length} bytes")
-    return start, end
+    return part.start, part.stop

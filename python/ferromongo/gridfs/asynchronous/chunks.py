@@ -84,12 +84,15 @@ async def _insert_batch(
 
 
 def reader_of(
-    chunks: AsyncCollection[Any], file: Mapping[str, Any], session: AsyncClientSession | None
+    chunks: AsyncCollection[Any],
+    file: Mapping[str, Any],
+    session: AsyncClientSession | None,
+    end: int | None = None,
 ) -> AsyncEngineReader | AsyncChunkReader:
-    """The contents of a file, whose document this is."""
+    """The contents of a file, whose document this is; up to the position `end`, if there is one."""
     if isinstance(chunks, AsyncCollection):
-        return AsyncEngineReader(chunks, file, session)
-    return AsyncChunkReader(chunks, file, session)
+        return AsyncEngineReader(chunks, file, session, end)
+    return AsyncChunkReader(chunks, file, session, end)
 
 
 class AsyncEngineReader:
@@ -100,9 +103,10 @@ class AsyncEngineReader:
         chunks: AsyncCollection[Any],
         file: Mapping[str, Any],
         session: AsyncClientSession | None,
+        end: int | None = None,
     ) -> None:
         self._file = file
-        self._engine = EngineDownload(chunks, file, session)
+        self._engine = EngineDownload(chunks, file, session, end)
 
     async def read(self, position: int, count: int) -> bytes:
         """`count` bytes, which the file must have. At its end no chunk may follow."""
@@ -140,8 +144,10 @@ class AsyncChunkReader:
         chunks: AsyncCollection[Any],
         file: Mapping[str, Any],
         session: AsyncClientSession | None,
+        end: int | None = None,
     ) -> None:
         self._file = file
+        self._end = end
         self._chunk_size = chunk_size(file)
         self._chunks = chunks
         self._session = session
@@ -205,7 +211,7 @@ class AsyncChunkReader:
             plan = self._plan
             if plan is None or plan.next != number:
                 await self.close()
-                plan = self._plan = ChunkPlan(self._file, number)
+                plan = self._plan = ChunkPlan(self._file, number, self._end)
             chunk = await self._fetch(plan)
             try:
                 self._chunk = plan.accept(chunk)

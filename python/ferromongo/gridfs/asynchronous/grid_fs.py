@@ -12,6 +12,7 @@ from ferromongo.asynchronous.database import AsyncDatabase
 from ferromongo.gridfs.asynchronous.grid_in import AsyncGridIn
 from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut, open_version
 from ferromongo.gridfs.asynchronous.grid_out_cursor import AsyncGridOutCursor, files_of
+from ferromongo.gridfs.asynchronous.transfers import fill
 
 if TYPE_CHECKING:
     from ferromongo.asynchronous.client_session import AsyncClientSession
@@ -26,11 +27,18 @@ class AsyncGridFS:
         print(await file.read())
 
     New programs better take `AsyncGridFSBucket`, which all of MongoDB's drivers have. `session` is
-    the session an operation belongs to. None of them can be part of a transaction.
+    the session an operation belongs to. Its transaction can have operations of objects that were
+    made with `transactions=True`; those of others raise InvalidOperation. An upload that fails or
+    is cancelled leaves no chunk behind.
     """
 
-    def __init__(self, database: AsyncDatabase[Any], collection: str = "fs") -> None:
+    def __init__(
+        self, database: AsyncDatabase[Any], collection: str = "fs", *, transactions: bool = False
+    ) -> None:
         """Files in `collection.files` and `collection.chunks` of the database.
+
+        :param transactions: operations with the session of a transaction are part of it, as
+            other operations are. A file that is stored so may have 32 MiB. PyMongo refuses them
 
         Raises ConfigurationError unless writes are acknowledged.
         """
@@ -39,23 +47,27 @@ class AsyncGridFS:
         self._collection: AsyncCollection[Any] = files.without_type_registry(database)[collection]
         self._files = self._collection.files
         self._chunks = self._collection.chunks
+        self._transactions = bool(transactions)
 
     def new_file(self, **kwargs: Any) -> AsyncGridIn:
         """A new file to write to; the keywords are those of `AsyncGridIn`."""
+        files.admit(kwargs.get("session"), self._transactions)
         return AsyncGridIn(self._collection, **kwargs)
 
     async def put(self, data: Any, **kwargs: Any) -> Any:
-        """Store bytes, or what can be read from a file, as a new file; returns its `_id`.
+        """Store bytes, or what can be read from a file or a path, as a new file; returns its `_id`.
 
         The keywords are those of `AsyncGridIn`. Raises FileExists if there is a file with this
         `_id`.
         """
-        async with AsyncGridIn(self._collection, **kwargs) as file:
-            await file.write(data)
+        files.admit(kwargs.get("session"), self._transactions)
+        file = AsyncGridIn(self._collection, **kwargs)
+        await fill(file, data)
         return file._id
 
     async def get(self, file_id: Any, session: AsyncClientSession | None = None) -> AsyncGridOut:
         """Open the file with this `_id`; raises NoFile if there is none."""
+        files.admit(session, self._transactions)
         file = AsyncGridOut(self._collection, file_id, session=session)
         await file.open()
         return file
@@ -76,6 +88,7 @@ class AsyncGridFS:
         """
         if filename is not None:
             kwargs["filename"] = filename
+        files.admit(session, self._transactions)
         return await open_version(
             self._collection, kwargs, -1 if version is None else version, session
         )
@@ -91,13 +104,13 @@ class AsyncGridFS:
 
     async def delete(self, file_id: Any, session: AsyncClientSession | None = None) -> None:
         """Delete the file with this `_id`, if there is one. Who is reading it sees it corrupt."""
-        files.check_no_transaction(session)
+        files.admit(session, self._transactions)
         await self._files.delete_one(files.by_id(file_id), session=session)
         await self._chunks.delete_many(files.chunks_of(file_id), session=session)
 
     async def list(self, session: AsyncClientSession | None = None) -> list[str]:
         """The names of all files."""
-        files.check_no_transaction(session)
+        files.admit(session, self._transactions)
         names = await self._files.distinct("filename", session=session)
         return [name for name in names if name is not None]
 
@@ -131,6 +144,7 @@ class AsyncGridFS:
         async for file in fs.find({"filename": "tea.txt"}).sort("uploadDate", -1).limit(3):
             print(await file.read())
         """
+        files.admit(session, self._transactions)
         return files_of(
             self._collection, filter, skip, limit, no_cursor_timeout, sort, batch_size, session
         )
@@ -142,6 +156,6 @@ class AsyncGridFS:
         **kwargs: Any,
     ) -> bool:
         """Whether there is a file with this `_id`, or one that matches a filter or these fields."""
-        files.check_no_transaction(session)
+        files.admit(session, self._transactions)
         query = kwargs or files.by_document_or_id(document_or_id)
         return await self._files.find_one(query, ["_id"], session=session) is not None

@@ -78,12 +78,15 @@ def _insert_batch(upload: Upload, chunks: Collection[Any], session: ClientSessio
 
 
 def reader_of(
-    chunks: Collection[Any], file: Mapping[str, Any], session: ClientSession | None
+    chunks: Collection[Any],
+    file: Mapping[str, Any],
+    session: ClientSession | None,
+    end: int | None = None,
 ) -> EngineReader | ChunkReader:
-    """The contents of a file, whose document this is."""
+    """The contents of a file, whose document this is; up to the position `end`, if there is one."""
     if isinstance(chunks, Collection):
-        return EngineReader(chunks, file, session)
-    return ChunkReader(chunks, file, session)
+        return EngineReader(chunks, file, session, end)
+    return ChunkReader(chunks, file, session, end)
 
 
 class EngineReader:
@@ -94,9 +97,10 @@ class EngineReader:
         chunks: Collection[Any],
         file: Mapping[str, Any],
         session: ClientSession | None,
+        end: int | None = None,
     ) -> None:
         self._file = file
-        self._engine = EngineDownload(chunks, file, session)
+        self._engine = EngineDownload(chunks, file, session, end)
 
     def read(self, position: int, count: int) -> bytes:
         """`count` bytes, which the file must have. At its end no chunk may follow."""
@@ -134,8 +138,10 @@ class ChunkReader:
         chunks: Collection[Any],
         file: Mapping[str, Any],
         session: ClientSession | None,
+        end: int | None = None,
     ) -> None:
         self._file = file
+        self._end = end
         self._chunk_size = chunk_size(file)
         self._chunks = chunks
         self._session = session
@@ -199,7 +205,7 @@ class ChunkReader:
             plan = self._plan
             if plan is None or plan.next != number:
                 self.close()
-                plan = self._plan = ChunkPlan(self._file, number)
+                plan = self._plan = ChunkPlan(self._file, number, self._end)
             chunk = self._fetch(plan)
             try:
                 self._chunk = plan.accept(chunk)

@@ -10,6 +10,7 @@ from ferromongo._calls import gridfs_files as files
 from ferromongo.gridfs.synchronous.grid_in import GridIn
 from ferromongo.gridfs.synchronous.grid_out import GridOut, open_version
 from ferromongo.gridfs.synchronous.grid_out_cursor import GridOutCursor, files_of
+from ferromongo.gridfs.synchronous.transfers import fill
 from ferromongo.synchronous._find_options import FileFindOptions
 from ferromongo.synchronous.collection import Collection
 from ferromongo.synchronous.database import Database
@@ -27,11 +28,18 @@ class GridFS:
         print(file.read())
 
     New programs better take `GridFSBucket`, which all of MongoDB's drivers have. `session` is
-    the session an operation belongs to. None of them can be part of a transaction.
+    the session an operation belongs to. Its transaction can have operations of objects that were
+    made with `transactions=True`; those of others raise InvalidOperation. An upload that fails or
+    is cancelled leaves no chunk behind.
     """
 
-    def __init__(self, database: Database[Any], collection: str = "fs") -> None:
+    def __init__(
+        self, database: Database[Any], collection: str = "fs", *, transactions: bool = False
+    ) -> None:
         """Files in `collection.files` and `collection.chunks` of the database.
+
+        :param transactions: operations with the session of a transaction are part of it, as
+            other operations are. A file that is stored so may have 32 MiB. PyMongo refuses them
 
         Raises ConfigurationError unless writes are acknowledged.
         """
@@ -40,23 +48,27 @@ class GridFS:
         self._collection: Collection[Any] = files.without_type_registry(database)[collection]
         self._files = self._collection.files
         self._chunks = self._collection.chunks
+        self._transactions = bool(transactions)
 
     def new_file(self, **kwargs: Any) -> GridIn:
         """A new file to write to; the keywords are those of `GridIn`."""
+        files.admit(kwargs.get("session"), self._transactions)
         return GridIn(self._collection, **kwargs)
 
     def put(self, data: Any, **kwargs: Any) -> Any:
-        """Store bytes, or what can be read from a file, as a new file; returns its `_id`.
+        """Store bytes, or what can be read from a file or a path, as a new file; returns its `_id`.
 
         The keywords are those of `GridIn`. Raises FileExists if there is a file with this
         `_id`.
         """
-        with GridIn(self._collection, **kwargs) as file:
-            file.write(data)
+        files.admit(kwargs.get("session"), self._transactions)
+        file = GridIn(self._collection, **kwargs)
+        fill(file, data)
         return file._id
 
     def get(self, file_id: Any, session: ClientSession | None = None) -> GridOut:
         """Open the file with this `_id`; raises NoFile if there is none."""
+        files.admit(session, self._transactions)
         file = GridOut(self._collection, file_id, session=session)
         file.open()
         return file
@@ -77,6 +89,7 @@ class GridFS:
         """
         if filename is not None:
             kwargs["filename"] = filename
+        files.admit(session, self._transactions)
         return open_version(self._collection, kwargs, -1 if version is None else version, session)
 
     def get_last_version(
@@ -90,13 +103,13 @@ class GridFS:
 
     def delete(self, file_id: Any, session: ClientSession | None = None) -> None:
         """Delete the file with this `_id`, if there is one. Who is reading it sees it corrupt."""
-        files.check_no_transaction(session)
+        files.admit(session, self._transactions)
         self._files.delete_one(files.by_id(file_id), session=session)
         self._chunks.delete_many(files.chunks_of(file_id), session=session)
 
     def list(self, session: ClientSession | None = None) -> list[str]:
         """The names of all files."""
-        files.check_no_transaction(session)
+        files.admit(session, self._transactions)
         names = self._files.distinct("filename", session=session)
         return [name for name in names if name is not None]
 
@@ -130,6 +143,7 @@ class GridFS:
         for file in fs.find({"filename": "tea.txt"}).sort("uploadDate", -1).limit(3):
             print(file.read())
         """
+        files.admit(session, self._transactions)
         return files_of(
             self._collection, filter, skip, limit, no_cursor_timeout, sort, batch_size, session
         )
@@ -141,6 +155,6 @@ class GridFS:
         **kwargs: Any,
     ) -> bool:
         """Whether there is a file with this `_id`, or one that matches a filter or these fields."""
-        files.check_no_transaction(session)
+        files.admit(session, self._transactions)
         query = kwargs or files.by_document_or_id(document_or_id)
         return self._files.find_one(query, ["_id"], session=session) is not None

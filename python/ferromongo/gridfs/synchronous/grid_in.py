@@ -10,20 +10,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bson.int64 import Int64
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_preferences import ReadPreference
 
 from ferromongo._calls import gridfs_files as files
 from ferromongo._calls.gridfs_upload import encoded, new_upload, source_bytes
-from ferromongo._drive import plain_answer
+from ferromongo._drive import plain_answer, run
 from ferromongo.gridfs.synchronous.chunks import finish_chunks, give_up_chunks, write_chunks
 from ferromongo.synchronous._iteration import every
+from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.collection import Collection
 
 if TYPE_CHECKING:
     from typing import Self
-
-    from ferromongo.synchronous.client_session import ClientSession
 _MAX_TIME_BESIDE_A_BLOCK = 5000  # milliseconds
 _API = __name__.split(".")[-2]
 
@@ -35,8 +34,8 @@ class GridIn:
             file.write(b"Put the kettle on.")
 
     Chunks are gathered and inserted many at a time. The file can be found once it is closed;
-    leaving the block with an exception marks it closed and stores no file. Attributes that are not
-    the class's own are fields of the file's document: `file.owner = "me"`.
+    leaving the block with an exception stores no file and takes back the chunks that were stored.
+    Attributes that are not the class's own are fields of the file's document: `file.owner = "me"`.
     """
 
     def __init__(
@@ -68,9 +67,15 @@ class GridIn:
         own["_session"] = session
         own["_upload"] = new_upload(own["_chunks"], file, is_new, _API)
         own["_has_indexes"] = False
+        own["_is_in_doubt"] = False
+        own["_own_session"] = None
 
     _closed: bool
     _has_indexes: bool
+    _is_in_doubt: bool
+    """The insert of the file's document has begun and may not be over."""
+    _own_session: ClientSession | None
+    """That of this insert, if the caller knows none that it would be in."""
 
     _id: Any = files.written_field("_id", "The file's `_id`.")
     filename: str | None = files.written_field("filename", "The file's name.", settable=True)
@@ -159,6 +164,8 @@ class GridIn:
             self._write_bytes(source_bytes(data))
 
     def _write_bytes(self, data: bytes) -> None:
+        begun = self._file["chunkSize"] - self._upload.wanted
+        files.check_fits(self._session, self._upload.length + begun + len(data))
         if self._upload.completes(data):
             self._ensure_indexes()
         write_chunks(self._upload, data, self._chunks, self._session)
@@ -167,35 +174,38 @@ class GridIn:
         if self._has_indexes:
             return
         files.check_no_transaction(self._session)
-        outside = files.outside_a_block(self._coll.database.client, self._session)
+        outside = files.outside_a_transaction(self._coll.database.client, self._session)
         if outside is None:
-            self._make_indexes({})
+            self._make_indexes({}, self._session)
         else:
-            with outside:  # waits for locks of the block, if it has used an empty collection
-                self._make_indexes({"maxTimeMS": _MAX_TIME_BESIDE_A_BLOCK})
+            # It waits for locks of the transaction, if that has used an empty collection.
+            with outside:
+                self._make_indexes({"maxTimeMS": _MAX_TIME_BESIDE_A_BLOCK}, None)
         self._has_indexes = True
 
-    def _make_indexes(self, limit: dict[str, int]) -> None:
-        self._ensure_index(self._coll.files, files.FILES_INDEX, limit, unique=False)
-        self._ensure_index(self._chunks, files.CHUNKS_INDEX, limit, unique=True)
+    def _make_indexes(self, limit: dict[str, int], session: ClientSession | None) -> None:
+        of_files, of_chunks = files.FILES_INDEX, files.CHUNKS_INDEX
+        self._ensure_index(self._coll.files, of_files, limit, session, unique=False)
+        self._ensure_index(self._chunks, of_chunks, limit, session, unique=True)
 
     def _ensure_index(
         self,
         collection: Collection[Any],
         keys: dict[str, int],
         limit: dict[str, int],
+        session: ClientSession | None,
         unique: bool,
     ) -> None:
         """Only the first file makes the indexes: on a large collection that would take its time."""
-        if collection.find_one(projection={"_id": 1}, session=self._session) is not None:
+        if collection.find_one(projection={"_id": 1}, session=session) is not None:
             return
         try:
-            indexes = every(collection.list_indexes(session=self._session))
+            indexes = every(collection.list_indexes(session=session))
         except OperationFailure:
             indexes = []
         if keys not in [index["key"] for index in indexes]:
             named = list(keys.items())
-            collection.create_index(named, unique=unique, session=self._session, **limit)
+            collection.create_index(named, unique=unique, session=session, **limit)
 
     def close(self) -> None:
         """Store what was written, then the file's document. Does nothing if closed already.
@@ -208,19 +218,26 @@ class GridIn:
         finish_chunks(self._upload, self._chunks, self._session)
         self._file["length"] = Int64(self._upload.length)
         self._file["uploadDate"] = datetime.datetime.now(tz=datetime.UTC)
+        self._is_in_doubt = True
         try:
-            self._coll.files.insert_one(self._file, session=self._session)
+            self._coll.files.insert_one(self._file, session=self._write_session())
         except DuplicateKeyError:
+            self._is_in_doubt = False
             files.raise_file_exists(self._file["_id"])
+        self._is_in_doubt = False
         self._closed = True
+        self._end_own_session()
 
     def abort(self) -> None:
         """Take back what was stored, and close the file."""
         key = self._file["_id"]
         give_up_chunks(self._upload, self._session)
+        if self._is_in_doubt:
+            self._withdraw_document()
         self._chunks.delete_many(files.chunks_of(key), session=self._session)
         self._coll.files.delete_one(files.by_id(key), session=self._session)
         self._closed = True
+        self._end_own_session()
 
     def read(self, size: int = -1) -> NoReturn:
         """Raises UnsupportedOperation."""
@@ -247,9 +264,61 @@ class GridIn:
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> Any:
-        """Close the file; after an exception only mark it closed."""
-        if exc_type is None:
+        """Close the file; after an exception take back what was stored."""
+        if exc_val is not None:
+            return plain_answer(self._take_back(exc_val))
+        try:
             self.close()
-        else:
-            self._closed = True
+        except BaseException as error:
+            if not plain_answer(self._take_back(error)):
+                raise
         return False
+
+    def _take_back(self, error: BaseException) -> bool:
+        """After a failure: leave no chunk behind, and mark it closed.
+
+        Returns False: the error is not handled by that.
+        """
+        if self._closed:
+            return False
+        self._closed = True
+        if files.in_transaction(self._session):
+            if isinstance(error, PyMongoError) or not isinstance(error, Exception):
+                return False  # the transaction is over, or ends with the block around
+        try:
+            with files.time_to_clean_up():
+                give_up_chunks(self._upload, self._session)
+                if self._is_in_doubt:
+                    self._withdraw_document()
+                if self._upload.is_stored:
+                    chunks = files.chunks_of(self._file["_id"])
+                    self._chunks.delete_many(chunks, session=self._session)
+                self._end_own_session()
+        except PyMongoError as failure:
+            error.add_note(
+                f"Chunks of the file with _id {self._file['_id']!r} may have been left behind, as "
+                f"{failure!r} came when they were to be deleted: see delete_orphans()"
+            )
+        return False
+
+    def _withdraw_document(self) -> None:
+        """Delete the file's document, if the insert that may not be over is the one of that.
+
+        It is a retryable write of the session that the insert was made in. The server begins it
+        when the insert is over, and refuses one that comes later.
+        """
+        document = files.by_id(self._file["_id"])
+        document["length"] = self._file.get("length", -1)
+        document["uploadDate"] = self._file.get("uploadDate")
+        self._coll.files.delete_one(document, session=self._write_session())
+
+    def _write_session(self) -> ClientSession | None:
+        client = self._coll.database.client
+        if self._own_session is None and files.needs_session(client, self._session):
+            self._own_session = ClientSession(client, files.UPLOAD_SESSION)
+        return self._own_session or self._session
+
+    def _end_own_session(self) -> None:
+        if self._own_session is not None:
+            session, self._own_session = self._own_session, None
+            run(session._core.end())

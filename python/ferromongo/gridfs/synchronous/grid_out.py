@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import datetime
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,11 +13,12 @@ from gridfs.errors import NoFile
 from pymongo.errors import InvalidOperation
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._calls.gridfs_download import file_length, seek_target
+from ferromongo._calls.gridfs_download import check_range, file_length, seek_target
 from ferromongo._calls.gridfs_files import FileBase
 from ferromongo.gridfs.synchronous.chunks import ChunkReader, EngineReader, reader_of
 from ferromongo.synchronous._iteration import is_own
 from ferromongo.synchronous.collection import Collection
+from ferromongo.typings import WritableBuffer
 
 if TYPE_CHECKING:
     from typing import Self
@@ -80,6 +81,8 @@ class GridOut(FileBase):
         self._position = 0
         self._chunk_iter: EngineReader | ChunkReader | None = None
         self._rest = _NO_REST
+        # The end of the range that it was opened for, if not that of the file.
+        self._end: int | None = None
 
     _id: Any = files.read_field("_id", "The file's `_id`.")
     filename: str = files.read_field("filename", "The file's name.")
@@ -148,9 +151,10 @@ class GridOut(FileBase):
     def readchunk(self) -> bytes:
         """Read what is left of the chunk at the current position; empty at the end of the file."""
         self.open()
-        if self._position >= file_length(self._file):
+        left = self._left()
+        if not left:
             return b""
-        data = self._reader().chunk(self._position)
+        data = self._reader().chunk(self._position)[:left]
         self._position += len(data)
         return data
 
@@ -171,12 +175,12 @@ class GridOut(FileBase):
 
     def _wanted(self, size: int | None) -> int:
         """How many bytes `size` asks for, of those that are left."""
-        left = max(file_length(self._file) - self._position, 0)
+        left = self._left()
         return left if size is None or size < 0 else min(size, left)
 
     def _reader(self) -> EngineReader | ChunkReader:
         if self._chunk_iter is None:
-            self._chunk_iter = reader_of(self._chunks, self._file, self._session)
+            self._chunk_iter = reader_of(self._chunks, self._file, self._session, self._end)
         return self._chunk_iter
 
     def _read_chunks(self, size: int | None, until_newline: bool) -> bytes:
@@ -219,7 +223,7 @@ class GridOut(FileBase):
         end = 0
         if whence == io.SEEK_END:
             self.open()
-            end = file_length(self._file)
+            end = self._stop()
         self._position = seek_target(pos, whence, self._position, end)
         return self._position
 
@@ -233,6 +237,64 @@ class GridOut(FileBase):
         if self._chunk_iter is not None:
             reader, self._chunk_iter = self._chunk_iter, None
             reader.close()
+
+    def readinto(self, buffer: WritableBuffer) -> int:
+        """Read into a buffer; returns how many bytes it got, 0 at the end of the file.
+
+            buffer = bytearray(file.length)
+            file.readinto(buffer)
+
+        With it `io.BufferedReader` and `io.TextIOWrapper` take the file of the synchronous API.
+        PyMongo has no counterpart.
+
+        :param buffer: a bytearray, a memoryview, an array: any buffer that can be written to. It
+            is filled unless the file ends before
+
+        Raises CorruptGridFile for chunks that do not make up the file.
+        """
+        with memoryview(buffer).cast("B") as view:
+            if view.readonly:
+                raise TypeError(f"buffer must be one that can be written to, not {type(buffer)}")
+            data = self.read(len(view))
+            view[: len(data)] = data
+        return len(data)
+
+    def iter_chunks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The bytes of the file, or of a range of it, about a chunk at a time; then it is closed.
+
+            StreamingResponse(file.iter_chunks())
+
+        Web frameworks take it as the body of a response. `response_head` of
+        `ferromongo.gridfs.http` finds the range that a request asks for. Chunks outside of the
+        range are not fetched. PyMongo has no counterpart.
+
+        :param start: the position of the first byte
+        :param end: the position after the last byte; None for the end of the file
+
+        Raises ValueError for a range that ends before it starts, and CorruptGridFile for chunks
+        that do not make up the file.
+        """
+        try:
+            self.open()
+            self._close_reader()
+            self._limit(start, end)
+            while data := self.readchunk():
+                yield data
+        finally:
+            self.close()
+
+    def _limit(self, start: int, end: int | None) -> None:
+        """Read from `start` on, up to `end`."""
+        check_range(start, end)
+        self._position, self._end = start, end
+
+    def _stop(self) -> int:
+        """The position where reading ends."""
+        length = file_length(self._file)
+        return length if self._end is None else min(self._end, length)
+
+    def _left(self) -> int:
+        return max(self._stop() - self._position, 0)
 
     def __iter__(self) -> Self:
         """The lines of the file."""

@@ -76,23 +76,42 @@ class AgnosticGridFSBucket(BucketOperations):
         return self.io_loop
 
     async def open_download_stream(
-        self, file_id: Any, session: AgnosticClientSession | None = None
+        self,
+        file_id: Any,
+        session: AgnosticClientSession | None = None,
+        *,
+        start: int = 0,
+        end: int | None = None,
     ) -> AgnosticGridOut:
-        """Open the file with this `_id`; raises NoFile if there is none."""
+        """Open the file with this `_id`; raises NoFile if there is none.
+
+        :param start: the position of the first byte to be read
+        :param end: the position after the last byte: reading ends there
+        """
         twin: Any = self._asynchronous
-        file = await twin.open_download_stream(file_id, session=session)
+        file = await twin.open_download_stream(file_id, session=session, start=start, end=end)
         return self._framework.grid_out(self.collection, delegate=file)
 
     async def open_download_stream_by_name(
-        self, filename: str, revision: int = -1, session: AgnosticClientSession | None = None
+        self,
+        filename: str,
+        revision: int = -1,
+        session: AgnosticClientSession | None = None,
+        *,
+        start: int = 0,
+        end: int | None = None,
     ) -> AgnosticGridOut:
         """Open one of the files with this name; raises NoFile if there is none.
 
         :param revision: 0 is the first that was stored, 1 the second; -1 the newest, -2 the one
             before
+
+        `start` and `end` are as in `open_download_stream`.
         """
         twin: Any = self._asynchronous
-        file = await twin.open_download_stream_by_name(filename, revision, session=session)
+        file = await twin.open_download_stream_by_name(
+            filename, revision, session=session, start=start, end=end
+        )
         return self._framework.grid_out(self.collection, delegate=file)
 
     def open_upload_stream(

@@ -5,10 +5,15 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Mapping
+from datetime import timedelta
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from bson.objectid import ObjectId
 
+from ferromongo._calls import gridfs_orphans
+from ferromongo._calls.gridfs_orphans import Orphans
+from ferromongo._calls.gridfs_progress import Progress
 from ferromongo.gridfs.synchronous.bucket import GridFSBucket
 from ferromongo.motor.core.base import OnLoop
 from ferromongo.motor.core.futures import running
@@ -33,16 +38,22 @@ class BucketOperations(OnLoop):
         chunk_size_bytes: int | None = None,
         metadata: Mapping[str, Any] | None = None,
         session: AgnosticClientSession | None = None,
+        *,
+        progress: Progress | bool | None = None,
     ) -> Future[ObjectId]:
         """Store bytes, or all that a file has, as a new file; returns its `_id`.
 
-        :param source: bytes, or an object with `read`, which may be a coroutine
+        :param source: bytes, a `pathlib.Path`, or an object with `read`, which may be a coroutine
+        :param progress: a function of (done, total), or True for a bar: see the class. PyMongo
+            has none, and no paths
 
         The others are as in `open_upload_stream`.
         """
         return running(
             self,
-            self._twin().upload_from_stream(filename, source, chunk_size_bytes, metadata, session),
+            self._twin().upload_from_stream(
+                filename, source, chunk_size_bytes, metadata, session, progress=progress
+            ),
         )
 
     def upload_from_stream_with_id(
@@ -53,20 +64,65 @@ class BucketOperations(OnLoop):
         chunk_size_bytes: int | None = None,
         metadata: Mapping[str, Any] | None = None,
         session: AgnosticClientSession | None = None,
+        *,
+        progress: Progress | bool | None = None,
     ) -> Future[None]:
         """As `upload_from_stream`, with an `_id` that no file has yet."""
         return running(
             self,
             self._twin().upload_from_stream_with_id(
-                file_id, filename, source, chunk_size_bytes, metadata, session
+                file_id, filename, source, chunk_size_bytes, metadata, session, progress=progress
+            ),
+        )
+
+    def upload_from_path(
+        self,
+        path: str | PathLike[str],
+        filename: str | None = None,
+        chunk_size_bytes: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        session: AgnosticClientSession | None = None,
+        *,
+        progress: Progress | bool | None = None,
+    ) -> Future[ObjectId]:
+        """Store a local file as a new file; returns its `_id`.
+
+            key = await bucket.upload_from_path("photos/tea.jpg", metadata={"album": 7})
+
+        It is read by another thread, so the event loop goes on. PyMongo's counterpart is `open` and
+        `upload_from_stream`.
+
+        :param path: a local file
+        :param filename: the name in the bucket; the last part of the path if not given
+        :param progress: a function of (done, total), or True for a bar: see the class
+
+        The others are as in `open_upload_stream`. Raises OSError if the file cannot be read.
+        """
+        return running(
+            self,
+            self._twin().upload_from_path(
+                path, filename, chunk_size_bytes, metadata, session, progress=progress
             ),
         )
 
     def download_to_stream(
-        self, file_id: Any, destination: Any, session: AgnosticClientSession | None = None
+        self,
+        file_id: Any,
+        destination: Any,
+        session: AgnosticClientSession | None = None,
+        *,
+        progress: Progress | bool | None = None,
     ) -> Future[None]:
-        """Write the contents of a file to `destination`, an object with `write`."""
-        return running(self, self._twin().download_to_stream(file_id, destination, session))
+        """Write the contents of a file to `destination`.
+
+        :param destination: an object with `write`, which may be a coroutine, or a `pathlib.Path`,
+            as in `download_to_path`
+        :param progress: a function of (done, total), or True for a bar: see the class. PyMongo
+            has none, and no paths
+        """
+        return running(
+            self, self._twin().download_to_stream(file_id, destination, session, progress=progress)
+        )
 
     def download_to_stream_by_name(
         self,
@@ -74,11 +130,90 @@ class BucketOperations(OnLoop):
         destination: Any,
         revision: int = -1,
         session: AgnosticClientSession | None = None,
+        *,
+        progress: Progress | bool | None = None,
     ) -> Future[None]:
         """As `download_to_stream`, of the file that `open_download_stream_by_name` opens."""
         return running(
-            self, self._twin().download_to_stream_by_name(filename, destination, revision, session)
+            self,
+            self._twin().download_to_stream_by_name(
+                filename, destination, revision, session, progress=progress
+            ),
         )
+
+    def download_to_path(
+        self,
+        file_id: Any,
+        path: str | PathLike[str],
+        session: AgnosticClientSession | None = None,
+        *,
+        progress: Progress | bool | None = None,
+    ) -> Future[None]:
+        """Make a local file of a file.
+
+            await bucket.download_to_path(key, "photos/tea.jpg")
+
+        It is written under a temporary name beside `path`, by another thread, and renamed when it
+        is whole. So an existing file is replaced at the end; if the download fails or is cancelled
+        it remains as it was, and nothing else is left. PyMongo's counterpart is `open` and
+        `download_to_stream`.
+
+        :param path: the local file, in a directory that exists
+        :param progress: a function of (done, total), or True for a bar: see the class
+
+        Raises NoFile if there is no such file, and OSError if the local one cannot be written.
+        """
+        return running(
+            self, self._twin().download_to_path(file_id, path, session, progress=progress)
+        )
+
+    def download_to_path_by_name(
+        self,
+        filename: str,
+        path: str | PathLike[str],
+        revision: int = -1,
+        session: AgnosticClientSession | None = None,
+        *,
+        progress: Progress | bool | None = None,
+    ) -> Future[None]:
+        """As `download_to_path`, of the file that `open_download_stream_by_name` opens."""
+        return running(
+            self,
+            self._twin().download_to_path_by_name(
+                filename, path, revision, session, progress=progress
+            ),
+        )
+
+    def find_orphans(
+        self, older_than: timedelta = gridfs_orphans.DEFAULT_AGE
+    ) -> Future[list[Orphans]]:
+        """The chunks that belong to no file: what uploads of programs that were killed have left.
+
+            for one in await bucket.find_orphans():
+                print(one.files_id, one.chunks, one.length, one.newest)
+
+        The chunks of an upload that is under way belong to no file yet. What tells them apart is
+        the time at which the last of them was made, by the `_id` that its program gave it. So
+        `older_than` must be longer than any upload pauses, and than clocks differ. It reads the
+        index of the chunks, on the primary. PyMongo has no counterpart.
+
+        :param older_than: how long no chunk of such a file was made; a day if not given
+
+        Returns an `Orphans` for each missing file: `files_id`, `chunks`, `length` in bytes,
+        `newest` (a datetime).
+        """
+        return running(self, self._twin().find_orphans(older_than))
+
+    def delete_orphans(
+        self, older_than: timedelta = gridfs_orphans.DEFAULT_AGE
+    ) -> Future[list[Orphans]]:
+        """Delete the chunks that `find_orphans` finds; returns what was deleted.
+
+            freed = sum(one.length for one in await bucket.delete_orphans())
+
+        :param older_than: as in `find_orphans`; what is newer stays. Read there what it must be
+        """
+        return running(self, self._twin().delete_orphans(older_than))
 
     def delete(self, file_id: Any, session: AgnosticClientSession | None = None) -> Future[None]:
         """Delete the file with this `_id`; raises NoFile if there is none."""

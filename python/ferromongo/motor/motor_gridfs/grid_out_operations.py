@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut
 from ferromongo.motor.core.base import OnLoop
 from ferromongo.motor.core.futures import running
+from ferromongo.typings import WritableBuffer
 
 
 class GridOutOperations(OnLoop):
@@ -34,6 +35,22 @@ class GridOutOperations(OnLoop):
     def tell(self) -> int:
         """The current position."""
         return self.delegate.tell()
+
+    def readinto(self, buffer: WritableBuffer) -> Future[int]:
+        """Read into a buffer; returns how many bytes it got, 0 at the end of the file.
+
+            buffer = bytearray(file.length)
+            await file.readinto(buffer)
+
+        With it `io.BufferedReader` and `io.TextIOWrapper` take the file of the synchronous API.
+        PyMongo has no counterpart.
+
+        :param buffer: a bytearray, a memoryview, an array: any buffer that can be written to. It
+            is filled unless the file ends before
+
+        Raises CorruptGridFile for chunks that do not make up the file.
+        """
+        return running(self, self.delegate.readinto(buffer))
 
     def readable(self) -> bool:
         """True."""
