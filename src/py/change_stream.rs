@@ -214,7 +214,7 @@ impl ChangeStreamCore {
     ) -> PyPending {
         later(slf.into_any(), move |owner, engine| {
             let py = owner.py();
-            let opening: Opening<'_> = opening.bind(py).extract()?;
+            let opening = Opening::of(opening.bind(py))?;
             let scope = opening.scope().get();
             let core = scope.core();
             let (operation, options) = opening.encode(&core, None)?;

@@ -1,6 +1,7 @@
 //! The next batch of a public cursor: its first command, which Python makes, or a getMore.
 
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::cursor::CursorEngine;
 use super::once::name;
@@ -17,7 +18,6 @@ use crate::ops::cursor::fetch::Fetch;
 use crate::ops::cursor::state::Options;
 
 /// What a cursor begins with: the fields of `_calls.openings.Opening`.
-#[derive(FromPyObject)]
 pub struct Opening<'py> {
     scope: Bound<'py, PyScope>,
     command: Bound<'py, PyAny>,
@@ -32,6 +32,24 @@ pub struct Opening<'py> {
 }
 
 impl<'py> Opening<'py> {
+    /// A named tuple: the fields in the order in which they are declared here.
+    pub fn of(opened: &Bound<'py, PyAny>) -> PyResult<Opening<'py>> {
+        let fields = opened.cast::<PyTuple>()?;
+        let field = |index: usize| fields.get_borrowed_item(index);
+        Ok(Opening {
+            scope: field(0)?.to_owned().cast_into()?,
+            command: field(1)?.to_owned(),
+            session: field(2)?.extract()?,
+            batch_size: field(3)?.extract()?,
+            limit: field(4)?.extract()?,
+            get_more: field(5)?.extract()?,
+            exhaust: field(6)?.extract()?,
+            raw: field(7)?.extract()?,
+            any_command: field(8)?.extract()?,
+            read_ahead: field(9)?.extract()?,
+        })
+    }
+
     pub fn scope(&self) -> &Bound<'py, PyScope> {
         &self.scope
     }
@@ -99,7 +117,7 @@ pub fn next_fetch(
         claim.end_without_documents();
         return Ok(None);
     }
-    let opening: Opening<'_> = opened.extract()?;
+    let opening = Opening::of(&opened)?;
     let core = opening.scope.get().core();
     let (operation, options) = opening.encode(&core, within)?;
     if opening.read_ahead {

@@ -271,7 +271,10 @@ OWN = [
     ),
     Difference(
         "member of our own",
-        ("Cursor.__length_hint__ (sync only)",),
+        (
+            "Cursor.__length_hint__ (sync only)",
+            "CommandCursor.__length_hint__ (sync only)",
+        ),
         "`list(cursor)` asks for it, which tells that all documents will be read; it is not known",
     ),
     Difference(

@@ -537,3 +537,105 @@ async def test_programs_may_patch_how_much_is_gathered_before_it_is_sent(
         assert read == b"a" * 28
         chunks = client[mongodb_database_name].fs.chunks
         assert await chunks.count_documents({}) == 7
+
+
+LARGE = bytes(range(256)) * (9 << 12)  # 9 MiB
+
+
+@ferromongo_only  # PyMongo sends as much as a message holds, and asks for what a reply holds
+@both_drivers
+async def test_large_files_go_in_parts_of_a_few_megabytes(
+    driver, mongodb_uri, mongodb_database_name
+):
+    async with opened(driver, mongodb_uri, mongodb_database_name) as (_, client, recorder):
+        bucket = driver.gridfs("GridFSBucket", client[mongodb_database_name])
+        by_id = driver.gridfs("GridFSBucket", client[mongodb_database_name], "by_id")
+        await bucket.upload_from_stream("made", b"the indexes")
+        recorder.events.clear()
+        key = await bucket.upload_from_stream("bytes", LARGE)
+        inserts = [len(command["documents"]) for command in recorder.sent("insert")]
+        assert sorted(inserts) == [1, 3, 17, 17]  # one is of the file
+        await by_id.upload_from_stream_with_id(1, "read", io.BytesIO(LARGE))
+        async with by_id.open_upload_stream_with_id(2, "written") as file:
+            for at in range(0, len(LARGE), 100_000):
+                await file.write(LARGE[at : at + 100_000])
+        for each, files in ((key, bucket), (1, by_id), (2, by_id)):
+            recorder.events.clear()
+            file = await files.open_download_stream(each)
+            assert await file.read() == LARGE
+            [opening] = [sent for sent in recorder.sent("find") if "batchSize" in sent]
+            assert opening["batchSize"] == 16
+            batches = [command.get("batchSize") for command in recorder.sent("getMore")]
+            assert batches == [16, None]
+            copy = io.BytesIO()
+            await files.download_to_stream(each, copy)
+            assert copy.getvalue() == LARGE
+            await file.seek(300_000)
+            assert await file.read(6_000_000) == LARGE[300_000:6_300_000]
+            assert await file.readline() == LARGE[6_300_000 : LARGE.index(b"\n", 6_300_000) + 1]
+
+
+@both_drivers
+async def test_one_connection_is_enough(driver, mongodb_uri, mongodb_database_name):
+    """Also where an open file is copied piece by piece."""
+    options = {"maxPoolSize": 1, "waitQueueTimeoutMS": 30_000}
+    async with opened(driver, mongodb_uri, mongodb_database_name, **options) as (_, client, _):
+        bucket = driver.gridfs("GridFSBucket", client[mongodb_database_name])
+        key = await bucket.upload_from_stream("a", LARGE)
+        file = await bucket.open_download_stream(key)
+        async with bucket.open_upload_stream("b") as copy:
+            while part := await file.readchunk():
+                await copy.write(part)
+        async with client.start_session() as session:
+            again = await bucket.open_download_stream(copy._id, session)
+            assert await again.read() == LARGE
+            await bucket.upload_from_stream("c", LARGE, session=session)
+
+
+@ferromongo_only  # PyMongo stores files with a gap
+def test_a_write_that_was_cancelled_leaves_nothing_after_abort(
+    mongodb_uri, mongodb_database_name, mongodb_replica_set
+):
+    driver = AsyncDriver()
+
+    async def body():
+        async with opened(driver, mongodb_uri, mongodb_database_name) as (_, client, _):
+            bucket = driver.gridfs("GridFSBucket", client[mongodb_database_name])
+            await bucket.upload_from_stream("made", b"the indexes")
+            file = bucket.open_upload_stream("a")
+            slow = mongodb_replica_set.failpoint(
+                failCommands=["insert"], blockConnection=True, blockTimeMS=1000
+            )
+            with slow, pytest.raises(TimeoutError):
+                await asyncio.wait_for(file.write(LARGE * 3), 0.3)
+            for refused in (lambda: file.write(b"more"), file.close):
+                with pytest.raises(InvalidOperation, match="abort"):
+                    await refused()
+            await file.abort()
+            chunks = client[mongodb_database_name].fs.chunks
+            assert await chunks.count_documents({"files_id": file._id}) == 0
+
+    driver.run(body())
+
+
+@both_drivers
+async def test_wrapped_methods_see_the_chunks(
+    driver, mongodb_uri, mongodb_database_name, monkeypatch
+):
+    """Agents that watch a program wrap the public methods of its collections."""
+    async with opened(driver, mongodb_uri, mongodb_database_name) as (bucket, client, _):
+        database = client[mongodb_database_name]
+        kind = type(getattr(database, "_target", database).fs)
+        seen = []
+        for name in ("insert_many", "find"):
+            plain = getattr(kind, name)
+
+            def wrapped(self, *args, _plain=plain, _name=name, **kwargs):
+                seen.append((_name, self.name))
+                return _plain(self, *args, **kwargs)
+
+            monkeypatch.setattr(kind, name, wrapped)
+        key = await bucket.upload_from_stream("a", TEXT)
+        assert ("insert_many", "fs.chunks") in seen
+        assert await (await bucket.open_download_stream(key)).read() == TEXT
+        assert ("find", "fs.chunks") in seen

@@ -92,8 +92,8 @@ def bulk_write(
         command,
         operations.all,
         inside,
-        ordered,
-        verbose,
+        bool(ordered),
+        bool(verbose),
         acknowledged and not operations.any_multi,
         done,
     )

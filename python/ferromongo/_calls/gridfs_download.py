@@ -1,6 +1,6 @@
 """A file on its way out of GridFS: which chunks it has, and whether those that come are they.
 
-For ferromongo's own collections the engine knows; `ChunkPlan` is for those of other libraries.
+The engine knows; `ChunkPlan` is for collections of other libraries and methods that were wrapped.
 """
 
 from __future__ import annotations

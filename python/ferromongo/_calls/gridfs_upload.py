@@ -1,6 +1,6 @@
 """A file on its way into GridFS: bytes are cut into chunks, chunks are gathered and inserted.
 
-For ferromongo's own collections the engine does it. Those of other libraries get documents.
+The engine does it. Collections of other libraries get documents, as do methods that were wrapped.
 """
 
 from __future__ import annotations
@@ -17,15 +17,6 @@ from ferromongo._calls.sessions import collection_session
 from ferromongo._calls.write_errors import raise_not_retryable, raise_write_errors
 from ferromongo._core import GridUpload, Pending
 from ferromongo._pymongo_internals import upload_limits
-
-
-def new_upload(
-    chunks: Any, file: Mapping[str, Any], is_new: bool, api: str
-) -> Upload | EngineUpload:
-    """A file to be written to the collection `chunks`. `is_new`: its `_id` was made for it."""
-    if isinstance(chunks, CollectionBase):
-        return EngineUpload(chunks, file["_id"], file["chunkSize"], is_new, api)
-    return Upload(file["_id"], file["chunkSize"], api)
 
 
 class EngineUpload:
@@ -110,7 +101,7 @@ class EngineUpload:
 
 
 class Upload:
-    """The same as documents, for the `insert_many` of another library."""
+    """The same as documents, for an `insert_many` of others."""
 
     def __init__(self, file_id: Any, chunk_size: int, api: str) -> None:
         self._file_id = file_id

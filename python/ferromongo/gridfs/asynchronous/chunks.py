@@ -19,14 +19,25 @@ from ferromongo._calls.gridfs_download import (
 from ferromongo._calls.gridfs_files import check_no_transaction
 from ferromongo._calls.gridfs_upload import EngineUpload, Upload
 from ferromongo._drive import drive
+from ferromongo.asynchronous._iteration import is_own
 from ferromongo.asynchronous.collection import AsyncCollection
+from ferromongo.asynchronous.cursor import AsyncCursor
 
 if TYPE_CHECKING:
     from typing import Self
 
     from ferromongo.asynchronous.client_session import AsyncClientSession
-    from ferromongo.asynchronous.cursor import AsyncCursor
     from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut
+
+
+def upload_of(
+    chunks: AsyncCollection[Any], file: Mapping[str, Any], is_new: bool, api: str
+) -> Upload | EngineUpload:
+    """A file to be written, with this document. `is_new`: its `_id` was made for it."""
+    # Agents that watch a program wrap the public methods.
+    if isinstance(chunks, AsyncCollection) and is_own(chunks, "insert_many", _INSERT_MANY):
+        return EngineUpload(chunks, file["_id"], file["chunkSize"], is_new, api)
+    return Upload(file["_id"], file["chunkSize"], api)
 
 
 async def write_chunks(
@@ -90,7 +101,11 @@ def reader_of(
     end: int | None = None,
 ) -> AsyncEngineReader | AsyncChunkReader:
     """The contents of a file, whose document this is; up to the position `end`, if there is one."""
-    if isinstance(chunks, AsyncCollection):
+    if (
+        isinstance(chunks, AsyncCollection)
+        and is_own(chunks, "find", _FIND)
+        and AsyncCursor._refresh is AsyncCursor._plain_refresh
+    ):
         return AsyncEngineReader(chunks, file, session, end)
     return AsyncChunkReader(chunks, file, session, end)
 
@@ -137,7 +152,7 @@ class AsyncEngineReader:
 
 
 class AsyncChunkReader:
-    """The same by the public methods of another library's collection."""
+    """The same by public methods: another library's, or wrapped ones."""
 
     def __init__(
         self,
@@ -270,3 +285,6 @@ class AsyncGridOutIterator:
         return data
 
     __anext__ = next
+
+
+_FIND, _INSERT_MANY = AsyncCollection.find, AsyncCollection.insert_many

@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError, InvalidOperation, OperationFailure
 from pymongo.read_preferences import ReadPreference
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._calls.gridfs_upload import encoded, new_upload, source_bytes
+from ferromongo._calls.gridfs_upload import encoded, source_bytes
 from ferromongo._drive import answer, drive, shielded
 from ferromongo.asynchronous._iteration import every
 from ferromongo.asynchronous.client_session import AsyncClientSession
@@ -21,6 +21,7 @@ from ferromongo.asynchronous.collection import AsyncCollection
 from ferromongo.gridfs.asynchronous.chunks import (
     finish_chunks,
     give_up_chunks,
+    upload_of,
     write_chunks,
 )
 
@@ -70,7 +71,7 @@ class AsyncGridIn:
         )
         own["_chunks"] = own["_coll"].chunks
         own["_session"] = session
-        own["_upload"] = new_upload(own["_chunks"], file, is_new, _API)
+        own["_upload"] = upload_of(own["_chunks"], file, is_new, _API)
         own["_has_indexes"] = False
         own["_is_in_doubt"] = False
         own["_own_session"] = None

@@ -15,14 +15,25 @@ from ferromongo._calls.gridfs_download import ChunkPlan, EngineDownload, chunk_s
 from ferromongo._calls.gridfs_files import check_no_transaction
 from ferromongo._calls.gridfs_upload import EngineUpload, Upload
 from ferromongo._drive import run
+from ferromongo.synchronous._iteration import is_own
 from ferromongo.synchronous.collection import Collection
+from ferromongo.synchronous.cursor import Cursor
 
 if TYPE_CHECKING:
     from typing import Self
 
     from ferromongo.gridfs.synchronous.grid_out import GridOut
     from ferromongo.synchronous.client_session import ClientSession
-    from ferromongo.synchronous.cursor import Cursor
+
+
+def upload_of(
+    chunks: Collection[Any], file: Mapping[str, Any], is_new: bool, api: str
+) -> Upload | EngineUpload:
+    """A file to be written, with this document. `is_new`: its `_id` was made for it."""
+    # Agents that watch a program wrap the public methods.
+    if isinstance(chunks, Collection) and is_own(chunks, "insert_many", _INSERT_MANY):
+        return EngineUpload(chunks, file["_id"], file["chunkSize"], is_new, api)
+    return Upload(file["_id"], file["chunkSize"], api)
 
 
 def write_chunks(
@@ -84,7 +95,11 @@ def reader_of(
     end: int | None = None,
 ) -> EngineReader | ChunkReader:
     """The contents of a file, whose document this is; up to the position `end`, if there is one."""
-    if isinstance(chunks, Collection):
+    if (
+        isinstance(chunks, Collection)
+        and is_own(chunks, "find", _FIND)
+        and Cursor._refresh is Cursor._plain_refresh
+    ):
         return EngineReader(chunks, file, session, end)
     return ChunkReader(chunks, file, session, end)
 
@@ -131,7 +146,7 @@ class EngineReader:
 
 
 class ChunkReader:
-    """The same by the public methods of another library's collection."""
+    """The same by public methods: another library's, or wrapped ones."""
 
     def __init__(
         self,
@@ -262,3 +277,6 @@ class GridOutIterator:
         return data
 
     __next__ = next
+
+
+_FIND, _INSERT_MANY = Collection.find, Collection.insert_many

@@ -14,9 +14,14 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_preferences import ReadPreference
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._calls.gridfs_upload import encoded, new_upload, source_bytes
+from ferromongo._calls.gridfs_upload import encoded, source_bytes
 from ferromongo._drive import plain_answer, run
-from ferromongo.gridfs.synchronous.chunks import finish_chunks, give_up_chunks, write_chunks
+from ferromongo.gridfs.synchronous.chunks import (
+    finish_chunks,
+    give_up_chunks,
+    upload_of,
+    write_chunks,
+)
 from ferromongo.synchronous._iteration import every
 from ferromongo.synchronous.client_session import ClientSession
 from ferromongo.synchronous.collection import Collection
@@ -65,7 +70,7 @@ class GridIn:
         )
         own["_chunks"] = own["_coll"].chunks
         own["_session"] = session
-        own["_upload"] = new_upload(own["_chunks"], file, is_new, _API)
+        own["_upload"] = upload_of(own["_chunks"], file, is_new, _API)
         own["_has_indexes"] = False
         own["_is_in_doubt"] = False
         own["_own_session"] = None
