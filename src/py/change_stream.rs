@@ -16,7 +16,7 @@ use super::instance::{self, Part, Plain};
 use super::once::name;
 use super::pending::{PyPending, Step, task};
 use super::scope::PyScope;
-use super::{errors, options, time_limit, unread};
+use super::{errors, time_limit, unread};
 use crate::codec::{self, CodecSettings};
 use crate::error::{Error, Result as CoreResult};
 use crate::ops::change_stream::resume::{Begin, Position};
@@ -219,7 +219,7 @@ impl ChangeStreamCore {
             let core = scope.core();
             let (operation, options) = opening.encode(&core, None)?;
             let token = token.map(|token| raw_value(token.bind(py), &scope.codec));
-            let time = time.map(|time| options::timestamp(time.bind(py))).transpose()?;
+            let time = time.map(|time| raw_value(time.bind(py), &scope.codec)).transpose()?;
             let begin = match (token.transpose()?, time) {
                 (Some(token), _) if starts_after => Begin::After(token),
                 (Some(token), _) => Begin::Behind(token),

@@ -190,7 +190,7 @@ fn every_begin() -> [(Begin, Document); 4] {
         (Begin::Now, doc! {}),
         (Begin::After(given().into()), doc! { "startAfter": { "t": 100 } }),
         (Begin::Behind(given().into()), doc! { "resumeAfter": { "t": 100 } }),
-        (Begin::At(time), doc! { "startAtOperationTime": time }),
+        (Begin::At(time.into()), doc! { "startAtOperationTime": time }),
     ]
 }
 

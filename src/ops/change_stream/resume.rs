@@ -28,8 +28,8 @@ pub enum Begin {
     After(RawBson),
     /// `resumeAfter`.
     Behind(RawBson),
-    /// `startAtOperationTime`.
-    At(Timestamp),
+    /// `startAtOperationTime`: a timestamp.
+    At(RawBson),
 }
 
 impl Position {
@@ -54,7 +54,7 @@ impl Position {
         match (seen.map(RawBsonRef::Document).or(given), &self.begin, self.operation_time) {
             (Some(token), ..) if begins_after => options.append(cstr!("startAfter"), token),
             (Some(token), ..) => options.append(cstr!("resumeAfter"), token),
-            (None, Begin::At(time), _) => options.append(START_AT, *time),
+            (None, Begin::At(time), _) => options.append(START_AT, time.as_raw_bson_ref()),
             (None, _, Some(time)) => options.append(START_AT, time),
             (None, _, None) => {}
         }
