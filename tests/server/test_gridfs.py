@@ -599,15 +599,21 @@ def test_a_write_that_was_cancelled_leaves_nothing_after_abort(
     driver = AsyncDriver()
 
     async def body():
-        async with opened(driver, mongodb_uri, mongodb_database_name) as (_, client, _):
+        async with opened(driver, mongodb_uri, mongodb_database_name) as (_, client, recorder):
             bucket = driver.gridfs("GridFSBucket", client[mongodb_database_name])
             await bucket.upload_from_stream("made", b"the indexes")
             file = bucket.open_upload_stream("a")
+            recorder.events.clear()
             slow = mongodb_replica_set.failpoint(
-                failCommands=["insert"], blockConnection=True, blockTimeMS=1000
+                failCommands=["insert"], blockConnection=True, blockTimeMS=2000
             )
-            with slow, pytest.raises(TimeoutError):
-                await asyncio.wait_for(file.write(LARGE * 3), 0.3)
+            with slow:
+                writing = asyncio.ensure_future(file.write(LARGE * 8))
+                while not recorder.sent("insert"):
+                    await asyncio.sleep(0.01)
+                writing.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await writing
             for refused in (lambda: file.write(b"more"), file.close):
                 with pytest.raises(InvalidOperation, match="abort"):
                     await refused()
