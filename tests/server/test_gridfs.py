@@ -342,7 +342,15 @@ async def test_corrupt_files(driver, mongodb_uri, mongodb_database_name):
         async def add(key):
             await chunks.insert_one({"files_id": key, "n": 3, "data": b"x"})
 
-        for change in (lose, lose_last, cut, add):
+        def say(length):
+            async def change(key):
+                files = client[mongodb_database_name].fs.files
+                await files.update_one({"_id": key}, {"$set": {"length": length}})
+
+            return change
+
+        lies = [say(length) for length in (8, 10, 10**15, 2**63 - 1)]
+        for change in (lose, lose_last, cut, add, *lies):
             with pytest.raises(CorruptGridFile):
                 await read_after(change)
         assert await read_after(add, of=b"") == b""

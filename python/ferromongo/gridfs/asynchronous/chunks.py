@@ -127,7 +127,7 @@ class AsyncEngineReader:
         """`count` bytes, which the file must have. At its end no chunk may follow."""
         try:
             return await drive(self._engine.read(position, count))
-        except MemoryError:
+        except (MemoryError, OverflowError):
             # Its document may say more than there is: then a chunk is missing.
             gathered = io.BytesIO()
             while gathered.tell() < count:

@@ -121,7 +121,7 @@ class EngineReader:
         """`count` bytes, which the file must have. At its end no chunk may follow."""
         try:
             return run(self._engine.read(position, count))
-        except MemoryError:
+        except (MemoryError, OverflowError):
             # Its document may say more than there is: then a chunk is missing.
             gathered = io.BytesIO()
             while gathered.tell() < count:
