@@ -14,7 +14,7 @@ pub struct Error(Box<Detail>);
 
 #[derive(Clone, Debug)]
 struct Detail {
-    kind: Kind,
+    kind: ErrorKind,
     message: String,
     labels: Vec<String>,
     reply: Option<RawDocumentBuf>,
@@ -47,7 +47,7 @@ impl Allowed {
 pub type Cause = Arc<dyn Any + Send + Sync>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// No suitable server within serverSelectionTimeoutMS.
     ServerSelection,
     /// No connection became free within waitQueueTimeoutMS.
@@ -95,7 +95,7 @@ pub const RETRYABLE: &str = "RetryableError";
 pub const NO_WRITES_PERFORMED: &str = "NoWritesPerformed";
 
 impl Error {
-    pub fn new(kind: Kind, message: impl Into<String>) -> Error {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
         Error(Box::new(Detail {
             kind,
             message: message.into(),
@@ -108,16 +108,16 @@ impl Error {
     }
 
     pub fn protocol(message: impl Into<String>) -> Error {
-        Error::new(Kind::Protocol, message)
+        Error::new(ErrorKind::Protocol, message)
     }
 
     pub fn invalid_operation(message: impl Into<String>) -> Error {
-        Error::new(Kind::InvalidOperation, message)
+        Error::new(ErrorKind::InvalidOperation, message)
     }
 
     /// A cursor serves one caller at a time.
     pub fn in_use() -> Error {
-        Error::new(Kind::InUse, "this cursor is in use by another caller")
+        Error::new(ErrorKind::InUse, "this cursor is in use by another caller")
     }
 
     /// An operation came after the end of the transaction that it would be part of.
@@ -131,7 +131,7 @@ impl Error {
     /// For statements after the first one that failed.
     pub fn rolled_back(first: &Error) -> Error {
         let text = format!("the transaction is rolled back because of an earlier error: {first}");
-        let mut error = Error::new(Kind::RolledBack, text).because_of(first.clone());
+        let mut error = Error::new(ErrorKind::RolledBack, text).because_of(first.clone());
         if first.has_label(TRANSIENT_TRANSACTION) {
             error.add_label(TRANSIENT_TRANSACTION);
         }
@@ -146,7 +146,7 @@ impl Error {
     /// The operation is the parent's; this process was forked in the middle of it. A network error, as
     /// its outcome is unknown here.
     pub fn forked() -> Error {
-        Error::new(Kind::Network, crate::net::fork::INHERITED)
+        Error::new(ErrorKind::Network, crate::net::fork::INHERITED)
     }
 
     /// A server's error reply; `labels` come from its `errorLabels`.
@@ -156,7 +156,7 @@ impl Error {
         labels: Vec<String>,
         reply: RawDocumentBuf,
     ) -> Error {
-        let mut error = Error::new(Kind::Command { code }, message);
+        let mut error = Error::new(ErrorKind::Command { code }, message);
         error.0.labels = labels;
         error.0.reply = Some(reply);
         error
@@ -171,17 +171,17 @@ impl Error {
     }
 
     pub fn callback(cause: Cause) -> Error {
-        let mut error = Error::new(Kind::Callback, "a callback failed");
+        let mut error = Error::new(ErrorKind::Callback, "a callback failed");
         error.0.cause = Some(cause);
         error
     }
 
     /// The server's part of an authentication did not hold.
     pub fn authentication(message: impl Into<String>) -> Error {
-        Error::new(Kind::Command { code: 0 }, message)
+        Error::new(ErrorKind::Command { code: 0 }, message)
     }
 
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
@@ -258,18 +258,21 @@ impl Error {
 
     /// Nobody knows what else will come over this connection.
     pub fn is_nonsense(&self) -> bool {
-        matches!(self.0.kind, Kind::Protocol | Kind::InvalidBson)
+        matches!(self.0.kind, ErrorKind::Protocol | ErrorKind::InvalidBson)
     }
 
     pub fn code(&self) -> Option<i32> {
         match self.0.kind {
-            Kind::Command { code } => Some(code),
+            ErrorKind::Command { code } => Some(code),
             _ => None,
         }
     }
 
     pub fn is_network(&self) -> bool {
-        matches!(self.0.kind, Kind::Network | Kind::NetworkTimeout | Kind::PoolCleared)
+        matches!(
+            self.0.kind,
+            ErrorKind::Network | ErrorKind::NetworkTimeout | ErrorKind::PoolCleared
+        )
     }
 
     /// The server refused the command; PyMongo's OperationFailure.
@@ -284,7 +287,7 @@ impl Error {
     }
 
     pub fn is_timeout(&self) -> bool {
-        use Kind::*;
+        use ErrorKind::*;
         matches!(self.0.kind, ServerSelection | WaitQueueTimeout | NetworkTimeout)
             || self.code() == Some(MAX_TIME_EXPIRED)
     }
@@ -324,9 +327,9 @@ pub const MAX_TIME_EXPIRED: i32 = 50;
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {
         let kind = match error.kind() {
-            std::io::ErrorKind::TimedOut => Kind::NetworkTimeout,
-            std::io::ErrorKind::InvalidData => Kind::Protocol,
-            _ => Kind::Network,
+            std::io::ErrorKind::TimedOut => ErrorKind::NetworkTimeout,
+            std::io::ErrorKind::InvalidData => ErrorKind::Protocol,
+            _ => ErrorKind::Network,
         };
         Error::new(kind, error.to_string())
     }

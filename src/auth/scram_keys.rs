@@ -7,7 +7,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hash {
@@ -65,11 +65,11 @@ impl Hash {
                 digest.iter().map(|byte| format!("{byte:02x}")).collect()
             }
             Hash::Sha256 => stringprep::saslprep(password)
-                .map_err(|_| Error::new(Kind::InvalidValue, FORBIDDEN_PASSWORD))?
+                .map_err(|_| Error::new(ErrorKind::InvalidValue, FORBIDDEN_PASSWORD))?
                 .into_owned(),
         };
         match secret.is_empty() {
-            true => Err(Error::new(Kind::InvalidValue, "password can't be empty")),
+            true => Err(Error::new(ErrorKind::InvalidValue, "password can't be empty")),
             false => Ok(Zeroizing::new(secret)),
         }
     }
@@ -178,7 +178,7 @@ mod tests {
             assert_eq!(secret(given).unwrap().as_str(), prepared);
         }
         for forbidden in ["\u{7}", "\u{627}\u{31}", "", "\u{ad}"] {
-            assert_eq!(secret(forbidden).unwrap_err().kind(), Kind::InvalidValue);
+            assert_eq!(secret(forbidden).unwrap_err().kind(), ErrorKind::InvalidValue);
         }
         assert!(Hash::Sha1.secret(&credentials("u", "")).is_err());
     }

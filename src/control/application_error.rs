@@ -1,9 +1,9 @@
 //! What the lane ran into, in the words of the discovery rules.
 
-use crate::error::{Error, Kind, SYSTEM_OVERLOADED};
+use crate::error::{Error, ErrorKind, SYSTEM_OVERLOADED};
 use crate::pool::generation::Generation;
 use crate::pool::server::Server;
-use crate::topology::error_rules::{ApplicationError, ErrorKind, When};
+use crate::topology::error_rules::{ApplicationError, ApplicationErrorKind, When};
 
 /// `None` for an error that says nothing about the server.
 pub fn application_error(
@@ -12,14 +12,14 @@ pub fn application_error(
     error: &Error,
 ) -> Option<ApplicationError> {
     let kind = match error.kind() {
-        Kind::Network => ErrorKind::Network,
+        ErrorKind::Network => ApplicationErrorKind::Network,
         // Later it says nothing about other connections.
-        _ if error.is_nonsense() && error.is_before_handshake() => ErrorKind::Network,
-        Kind::NetworkTimeout => ErrorKind::Timeout,
-        Kind::Command { .. } => match error.reply() {
-            Some(reply) => ErrorKind::from_reply(reply)?,
+        _ if error.is_nonsense() && error.is_before_handshake() => ApplicationErrorKind::Network,
+        ErrorKind::NetworkTimeout => ApplicationErrorKind::Timeout,
+        ErrorKind::Command { .. } => match error.reply() {
+            Some(reply) => ApplicationErrorKind::from_reply(reply)?,
             // Not the server's words: its part of an authentication did not hold.
-            None => ErrorKind::Command { code: None, topology_version: None },
+            None => ApplicationErrorKind::Command { code: None, topology_version: None },
         },
         _ => return None,
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::cluster::Cluster;
 use super::driver;
 use crate::deadline::{Deadline, TimeLimit, configured};
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
 use crate::topology::address::Address;
 use crate::topology::reduce;
@@ -88,7 +88,8 @@ impl Cluster {
                     cluster.probe_answered(&found.description, duration);
                 }
                 Err(error) => {
-                    let (duration, timeout) = (now.elapsed(), error.kind() == Kind::NetworkTimeout);
+                    let (duration, timeout) =
+                        (now.elapsed(), error.kind() == ErrorKind::NetworkTimeout);
                     let text = error.message().to_owned();
                     tell(None, HeartbeatChange::Failed { duration, error: text, timeout });
                     cluster.probe_failed(&server.address, now, error.message(), timeout);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cluster::Cluster;
 use super::monitors::{MonitorSettings, Monitors, Observation};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::metadata::DriverName;
 use crate::topology::address::Address;
 use crate::topology::reduce;
@@ -64,7 +64,7 @@ impl Cluster {
         };
         let Some(thread) = self.thread.lock().clone() else { return Ok(None) };
         let started = thread.enter(|| Monitors::start(settings, sink));
-        started.map(Some).map_err(|reason| Error::new(Kind::Configuration, reason))
+        started.map(Some).map_err(|reason| Error::new(ErrorKind::Configuration, reason))
     }
 
     fn observe(self: &Arc<Self>, observation: Observation) {

@@ -8,7 +8,7 @@ use bson::oid::ObjectId;
 use bson::{RawDocument, RawDocumentBuf};
 
 use super::{Publisher, raw_batches};
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 use crate::net::fork;
 use crate::topology::address::Address;
 use crate::wire::message::{Message, Sequence};
@@ -159,8 +159,8 @@ impl About {
     /// It was not interrupted: the connection, or its client, was closed.
     pub fn unexplained_end(&self) -> Error {
         let (kind, text) = match self.of_an_operation {
-            true => (Kind::Network, "connection closed"),
-            false => (Kind::NetworkTimeout, "timed out"), // of a handshake, which has a time limit
+            true => (ErrorKind::Network, "connection closed"),
+            false => (ErrorKind::NetworkTimeout, "timed out"), // of a handshake, which has a time limit
         };
         Error::new(kind, text).at(&self.address)
     }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::seed_lookup::{SeedLookup, Start};
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::journal::entry::Deployment;
 use crate::net::fork::OfProcess;
 use crate::net::wait;
@@ -68,7 +68,8 @@ impl ClientCore {
             None => self.open(&self.settings),
             Some(lookup) => {
                 let found = wait::until(limit, Box::pin(lookup.settings())).await;
-                let late = || Error::new(Kind::ServerSelection, "timed out looking up the servers");
+                let late =
+                    || Error::new(ErrorKind::ServerSelection, "timed out looking up the servers");
                 self.open(&found.ok_or_else(late)??)
             }
         }
@@ -100,7 +101,7 @@ impl ClientCore {
         if self.cluster.get().is_none() {
             if stack::left() < LEAST_STACK {
                 let text = "connecting needs a thread with a stack of at least 64 KiB";
-                return Err(Error::new(Kind::Configuration, text));
+                return Err(Error::new(ErrorKind::Configuration, text));
             }
             let known = self.cluster_time.clone();
             let gossip = move |heard: &RawDocument| ClusterTime::advance(&mut known.lock(), heard);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::client::ClientCore;
 use super::extras::{self, Destination};
-use super::operation::{Kind, Operation, Terms};
+use super::operation::{CommandKind, Operation, Terms};
 use super::size;
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
@@ -58,7 +58,7 @@ fn seal(
         let server =
             operation.terms.limit.is_finite().then(|| snapshot.server(&lent.server().address));
         let known = server.flatten().map(|server| server.min_round_trip_time);
-        if operation.terms.kind == Kind::Output {
+        if operation.terms.kind == CommandKind::Output {
             // What selection went by is what the server is told.
             let preference = operation.terms.read_preference.with_output_stage(&snapshot);
             operation.terms.read_preference = Arc::new(preference);
@@ -125,7 +125,7 @@ fn hear(client: &ClientCore, terms: &Terms, reply: &Reply) {
         && !terms.session.implicit
     {
         terms.session.advance_operation_time(time);
-        if terms.session.snapshot && matches!(terms.kind, Kind::Read { .. }) {
+        if terms.session.snapshot && matches!(terms.kind, CommandKind::Read { .. }) {
             terms.session.state().note_snapshot_time(reply.body());
         }
     }

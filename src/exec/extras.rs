@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use bson::{RawDocument, RawDocumentBuf};
 
 use super::client::ClientCore;
-use super::operation::{Kind, Terms};
+use super::operation::{CommandKind, Terms};
 use crate::deadline::max_time_ms;
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::journal::entry::Key;
 use crate::journal::handle::{Beginning, Handle};
 use crate::journal::log::Journal;
@@ -38,7 +38,7 @@ pub struct Destination<'a> {
 /// Writes that take `afterClusterTime`, as PyMongo has them.
 pub fn is_ordered(terms: &Terms, command: &str) -> bool {
     !terms.session.implicit
-        && matches!(terms.kind, Kind::Write { .. })
+        && matches!(terms.kind, CommandKind::Write { .. })
         && ORDERED_WRITES.contains(&command)
 }
 
@@ -62,17 +62,17 @@ pub fn append(
         let text = "Sessions are not supported by this MongoDB deployment";
         return Err(Error::new(ErrorKind::Configuration, text));
     }
-    let ends = matches!(terms.kind, Kind::EndTransaction { .. } | Kind::KillCursors);
+    let ends = matches!(terms.kind, CommandKind::EndTransaction { .. } | CommandKind::KillCursors);
     if session.turns.is_some() && !in_transaction && !ends {
         // It was given up while this operation was under way, which must not run on its own.
         return Err(Error::transaction_ended());
     }
-    let own_concerns = !in_transaction && !matches!(terms.kind, Kind::EndTransaction { .. });
+    let own_concerns = !in_transaction && !matches!(terms.kind, CommandKind::EndTransaction { .. });
     if own_concerns {
         if let Some(write_concern) = &terms.write_concern {
             append_write_concern(terms, write_concern, out);
         }
-        if matches!(terms.kind, Kind::Read { concern: true, .. } | Kind::Output) {
+        if matches!(terms.kind, CommandKind::Read { concern: true, .. } | CommandKind::Output) {
             append_read_concern(&session, &state, terms.read_concern.as_ref(), out);
         } else if to.ordered_write || (session.snapshot && terms.kind.may_name_a_snapshot()) {
             append_read_concern(&session, &state, None, out);
@@ -94,7 +94,7 @@ pub fn append(
     }
     drop(state);
     // What goes to the server of an open cursor has no choice left.
-    if !terms.is_write() && !matches!(terms.kind, Kind::GetMore | Kind::KillCursors) {
+    if !terms.is_write() && !matches!(terms.kind, CommandKind::GetMore | CommandKind::KillCursors) {
         append_read_preference(preference, to, in_transaction, out)?;
     }
     elements::string(out, "$db", &terms.database);
@@ -117,7 +117,7 @@ fn append_session(
     let of_transaction = server_session.transaction_number;
     let lsid = server_session.id();
     match terms.kind {
-        Kind::EndTransaction { commit } => {
+        CommandKind::EndTransaction { commit } => {
             elements::int64(out, "txnNumber", of_transaction);
             elements::boolean(out, "autocommit", false);
             if let Some(concern) = state.transaction.ending_write_concern(commit) {
@@ -130,7 +130,7 @@ fn append_session(
         _ if in_transaction => {
             if let Some(journal) = &to.client.settings.journal {
                 let statement = journal.statement(&terms.database, given, out);
-                let others = terms.kind == Kind::KillCursors;
+                let others = terms.kind == CommandKind::KillCursors;
                 if !others && journal.marker() != Some(&statement.namespace) {
                     log_statement(journal, to, state, (lsid, of_transaction), statement)?;
                 } else if let Some(log) = &state.transaction.log {
@@ -146,7 +146,7 @@ fn append_session(
             elements::boolean(out, "autocommit", false);
         }
         // Numbered once, numbered always: without it a server would run a retry as a second write.
-        Kind::Write { retry: true }
+        CommandKind::Write { retry: true }
             if terms.transaction_number.is_some()
                 || (to.client.settings.retry_writes
                     && to.acknowledged
@@ -192,7 +192,7 @@ fn log_statement(
 /// First of all, so that nothing has changed if the command is not sent. A getMore works on the time
 /// that its cursor was opened with, or says itself how long it awaits data.
 fn append_max_time(
-    kind: Kind,
+    kind: CommandKind,
     remaining: Duration,
     round_trip: Duration,
     out: &mut Vec<u8>,
@@ -204,7 +204,7 @@ fn append_max_time(
             round_trip.as_secs_f64(),
         )));
     };
-    if kind != Kind::GetMore {
+    if kind != CommandKind::GetMore {
         elements::int64(out, "maxTimeMS", limit);
     }
     Ok(())

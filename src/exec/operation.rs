@@ -25,7 +25,7 @@ pub struct Operation {
 #[derive(Clone)]
 pub struct Terms {
     pub database: Arc<str>,
-    pub kind: Kind,
+    pub kind: CommandKind,
     pub session: Arc<Session>,
     /// Sent without a session's id, as the server would make a session of it.
     pub sessionless: bool,
@@ -54,7 +54,7 @@ pub struct Terms {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum CommandKind {
     /// Runs once, by read preference, with no concern added.
     Command,
     /// Reads on from a server's cursor: whether a lost one has moved it on, nobody knows.
@@ -79,11 +79,11 @@ impl Operation {
     }
 }
 
-impl Kind {
+impl CommandKind {
     /// Whether a snapshot session sends its read concern with it: the server refuses what cannot be
     /// read there.
     pub fn may_name_a_snapshot(self) -> bool {
-        matches!(self, Kind::Command | Kind::Read { .. })
+        matches!(self, CommandKind::Command | CommandKind::Read { .. })
     }
 }
 
@@ -96,13 +96,13 @@ pub struct Outcome {
     pub pinned: Option<Arc<Pinned>>,
 }
 
-impl Kind {
-    pub const FIND: Kind = Kind::Read { retry: true, concern: true };
+impl CommandKind {
+    pub const FIND: CommandKind = CommandKind::Read { retry: true, concern: true };
 
     /// A read that may run twice. Servers know no read concern for lists and plans.
-    pub fn read_of(command: &Message) -> Kind {
+    pub fn read_of(command: &Message) -> CommandKind {
         let name = command.name();
-        Kind::Read { retry: true, concern: name != "explain" && !name.starts_with("list") }
+        CommandKind::Read { retry: true, concern: name != "explain" && !name.starts_with("list") }
     }
 }
 
@@ -113,7 +113,7 @@ impl Outcome {
 }
 
 impl Terms {
-    pub fn new(database: Arc<str>, kind: Kind, session: Arc<Session>) -> Terms {
+    pub fn new(database: Arc<str>, kind: CommandKind, session: Arc<Session>) -> Terms {
         Terms {
             database,
             kind,
@@ -142,6 +142,6 @@ impl Terms {
     }
 
     pub fn is_write(&self) -> bool {
-        matches!(self.kind, Kind::Write { .. } | Kind::EndTransaction { .. })
+        matches!(self.kind, CommandKind::Write { .. } | CommandKind::EndTransaction { .. })
     }
 }

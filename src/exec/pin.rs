@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::operation::Terms;
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::net::wait;
 use crate::pool::pinned::{Holder, Loan, Pinned};
 use crate::pool::server::Server;
@@ -28,7 +28,8 @@ pub async fn checkout(terms: &Terms, server: &Arc<Server>, limit: Deadline) -> R
     }
     let pool = server.pool(wait::current_lane().as_ref());
     if terms.ahead {
-        let busy = || Error::new(Kind::WaitQueueTimeout, "no connection is free for a batch ahead");
+        let busy =
+            || Error::new(ErrorKind::WaitQueueTimeout, "no connection is free for a batch ahead");
         return pool.checkout_ahead().map(Loan::from).ok_or_else(busy);
     }
     if terms.session.implicit {

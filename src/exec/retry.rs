@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use bson::RawBsonRef;
 
-use super::operation::{Kind, Terms};
+use super::operation::{CommandKind, Terms};
 use crate::error::{
-    Error, Kind as ErrorKind, NO_WRITES_PERFORMED, RETRYABLE, RETRYABLE_WRITE, Result,
-    SYSTEM_OVERLOADED,
+    Error, ErrorKind, NO_WRITES_PERFORMED, RETRYABLE, RETRYABLE_WRITE, Result, SYSTEM_OVERLOADED,
 };
 use crate::settings::Settings;
 
@@ -17,7 +16,7 @@ pub fn label(terms: &Terms, settings: &Settings, in_transaction: bool, error: &m
     // Before its number was drawn nothing was sent: dialling again is always right. Servers label
     // errors of operations, not those of handshakes and authentication.
     let dialling = error.is_before_handshake()
-        && matches!(terms.kind, Kind::Write { retry: true })
+        && matches!(terms.kind, CommandKind::Write { retry: true })
         && settings.retry_writes
         && !in_transaction;
     if (error.is_network() && numbered) || (error.is_retryable_read() && dialling) {
@@ -106,25 +105,32 @@ pub fn was_refused(error: &Error) -> bool {
 /// Whether the user lets us retry an operation that was refused. A command may be a read or a write.
 fn may_be_refused(terms: &Terms, settings: &Settings) -> bool {
     match terms.kind {
-        Kind::EndTransaction { .. } => true,
-        Kind::Command => settings.retry_reads && settings.retry_writes && terms.server.is_none(),
-        Kind::Output => settings.retry_reads && settings.retry_writes,
-        Kind::Read { .. } | Kind::GetMore => settings.retry_reads,
-        Kind::Write { .. } => settings.retry_writes,
-        Kind::KillCursors => false,
+        CommandKind::EndTransaction { .. } => true,
+        CommandKind::Command => {
+            settings.retry_reads && settings.retry_writes && terms.server.is_none()
+        }
+        CommandKind::Output => settings.retry_reads && settings.retry_writes,
+        CommandKind::Read { .. } | CommandKind::GetMore => settings.retry_reads,
+        CommandKind::Write { .. } => settings.retry_writes,
+        CommandKind::KillCursors => false,
     }
 }
 
 fn may_retry(terms: &Terms, settings: &Settings, in_transaction: bool, error: &Error) -> bool {
     match terms.kind {
-        Kind::EndTransaction { .. } => error.has_label(RETRYABLE_WRITE),
+        CommandKind::EndTransaction { .. } => error.has_label(RETRYABLE_WRITE),
         _ if in_transaction => false,
-        Kind::Command | Kind::Output | Kind::GetMore | Kind::KillCursors => false,
-        Kind::Read { retry, .. } => {
+        CommandKind::Command
+        | CommandKind::Output
+        | CommandKind::GetMore
+        | CommandKind::KillCursors => false,
+        CommandKind::Read { retry, .. } => {
             retry && settings.retry_reads && terms.server.is_none() && error.is_retryable_read()
         }
         // Only by its label: without a number the server would run the retry as a second write.
-        Kind::Write { retry } => retry && settings.retry_writes && error.has_label(RETRYABLE_WRITE),
+        CommandKind::Write { retry } => {
+            retry && settings.retry_writes && error.has_label(RETRYABLE_WRITE)
+        }
     }
 }
 
@@ -149,7 +155,7 @@ fn backoff(attempt: u32, base: Duration, jitter: f64) -> Duration {
 }
 
 fn is_ending(terms: &Terms) -> bool {
-    matches!(terms.kind, Kind::EndTransaction { .. })
+    matches!(terms.kind, CommandKind::EndTransaction { .. })
 }
 
 const BASE_BACKOFF: Duration = Duration::from_millis(100);
@@ -163,9 +169,9 @@ mod tests {
     use crate::deadline::TimeLimit;
     use crate::session::client::Session;
 
-    const WRITE: Kind = Kind::Write { retry: true };
-    const READ: Kind = Kind::Read { retry: true, concern: true };
-    const END: Kind = Kind::EndTransaction { commit: true };
+    const WRITE: CommandKind = CommandKind::Write { retry: true };
+    const READ: CommandKind = CommandKind::Read { retry: true, concern: true };
+    const END: CommandKind = CommandKind::EndTransaction { commit: true };
 
     fn settings() -> Settings {
         Settings {
@@ -176,7 +182,7 @@ mod tests {
         }
     }
 
-    fn terms(kind: Kind) -> Terms {
+    fn terms(kind: CommandKind) -> Terms {
         Terms::new("d".into(), kind, Session::implicit(Arc::default()))
     }
 
@@ -234,15 +240,23 @@ mod tests {
             assert_eq!(retries(&terms, &settings(), false, &error), 0);
         }
         assert_eq!(retries(&terms(WRITE), &settings(), false, &cut()), 0, "it has no number");
-        assert_eq!(retries(&terms(Kind::GetMore), &settings(), false, &cut()), 0);
-        assert_eq!(retries(&terms(Kind::Command), &settings(), false, &cut()), 0);
-        assert_eq!(retries(&terms(Kind::Output), &settings(), false, &cut()), 0);
+        assert_eq!(retries(&terms(CommandKind::GetMore), &settings(), false, &cut()), 0);
+        assert_eq!(retries(&terms(CommandKind::Command), &settings(), false, &cut()), 0);
+        assert_eq!(retries(&terms(CommandKind::Output), &settings(), false, &cut()), 0);
     }
 
     #[test]
     fn what_an_overloaded_server_refused_is_retried_whatever_it_is() {
-        let once = Kind::Write { retry: false };
-        for kind in [READ, WRITE, END, Kind::Command, Kind::Output, Kind::GetMore, once] {
+        let once = CommandKind::Write { retry: false };
+        for kind in [
+            READ,
+            WRITE,
+            END,
+            CommandKind::Command,
+            CommandKind::Output,
+            CommandKind::GetMore,
+            once,
+        ] {
             for in_transaction in [false, true] {
                 let retries = retries(&terms(kind), &settings(), in_transaction, &refused());
                 assert_eq!(retries, 2, "{kind:?}");

@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use super::client::ClientCore;
 use super::exchange::exchange;
-use super::operation::{Kind, Operation, Outcome, Terms};
+use super::operation::{CommandKind, Operation, Outcome, Terms};
 use super::pin;
 use super::retry::{self, Failures};
 use super::select::{select, select_address};
 use crate::control::cluster::Cluster;
 use crate::deadline::{self, Deadline};
-use crate::error::{Kind as ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::event::selection::{Asker, RetryEvent};
 use crate::net::wait;
 use crate::pool::server::Server;
@@ -101,11 +101,12 @@ pub async fn destination(client: &ClientCore, terms: &Terms) -> Result<ServerDes
 /// themselves.
 async fn turn(terms: &Terms) -> Result<Option<Turn>> {
     let turns = terms.session.turns.as_ref();
-    let Some(turns) = turns.filter(|_| !matches!(terms.kind, Kind::EndTransaction { .. })) else {
+    let Some(turns) = turns.filter(|_| !matches!(terms.kind, CommandKind::EndTransaction { .. }))
+    else {
         return Ok(None);
     };
     let turn = turns.take(terms.limit.deadline()).await?;
-    if terms.kind != Kind::KillCursors {
+    if terms.kind != CommandKind::KillCursors {
         terms.session.check_transaction()?;
     }
     Ok(Some(turn))
@@ -114,7 +115,9 @@ async fn turn(terms: &Terms) -> Result<Option<Turn>> {
 /// Whether the operation is a statement of a transaction.
 fn begin(terms: &Terms) -> bool {
     match terms.kind {
-        Kind::EndTransaction { .. } | Kind::KillCursors => terms.session.in_transaction(),
+        CommandKind::EndTransaction { .. } | CommandKind::KillCursors => {
+            terms.session.in_transaction()
+        }
         _ => terms.session.begin_operation(),
     }
 }
@@ -122,7 +125,7 @@ fn begin(terms: &Terms) -> bool {
 /// Takes out of the caller's command what is sent in its place: the client's API version, and what is
 /// left of the time limit.
 fn drop_overruled(client: &ClientCore, operation: &mut Operation) {
-    if operation.terms.limit.is_finite() && operation.terms.kind != Kind::GetMore {
+    if operation.terms.limit.is_finite() && operation.terms.kind != CommandKind::GetMore {
         operation.message.remove(|name| name == "maxTimeMS");
     }
     if let Some(api) = &client.settings.server_api {
@@ -162,7 +165,9 @@ async fn choose_server(
         let state = terms.session.state();
         match state.transaction.is_active() {
             true => Criteria::Read(state.transaction.read_preference()?.clone()),
-            false if terms.kind == Kind::Output => Criteria::Output(terms.read_preference.clone()),
+            false if terms.kind == CommandKind::Output => {
+                Criteria::Output(terms.read_preference.clone())
+            }
             false => Criteria::Read(terms.read_preference.clone()),
         }
     };

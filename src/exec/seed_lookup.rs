@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use futures_channel::oneshot;
 use parking_lot::Mutex;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::net::wait;
 use crate::settings::Settings;
 
@@ -81,6 +81,6 @@ impl Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         let text = "the look-up of the servers ended without an answer";
-        self.tell(Err(Error::new(Kind::Configuration, text)));
+        self.tell(Err(Error::new(ErrorKind::Configuration, text)));
     }
 }

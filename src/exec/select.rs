@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::selection::{Asker, Selecting, SelectionChange};
 use crate::net::wait;
 use crate::pool::server::Server;
@@ -39,7 +39,7 @@ pub async fn select_address(
         Some(_) => Ok(None),
         None => {
             let text = format!("{address} is no longer part of the deployment");
-            Err(Error::new(Kind::Network, text))
+            Err(Error::new(ErrorKind::Network, text))
         }
     };
     wait_for(cluster, &any, limit, told(cluster, None, asker), look).await
@@ -76,7 +76,7 @@ async fn wait_for(
         }
         if cluster.is_lost() {
             return Err(Error::new(
-                Kind::Network,
+                ErrorKind::Network,
                 "the process has closed the driver's descriptors",
             ));
         }
@@ -128,7 +128,7 @@ pub fn select_now(
 }
 
 fn refused(error: SelectionError) -> Error {
-    Error::new(Kind::Configuration, error.to_string())
+    Error::new(ErrorKind::Configuration, error.to_string())
 }
 
 fn timed_out(cluster: &Cluster, criteria: &Criteria, timeout: Duration) -> Error {
@@ -139,7 +139,7 @@ fn timed_out(cluster: &Cluster, criteria: &Criteria, timeout: Duration) -> Error
         timeout.as_secs_f64(),
         summary::summary(&snapshot),
     );
-    Error::new(Kind::ServerSelection, text)
+    Error::new(ErrorKind::ServerSelection, text)
 }
 
 /// Unknown servers are asked again this often while somebody waits for one.

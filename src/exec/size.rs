@@ -5,7 +5,7 @@
 use bson::RawDocument;
 use bson::raw::{RawArray, RawBsonRef};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::wire::message::Message;
 
 /// What the server leaves for a command around a document of the largest size.
@@ -37,7 +37,7 @@ pub fn error(command: &str, size: usize, limit: usize) -> Error {
         ),
         command => format!("{command} command document too large"),
     };
-    Error::new(Kind::DocumentTooLarge, text)
+    Error::new(ErrorKind::DocumentTooLarge, text)
 }
 
 fn largest_statement(message: &Message) -> usize {

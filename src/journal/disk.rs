@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::read::refused;
 use super::record::HEADER;
 use super::rotation::beside;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::net::fork::Descriptor;
 
 /// With its identity: a program that closes all descriptors by their numbers closes this one too, and the
@@ -167,5 +167,5 @@ fn identity(file: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
 
 pub(super) fn unreadable(path: &Path, error: io::Error) -> Error {
     let text = format!("the transaction log {} cannot be opened: {error}", path.display());
-    Error::new(Kind::TransactionLog, text)
+    Error::new(ErrorKind::TransactionLog, text)
 }

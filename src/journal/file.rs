@@ -14,7 +14,7 @@ use super::read;
 use super::rotation::{Rest, Rotation};
 use super::worker::Worker;
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::net::wait;
 
 pub struct LogFile {
@@ -256,7 +256,7 @@ impl LogFile {
 
     fn failed(&self, why: impl std::fmt::Display) -> Error {
         let text = format!("the transaction log {} cannot be written: {why}", self.path.display());
-        Error::new(Kind::TransactionLog, text)
+        Error::new(ErrorKind::TransactionLog, text)
     }
 }
 

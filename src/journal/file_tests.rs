@@ -18,7 +18,7 @@ use super::read;
 use super::record::{self, HEADER};
 use super::rotation::beside;
 use crate::deadline::Deadline;
-use crate::error::{Kind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::net::{blocking, wait};
 
 struct Place(PathBuf);
@@ -94,7 +94,7 @@ fn a_file_has_one_owner() {
     let place = Place::new();
     let (file, _) = place.open().unwrap();
     let refused = place.open().err().unwrap();
-    assert_eq!(refused.kind(), Kind::Configuration);
+    assert_eq!(refused.kind(), ErrorKind::Configuration);
     assert!(refused.message().contains("in use"), "{refused}");
     file.close().unwrap();
     place.open().unwrap();
@@ -195,7 +195,7 @@ fn after_a_sync_that_failed_nothing_is_promised() {
     let (file, _) = place.open_with(None, Box::new(bring), Vec::new).unwrap();
     let first = file.append(&record::committing(&entry(1))).unwrap();
     let failed = durable(&file, first).unwrap_err();
-    assert_eq!(failed.kind(), Kind::TransactionLog);
+    assert_eq!(failed.kind(), ErrorKind::TransactionLog);
     assert!(failed.message().contains("os error 5"), "{failed}");
     durable(&file, first).unwrap_err();
     file.append(&record::committing(&entry(2))).unwrap_err();

@@ -7,7 +7,7 @@ use bson::RawDocument;
 
 use super::entry::{Entry, Key, State, key_of};
 use super::record::{self, End, HEADER, KIND};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A file's entries, oldest first, and where its last intact record ends.
 pub fn entries(file: &[u8], path: &Path) -> Result<(Vec<Entry>, usize)> {
@@ -70,5 +70,5 @@ impl Found {
 }
 
 pub fn refused(text: String) -> Error {
-    Error::new(Kind::Configuration, text)
+    Error::new(ErrorKind::Configuration, text)
 }

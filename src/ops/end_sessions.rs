@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::deadline::TimeLimit;
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation, Terms};
+use crate::exec::operation::{CommandKind, Operation, Terms};
 use crate::exec::run::run;
 use crate::exec::select::select_now;
 use crate::session::client::Session;
@@ -22,7 +22,7 @@ pub async fn end_sessions(client: &ClientCore, limit: TimeLimit) {
     for ids in client.sessions.drain() {
         let message = Message::from_elements(|out| append_end_sessions(&ids, out));
         let session = Session::implicit(Arc::default());
-        let mut terms = Terms::new("admin".into(), Kind::Command, session);
+        let mut terms = Terms::new("admin".into(), CommandKind::Command, session);
         terms.sessionless = true;
         terms.limit = limit;
         terms.server = Some(server.address.clone());

@@ -7,9 +7,9 @@ use bson::RawDocument;
 
 use crate::control::driver;
 use crate::deadline::TimeLimit;
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation, Terms};
+use crate::exec::operation::{CommandKind, Operation, Terms};
 use crate::exec::run::run;
 use crate::journal::entry::{self, Key};
 use crate::journal::keeper::{Keeper, Putting};
@@ -77,7 +77,7 @@ impl LogCollection {
         let terms = Terms {
             write_concern: Some(Arc::new(bson::rawdoc! { "w": "majority" })),
             limit,
-            ..Terms::new(self.database.clone(), Kind::Write { retry: true }, session)
+            ..Terms::new(self.database.clone(), CommandKind::Write { retry: true }, session)
         };
         let outcome = run(&self.client, &mut Operation { message, terms }).await?;
         let reply = outcome.into_reply()?;

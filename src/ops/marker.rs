@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result};
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation, Terms};
+use crate::exec::operation::{CommandKind, Operation, Terms};
 use crate::exec::run::run;
 use crate::journal::entry::{self, Key};
 use crate::session::client::Session;
@@ -44,7 +44,7 @@ pub async fn insert(
     });
     let message = Message::from_elements(|out| elements::string(out, "insert", collection))
         .with_sequence("documents", document);
-    let kind = Kind::Write { retry: false };
+    let kind = CommandKind::Write { retry: false };
     let terms = Terms { limit, ..Terms::new(database.into(), kind, session.clone()) };
     let outcome = run(client, &mut Operation { message, terms }).await?;
     outcome.into_reply()?.write_error().map_or(Ok(()), Err)

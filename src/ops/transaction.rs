@@ -8,7 +8,7 @@ use crate::control::driver;
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result, UNKNOWN_COMMIT_RESULT};
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation, Terms};
+use crate::exec::operation::{CommandKind, Operation, Terms};
 use crate::exec::run::run;
 use crate::exec::select::select_now;
 use crate::journal::entry::{self, Entry};
@@ -245,7 +245,7 @@ fn abort_message() -> Message {
 }
 
 fn ending(session: &Arc<Session>, commit: bool, limit: TimeLimit) -> Terms {
-    let kind = Kind::EndTransaction { commit };
+    let kind = CommandKind::EndTransaction { commit };
     Terms { limit, ..Terms::new("admin".into(), kind, session.clone()) }
 }
 

@@ -10,7 +10,7 @@ use crate::auth::opening::Opening;
 use crate::auth::scram::Entropy;
 use crate::auth::scram_keys::{Keys, Recipe};
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Publisher;
 use crate::net::wait;
 
@@ -65,7 +65,7 @@ impl Authenticator {
         let first = conversation.first();
         let repeated = wait::until(deadline, self.converse(connection, conversation, first)).await;
         repeated.unwrap_or_else(|| {
-            let error = Error::new(Kind::NetworkTimeout, "timed out while authenticating");
+            let error = Error::new(ErrorKind::NetworkTimeout, "timed out while authenticating");
             Err(error.at(connection.address()))
         })
     }
@@ -79,7 +79,8 @@ impl Authenticator {
 
 pub fn entropy() -> Result<Entropy> {
     let mut entropy = Entropy::default();
-    getrandom::fill(&mut entropy)
-        .map_err(|error| Error::new(Kind::InvalidOperation, format!("no randomness: {error}")))?;
+    getrandom::fill(&mut entropy).map_err(|error| {
+        Error::new(ErrorKind::InvalidOperation, format!("no randomness: {error}"))
+    })?;
     Ok(entropy)
 }

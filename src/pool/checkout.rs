@@ -18,7 +18,7 @@ use super::server::Server;
 use super::state::{Answer, Grant, Limits, Phase, State};
 use super::telling::{Making, Request};
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::pool::{CloseReason, PoolChange};
 use crate::net::wait;
 
@@ -287,13 +287,13 @@ impl Pool {
         let settings = &self.server.settings;
         let timeout = timeout.unwrap_or_default().as_secs_f64();
         if settings.load_balanced {
-            return Error::new(Kind::WaitQueueTimeout, self.counts_of_use(timeout));
+            return Error::new(ErrorKind::WaitQueueTimeout, self.counts_of_use(timeout));
         }
         let text = format!(
             "Timed out while checking out a connection from connection pool. maxPoolSize: {}, timeout: {timeout:?}",
             settings.max_pool_size,
         );
-        Error::new(Kind::WaitQueueTimeout, text)
+        Error::new(ErrorKind::WaitQueueTimeout, text)
     }
 
     /// Behind a load balancer cursors and transactions keep connections: who has them all?

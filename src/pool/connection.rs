@@ -9,7 +9,7 @@ use bson::RawDocumentBuf;
 use super::generation::Generation;
 use crate::auth::credentials::Mechanism;
 use crate::deadline::Deadline;
-use crate::error::{Allowed, Error, Kind, Result};
+use crate::error::{Allowed, Error, ErrorKind, Result};
 use crate::event::Publisher;
 use crate::event::command::{About, Watch};
 use crate::net::stream::Stream;
@@ -136,7 +136,7 @@ impl Connection {
         })
         .await;
         let frame = match answer {
-            None => Err(Error::new(Kind::NetworkTimeout, "timed out")),
+            None => Err(Error::new(ErrorKind::NetworkTimeout, "timed out")),
             Some(frame) => frame.map_err(Error::from),
         };
         let reply = frame.and_then(|frame| match frame {

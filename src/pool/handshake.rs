@@ -17,7 +17,7 @@ use super::generation::{Generation, Generations};
 use super::server::Server;
 use crate::auth::opening::Opening;
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Publisher;
 use crate::metadata::Metadata;
 use crate::net::buffers::Buffers;
@@ -123,7 +123,7 @@ impl Dialer {
             let found = in_time(address, deadline, self.resolve(address)).await?;
             let open = self.open(address, &found, generation, generations, authenticator, &greeted);
             in_time(address, deadline, open).await.map_err(|error| {
-                let too_busy = error.kind() == Kind::NetworkTimeout && greeted.get().is_none();
+                let too_busy = error.kind() == ErrorKind::NetworkTimeout && greeted.get().is_none();
                 if too_busy { error.overloaded() } else { error }
             })
         };
@@ -171,7 +171,7 @@ impl Dialer {
             return Ok(Vec::new());
         }
         let Some(port) = address.tcp_port() else {
-            let error = Error::new(Kind::Network, "a TCP port is a number from 1 to 65535");
+            let error = Error::new(ErrorKind::Network, "a TCP port is a number from 1 to 65535");
             return Err(error.at(address));
         };
         if let Ok(ip) = address.host.parse::<IpAddr>() {
@@ -187,7 +187,7 @@ impl Dialer {
             true => vec![Endpoint::Unix(path)],
             false => found.iter().copied().map(Endpoint::Ip).collect(),
         };
-        let mut failure = Error::new(Kind::Network, "the host name has no address");
+        let mut failure = Error::new(ErrorKind::Network, "the host name has no address");
         for endpoint in endpoints {
             match Stream::connect(endpoint, frame_length, self.buffers.clone()).await {
                 Ok(stream) => return Ok(stream),
@@ -229,7 +229,7 @@ impl Dialer {
         let address = connection.address().clone();
         let description = hello::parse(address, reply.body(), Some(now - start), now);
         if self.load_balanced && description.service_id.is_none() {
-            return Err(Error::new(Kind::Configuration, NO_LOAD_BALANCER));
+            return Err(Error::new(ErrorKind::Configuration, NO_LOAD_BALANCER));
         }
         connection.compression = self.compression.agree(reply.body());
         connection.description = Arc::new(description);
@@ -246,14 +246,14 @@ async fn in_time<T>(
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     wait::until(deadline, work).await.unwrap_or_else(|| {
-        Err(Error::new(Kind::NetworkTimeout, "timed out while connecting").at(address))
+        Err(Error::new(ErrorKind::NetworkTimeout, "timed out while connecting").at(address))
     })
 }
 
 async fn secure(address: &Address, stream: &Arc<Stream>, tls: &Tls) -> Result<()> {
     let failed = |error: std::io::Error| {
         let text = format!("SSL handshake failed: {address}: {error}");
-        let failure = Error::new(Kind::Network, text);
+        let failure = Error::new(ErrorKind::Network, text);
         // What TLS itself refuses (a certificate) no waiting will cure.
         match error.kind() {
             std::io::ErrorKind::Other => failure,

@@ -18,7 +18,7 @@ use super::handshake::{DialFailure, Dialer};
 use super::interrupt::Interruptible;
 use super::state::Phase;
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 use crate::event::pool::{PoolChange, PoolEvent};
 use crate::net::lane::Lane;
 use crate::net::{fork, wait};
@@ -211,7 +211,9 @@ impl Server {
     }
 
     pub(super) fn pool_cleared(&self) -> Error {
-        Error::new(Kind::PoolCleared, "connection pool paused").at(&self.address).in_handshake()
+        Error::new(ErrorKind::PoolCleared, "connection pool paused")
+            .at(&self.address)
+            .in_handshake()
     }
 
     /// Tells the listeners, if there are any.

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::server::Server;
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 use crate::event::pool::{CheckOutFailure, CloseReason, PoolChange};
 
 /// A checkout under way.
@@ -89,8 +89,8 @@ fn failed(began: Instant, reason: CheckOutFailure) -> PoolChange {
 
 fn reason(error: &Error) -> CheckOutFailure {
     match error.kind() {
-        Kind::WaitQueueTimeout => CheckOutFailure::Timeout,
-        Kind::InvalidOperation => CheckOutFailure::PoolClosed,
+        ErrorKind::WaitQueueTimeout => CheckOutFailure::Timeout,
+        ErrorKind::InvalidOperation => CheckOutFailure::PoolClosed,
         _ => CheckOutFailure::ConnectionError,
     }
 }

@@ -9,7 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyRange};
 
 use super::once::name;
-use super::pending::{PyPending, Step, Task, task};
+use super::pending::PyPending;
+use super::task::{Step, Task, task};
 use super::{errors, object_ids};
 use crate::codec::{self, CodecSettings, Contents};
 use crate::ops::bulk::batch::Batch;

@@ -12,13 +12,14 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use super::descriptions::{self, place};
 use super::journal::{self, PyJournal};
 use super::listeners::{EventQueue, ident};
-use super::pending::{PyPending, Step, task};
+use super::pending::PyPending;
 use super::seed_lookup;
 use super::session::PySession;
+use super::task::{Step, task};
 use super::transaction_options::LastOptions;
 use super::{errors, gil, options, server_selector, time_limit};
 use crate::deadline::Deadline;
-use crate::error::{Error, Kind, Result as CoreResult};
+use crate::error::{Error, ErrorKind, Result as CoreResult};
 use crate::event::Publisher;
 use crate::event::selection::Asker;
 use crate::exec::client::ClientCore;
@@ -334,7 +335,7 @@ fn found(py: Python<'_>, hosts: &[(String, u16)]) -> impl Iterator<Item = PyResu
 }
 
 fn invalid_seed(py: Python<'_>, error: &InvalidAddress) -> PyErr {
-    errors::to_python(py, &Error::new(Kind::Configuration, error.to_string()))
+    errors::to_python(py, &Error::new(ErrorKind::Configuration, error.to_string()))
 }
 
 /// How long `close` waits for the listeners of a deployment, as PyMongo does.

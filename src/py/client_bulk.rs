@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::bulk::set_totals;
-use super::pending::{PyPending, Step, Task, task};
+use super::pending::PyPending;
+use super::task::{Step, Task, task};
 use super::{errors, object_ids};
 use crate::codec::{self, CodecSettings, Contents};
 use crate::ops::bulk::client::ClientBulkWrite;

@@ -5,15 +5,15 @@ use pyo3::types::PyTuple;
 
 use super::cursor::CursorEngine;
 use super::once::name;
-use super::pending::{Step, Task, task};
 use super::scope::PyScope;
 use super::session::PySession;
+use super::task::{Step, Task, task};
 use super::{errors, time_limit};
 use crate::codec;
 use crate::deadline::TimeLimit;
 use crate::error::Error;
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation};
+use crate::exec::operation::{CommandKind, Operation};
 use crate::ops::cursor::fetch::Fetch;
 use crate::ops::cursor::state::Options;
 
@@ -73,7 +73,8 @@ impl<'py> Opening<'py> {
             message = message.with_raw_batches();
         }
         let session = self.session.as_ref().map(|session| session.get());
-        let kind = if self.any_command { Kind::Command } else { Kind::read_of(&message) };
+        let kind =
+            if self.any_command { CommandKind::Command } else { CommandKind::read_of(&message) };
         let mut terms = scope.terms(py, core, kind, session, None)?;
         terms.limit = within.unwrap_or(terms.limit);
         terms.opens_cursor = true;

@@ -6,7 +6,7 @@ use pyo3::types::PyList;
 
 use super::cursor::CursorEngine;
 use super::cursor_fetch::{next_fetch, send};
-use super::pending::{Step, task};
+use super::task::{Step, task};
 use super::unread;
 use crate::deadline::TimeLimit;
 

@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyType};
 use super::imports::{self, Import};
 use super::once::name;
 use crate::codec::{self, CodecSettings};
-use crate::error::{Error, Kind, MAX_TIME_EXPIRED, TRANSIENT_TRANSACTION};
+use crate::error::{Error, ErrorKind, MAX_TIME_EXPIRED, TRANSIENT_TRANSACTION};
 
 pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
     exception(py, error, None, false).unwrap_or_else(|while_raising| while_raising)
@@ -34,12 +34,12 @@ fn exception(
         return Ok(raised.clone_ref(py));
     }
     let exception = match error.kind() {
-        Kind::InvalidValue => return Ok(PyValueError::new_err(error.message().to_owned())),
-        Kind::InUse => return Ok(PyRuntimeError::new_err(error.message().to_owned())),
-        Kind::Command { code } => of_reply(py, error, code, codec, writes)?,
+        ErrorKind::InvalidValue => return Ok(PyValueError::new_err(error.message().to_owned())),
+        ErrorKind::InUse => return Ok(PyRuntimeError::new_err(error.message().to_owned())),
+        ErrorKind::Command { code } => of_reply(py, error, code, codec, writes)?,
         kind => class_of(kind).get(py)?.call1((error.message(),))?,
     };
-    if matches!(error.kind(), Kind::InvalidBson | Kind::DocumentTooLarge) {
+    if matches!(error.kind(), ErrorKind::InvalidBson | ErrorKind::DocumentTooLarge) {
         return Ok(PyErr::from_value(exception)); // bson's classes have no labels
     }
     // PyMongo's own way to label an exception after it was made; the reply's labels are in already.
@@ -58,24 +58,25 @@ fn exception(
     Ok(exception)
 }
 
-fn class_of(kind: Kind) -> &'static Import {
+fn class_of(kind: ErrorKind) -> &'static Import {
     match kind {
-        Kind::ServerSelection => &imports::SERVER_SELECTION_TIMEOUT,
-        Kind::WaitQueueTimeout => &imports::WAIT_QUEUE_TIMEOUT,
-        Kind::Network | Kind::PoolCleared => &imports::AUTO_RECONNECT,
-        Kind::NetworkTimeout => &imports::NETWORK_TIMEOUT,
-        Kind::Protocol => &imports::PROTOCOL_ERROR,
-        Kind::InvalidBson => &imports::INVALID_BSON,
-        Kind::InvalidOperation => &imports::INVALID_OPERATION,
-        Kind::DocumentTooLarge => &imports::DOCUMENT_TOO_LARGE,
-        Kind::Configuration => &imports::CONFIGURATION_ERROR,
-        Kind::InvalidUri => &imports::INVALID_URI,
-        Kind::RolledBack => &imports::TRANSACTION_ROLLED_BACK,
-        Kind::TransactionLog => &imports::TRANSACTION_LOG_ERROR,
-        Kind::CorruptFile => &imports::CORRUPT_GRID_FILE,
-        Kind::Command { .. } | Kind::InvalidValue | Kind::InUse | Kind::Callback => {
-            &imports::OPERATION_FAILURE
-        }
+        ErrorKind::ServerSelection => &imports::SERVER_SELECTION_TIMEOUT,
+        ErrorKind::WaitQueueTimeout => &imports::WAIT_QUEUE_TIMEOUT,
+        ErrorKind::Network | ErrorKind::PoolCleared => &imports::AUTO_RECONNECT,
+        ErrorKind::NetworkTimeout => &imports::NETWORK_TIMEOUT,
+        ErrorKind::Protocol => &imports::PROTOCOL_ERROR,
+        ErrorKind::InvalidBson => &imports::INVALID_BSON,
+        ErrorKind::InvalidOperation => &imports::INVALID_OPERATION,
+        ErrorKind::DocumentTooLarge => &imports::DOCUMENT_TOO_LARGE,
+        ErrorKind::Configuration => &imports::CONFIGURATION_ERROR,
+        ErrorKind::InvalidUri => &imports::INVALID_URI,
+        ErrorKind::RolledBack => &imports::TRANSACTION_ROLLED_BACK,
+        ErrorKind::TransactionLog => &imports::TRANSACTION_LOG_ERROR,
+        ErrorKind::CorruptFile => &imports::CORRUPT_GRID_FILE,
+        ErrorKind::Command { .. }
+        | ErrorKind::InvalidValue
+        | ErrorKind::InUse
+        | ErrorKind::Callback => &imports::OPERATION_FAILURE,
     }
 }
 

@@ -9,12 +9,13 @@ use pyo3::types::PyBytes;
 use super::blank_bytes::BlankBytes;
 use super::errors;
 use super::grid_upload::elements;
-use super::pending::{PyPending, Step, task};
+use super::pending::PyPending;
 use super::scope::PyScope;
 use super::session::PySession;
+use super::task::{Step, task};
 use super::time_limit;
 use crate::error::{Error, Result as CoreResult};
-use crate::exec::operation::Kind;
+use crate::exec::operation::CommandKind;
 use crate::net::fork::OfProcess;
 use crate::ops::gridfs::download::{Call, Download, Source};
 use crate::ops::gridfs::plan::Plan;
@@ -144,7 +145,7 @@ impl PyGridDownload {
     fn call(&self, py: Python<'_>, session: Option<&PySession>) -> PyResult<Call> {
         let scope = self.scope.get();
         let client = scope.core();
-        let terms = scope.terms(py, &client, Kind::FIND, session, None)?;
+        let terms = scope.terms(py, &client, CommandKind::FIND, session, None)?;
         Ok(Call { client, terms })
     }
 

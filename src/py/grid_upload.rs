@@ -8,11 +8,12 @@ use pyo3::pybacked::PyBackedBytes;
 
 use super::errors;
 use super::object_ids;
-use super::pending::{PyPending, Step, task};
+use super::pending::PyPending;
 use super::scope::PyScope;
 use super::session::PySession;
+use super::task::{Step, task};
 use crate::codec;
-use crate::exec::operation::Kind;
+use crate::exec::operation::CommandKind;
 use crate::ops::bulk::limits::BatchLimits;
 use crate::ops::gridfs::cutter::Limits;
 use crate::ops::gridfs::upload::{self, Failure, MostGathered, Sending, Upload};
@@ -132,7 +133,7 @@ impl PyGridUpload {
     ) -> PyResult<Sending> {
         let scope = self.scope.get();
         let client = scope.core();
-        let terms = scope.terms(py, &client, Kind::Write { retry: true }, session, None)?;
+        let terms = scope.terms(py, &client, CommandKind::Write { retry: true }, session, None)?;
         Ok(Sending { client, terms, limits })
     }
 

@@ -38,6 +38,7 @@ mod scope;
 mod seed_lookup;
 mod server_selector;
 mod session;
+mod task;
 mod thread_driver;
 mod time_limit;
 mod transaction_options;

@@ -10,7 +10,7 @@ use super::once::name;
 use super::{errors, imports};
 use crate::auth::credentials::{Credentials, Mechanism};
 use crate::codec::{self, CodecSettings};
-use crate::error::{Allowed, Error, Kind};
+use crate::error::{Allowed, Error, ErrorKind};
 use crate::metadata::{DriverName, Metadata};
 use crate::net::tls::settings::{TlsOptions, TlsSettings};
 use crate::topology::read_preference::{ReadMode, ReadPreference};
@@ -130,7 +130,9 @@ pub fn tls(given: &Bound<'_, PyAny>) -> PyResult<Option<Arc<TlsSettings>>> {
     };
     match TlsSettings::load(options) {
         Ok(settings) => Ok(Some(Arc::new(settings))),
-        Err(reason) => Err(errors::to_python(given.py(), &Error::new(Kind::Configuration, reason))),
+        Err(reason) => {
+            Err(errors::to_python(given.py(), &Error::new(ErrorKind::Configuration, reason)))
+        }
     }
 }
 

@@ -10,13 +10,14 @@ use super::bulk::{Bulk, Run};
 use super::client::PyClient;
 use super::client_bulk::{self, ClientBulk};
 use super::once::name;
-use super::pending::{PyPending, Step, task};
+use super::pending::PyPending;
 use super::session::PySession;
+use super::task::{Step, task};
 use super::{errors, options, time_limit};
 use crate::codec::{self, CodecSettings, Contents};
 use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation, Outcome, Terms};
+use crate::exec::operation::{CommandKind, Operation, Outcome, Terms};
 use crate::exec::run::run;
 use crate::ops::bulk::client::{ClientBulkWrite, ClientManner};
 use crate::ops::bulk::collection::{BulkWrite, Manner};
@@ -51,7 +52,7 @@ impl PyScope {
         &self,
         py: Python<'_>,
         core: &ClientCore,
-        kind: Kind,
+        kind: CommandKind,
         session: Option<&PySession>,
         read_preference: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Terms> {
@@ -65,9 +66,9 @@ impl PyScope {
             None => self.read_preference.clone(),
         };
         match kind {
-            Kind::Read { .. } => terms.read_concern = self.read_concern.clone(),
-            Kind::Write { .. } => terms.write_concern = self.write_concern.clone(),
-            Kind::Output => {
+            CommandKind::Read { .. } => terms.read_concern = self.read_concern.clone(),
+            CommandKind::Write { .. } => terms.write_concern = self.write_concern.clone(),
+            CommandKind::Output => {
                 terms.read_concern = self.read_concern.clone();
                 terms.write_concern = self.write_concern.clone();
             }
@@ -87,7 +88,7 @@ impl PyScope {
         &self,
         py: Python<'_>,
         mut message: Message,
-        kind: Kind,
+        kind: CommandKind,
         session: Option<&PySession>,
         read_preference: Option<&Bound<'_, PyAny>>,
         taken: Taken<'_, '_>,
@@ -97,12 +98,12 @@ impl PyScope {
         let core = self.core();
         let mut terms = self.terms(py, &core, kind, session, read_preference)?;
         terms.allowed = allowed.map(options::allowed_errors).transpose()?.flatten();
-        if kind == Kind::Output {
+        if kind == CommandKind::Output {
             // The caller's own concerns come before the collection's.
             terms.read_concern.take_if(|_| message.has("readConcern"));
             terms.write_concern.take_if(|_| message.has("writeConcern"));
         }
-        let writes = terms.is_write() || kind == Kind::Output;
+        let writes = terms.is_write() || kind == CommandKind::Output;
         if writes && !self.is_acknowledged(&terms) {
             message = message.without_reply();
         }
@@ -188,7 +189,7 @@ impl PyScope {
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
         let taken = Taken { then, allowed, users: None };
-        self.send(command.py(), message, Kind::Command, session, read_preference, taken)
+        self.send(command.py(), message, CommandKind::Command, session, read_preference, taken)
     }
 
     #[pyo3(signature = (command, session, read_preference = None, then = None, allowed = None, users = None))]
@@ -203,7 +204,7 @@ impl PyScope {
         users: Option<&str>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
-        let kind = Kind::read_of(&message);
+        let kind = CommandKind::read_of(&message);
         let taken = Taken { then, allowed, users };
         self.send(command.py(), message, kind, session, read_preference, taken)
     }
@@ -215,7 +216,7 @@ impl PyScope {
     ) -> PyResult<PyPending> {
         let core = self.core();
         let message = self.encode(command)?;
-        let terms = self.terms(command.py(), &core, Kind::FIND, session, None)?;
+        let terms = self.terms(command.py(), &core, CommandKind::FIND, session, None)?;
         let codec = self.codec.clone();
         let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
             let batch = outcome.and_then(|outcome| Batch::of(outcome.into_reply()?));
@@ -237,7 +238,7 @@ impl PyScope {
         users: Option<&str>,
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
-        let kind = Kind::Write { retry: retryable };
+        let kind = CommandKind::Write { retry: retryable };
         self.send(command.py(), message, kind, session, None, Taken { then, allowed, users })
     }
 
@@ -250,7 +251,7 @@ impl PyScope {
     ) -> PyResult<PyPending> {
         let message = self.encode(command)?;
         let taken = Taken { then, allowed: None, users: None };
-        self.send(command.py(), message, Kind::Output, session, None, taken)
+        self.send(command.py(), message, CommandKind::Output, session, None, taken)
     }
 
     #[pyo3(signature = (command, documents, session, then, measured = false))]
@@ -270,7 +271,7 @@ impl PyScope {
         let ordered = command.get_item(name!(py, "ordered"));
         let ordered = ordered.map_or(Ok(true), |ordered| ordered.is_truthy())?;
         let core = self.core();
-        let terms = self.terms(py, &core, Kind::Write { retry: true }, session, None)?;
+        let terms = self.terms(py, &core, CommandKind::Write { retry: true }, session, None)?;
         let acknowledged = self.is_acknowledged(&terms);
         let run = Run::of_inserts(command, documents);
         let described = vec![run.described(py, Positions::From(0))];
@@ -292,7 +293,8 @@ impl PyScope {
     ) -> PyResult<PyPending> {
         let py = runs.py();
         let core = self.core();
-        let terms = self.terms(py, &core, Kind::Write { retry: retryable }, session, None)?;
+        let terms =
+            self.terms(py, &core, CommandKind::Write { retry: retryable }, session, None)?;
         let acknowledged = self.is_acknowledged(&terms);
         let (mut described, mut all) = (Vec::new(), Vec::new());
         for run in runs.try_iter()? {
@@ -319,7 +321,8 @@ impl PyScope {
     ) -> PyResult<PyPending> {
         let py = command.py();
         let core = self.core();
-        let terms = self.terms(py, &core, Kind::Write { retry: retryable }, session, None)?;
+        let terms =
+            self.terms(py, &core, CommandKind::Write { retry: retryable }, session, None)?;
         let manner = ClientManner { ordered, acknowledged: self.is_acknowledged(&terms), verbose };
         let operations = operations.iter().map(|parts| client_bulk::Operation::of(&parts));
         let operations = operations.collect::<PyResult<Vec<_>>>()?;

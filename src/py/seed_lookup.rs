@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use super::client::read_settings;
 use super::{gil, imports};
-use crate::error::{Error, Kind, Result as CoreResult};
+use crate::error::{Error, ErrorKind, Result as CoreResult};
 use crate::exec::seed_lookup::{Answer, Start};
 use crate::settings::Settings;
 
@@ -53,6 +53,6 @@ impl PySeedLookup {
 /// Several operations may wait for one look-up: each raises an exception of its own.
 fn of_python(py: Python<'_>, error: &PyErr) -> Error {
     let invalid = imports::INVALID_URI.class(py).is_ok_and(|class| error.is_instance(py, class));
-    let kind = if invalid { Kind::InvalidUri } else { Kind::Configuration };
+    let kind = if invalid { ErrorKind::InvalidUri } else { ErrorKind::Configuration };
     Error::new(kind, error.value(py).to_string())
 }

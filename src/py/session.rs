@@ -6,7 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::client::PyClient;
-use super::pending::{PyPending, Step, task};
+use super::pending::PyPending;
+use super::task::{Step, task};
 use super::{errors, imports, listeners, options, time_limit};
 use crate::error::{Error, Result as CoreResult};
 use crate::event::own;

@@ -8,7 +8,8 @@ use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 
 use super::once::name;
-use super::pending::{Step, Stepped, Task, poll_blocking};
+use super::pending::{Stepped, poll_blocking};
+use super::task::{Step, Task};
 use super::{imports, listeners};
 use crate::event::own;
 

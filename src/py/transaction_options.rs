@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 
 use super::{errors, options};
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 use crate::session::transaction::Options;
 
 /// Locked only with the GIL held, as `PyClient::core` is, and while no Python code runs.
@@ -42,7 +42,7 @@ fn read(
     if !acknowledged {
         let shown = write_concern.repr()?;
         let text = format!("transactions do not support unacknowledged write concern: {shown}");
-        let error = Error::new(Kind::Configuration, text);
+        let error = Error::new(ErrorKind::Configuration, text);
         return Err(errors::to_python(write_concern.py(), &error));
     }
     Ok(Options {

@@ -11,7 +11,7 @@ use super::pin::Pin;
 use super::server::{ServerSession, ServerSessions};
 use super::transaction::{Options, Transaction};
 use super::turn::{Policy, Turns};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::journal::handle::Known;
 use crate::net::fork;
 
@@ -176,7 +176,7 @@ impl Session {
         self.check_open(&state)?;
         if self.snapshot {
             let text = "Transactions are not supported in snapshot sessions";
-            return Err(Error::new(Kind::InvalidOperation, text));
+            return Err(Error::new(ErrorKind::InvalidOperation, text));
         }
         state.transaction.start(options)?;
         state.server_session(&self.pool, None)?.transaction_number += 1;

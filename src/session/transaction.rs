@@ -335,7 +335,7 @@ impl Transaction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Kind, TRANSIENT_TRANSACTION, UNKNOWN_COMMIT_RESULT};
+    use crate::error::{ErrorKind, TRANSIENT_TRANSACTION, UNKNOWN_COMMIT_RESULT};
 
     fn message<T: std::fmt::Debug>(result: Result<T>) -> String {
         result.unwrap_err().to_string()
@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn what_the_server_may_have_begun_is_not_begun_again() {
         let answered = Error::command(112, "no", Vec::new(), RawDocumentBuf::new());
-        for error in [answered, Error::new(Kind::Network, "cut")] {
+        for error in [answered, Error::new(ErrorKind::Network, "cut")] {
             let mut transaction = Transaction::default();
             transaction.start(Options::default()).unwrap();
             transaction.note_sent();
@@ -463,10 +463,10 @@ mod tests {
 
     #[test]
     fn the_outcome_of_a_commit_is_decided_by_its_answer() {
-        let network = || Error::new(Kind::Network, "cut");
+        let network = || Error::new(ErrorKind::Network, "cut");
         for (error, first, second) in [
             (network(), OPEN, OPEN),
-            (Error::new(Kind::ServerSelection, "none"), OPEN, OPEN),
+            (Error::new(ErrorKind::ServerSelection, "none"), OPEN, OPEN),
             (answer(251, &[TRANSIENT_TRANSACTION], 0), Outcome::Aborted, Outcome::Aborted),
             (answer(13, &[], 0), Outcome::Aborted, LAST_WORD),
             (answer(189, &[], 0), OPEN, OPEN),
@@ -539,6 +539,6 @@ mod tests {
         transaction.start(Options::default()).unwrap();
         transaction.note_cut();
         transaction.explain(answer(112, &[], 0));
-        assert_eq!(transaction.failure().unwrap().kind(), Kind::InvalidOperation);
+        assert_eq!(transaction.failure().unwrap().kind(), ErrorKind::InvalidOperation);
     }
 }

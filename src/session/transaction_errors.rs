@@ -1,10 +1,13 @@
 //! What an error says of the transaction it happened in: may the whole be tried again, may it have been committed?
 
-use crate::error::{Error, Kind, MAX_TIME_EXPIRED, TRANSIENT_TRANSACTION, UNKNOWN_COMMIT_RESULT};
+use crate::error::{
+    Error, ErrorKind, MAX_TIME_EXPIRED, TRANSIENT_TRANSACTION, UNKNOWN_COMMIT_RESULT,
+};
 
 /// Labels an error of a statement inside a transaction.
 pub fn label_statement_error(error: &mut Error) {
-    if error.is_network() || matches!(error.kind(), Kind::ServerSelection | Kind::WaitQueueTimeout)
+    if error.is_network()
+        || matches!(error.kind(), ErrorKind::ServerSelection | ErrorKind::WaitQueueTimeout)
     {
         error.add_label(TRANSIENT_TRANSACTION);
     }
@@ -27,12 +30,12 @@ fn doubt(error: &Error, sent_before: bool) -> Option<bool> {
     let in_time = error.code() != Some(MAX_TIME_EXPIRED);
     let open = |doubtful: bool| doubtful.then_some(in_time);
     match error.kind() {
-        Kind::ServerSelection | Kind::WaitQueueTimeout => Some(true),
+        ErrorKind::ServerSelection | ErrorKind::WaitQueueTimeout => Some(true),
         _ if error.has_label(UNKNOWN_COMMIT_RESULT) => Some(in_time),
-        Kind::Command { code } if error.is_write_concern() => {
+        ErrorKind::Command { code } if error.is_write_concern() => {
             open(!IMPOSSIBLE_WRITE_CONCERNS.contains(&code))
         }
-        Kind::Command { code } => {
+        ErrorKind::Command { code } => {
             let may_pass = error.is_retryable_ending()
                 || error.is_retryable_read()
                 || matches!(code, MAX_TIME_EXPIRED | WRITE_CONCERN_TIMEOUT);
@@ -61,7 +64,7 @@ mod tests {
 
     #[test]
     fn labels_say_what_may_be_tried_again() {
-        let mut error = Error::new(Kind::Network, "cut");
+        let mut error = Error::new(ErrorKind::Network, "cut");
         label_statement_error(&mut error);
         assert!(error.has_label(TRANSIENT_TRANSACTION));
         label_commit_error(&mut error, false);
@@ -86,8 +89,12 @@ mod tests {
 
     #[test]
     fn whoever_does_not_reach_the_server_again_knows_nothing() {
-        for kind in [Kind::Network, Kind::NetworkTimeout, Kind::PoolCleared, Kind::ServerSelection]
-        {
+        for kind in [
+            ErrorKind::Network,
+            ErrorKind::NetworkTimeout,
+            ErrorKind::PoolCleared,
+            ErrorKind::ServerSelection,
+        ] {
             assert!(is_unknown(Error::new(kind, "no"), false), "{kind:?}");
         }
         let refused = |code, labels: &[&str]| {

@@ -14,7 +14,7 @@ use super::snapshot::{Snapshot, TopologyKind};
 #[derive(Clone, Debug)]
 pub struct ApplicationError {
     pub when: When,
-    pub kind: ErrorKind,
+    pub kind: ApplicationErrorKind,
     /// The pool generation of the connection that failed, and the pool's own now.
     pub generation: u64,
     pub current_generation: u64,
@@ -34,7 +34,7 @@ pub enum When {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
+pub enum ApplicationErrorKind {
     /// Any network error but a timeout.
     Network,
     Timeout,
@@ -77,21 +77,27 @@ pub fn after_error(
         (!load_balanced).then(|| reduce::apply(snapshot, server))
     };
     match error.kind {
-        ErrorKind::Command { code: Some(code), topology_version } if is_state_change(code) => {
+        ApplicationErrorKind::Command { code: Some(code), topology_version }
+            if is_state_change(code) =>
+        {
             Verdict {
                 new: unknown(topology_version),
                 clear_pool: is_shutdown(code),
                 check_now: true,
             }
         }
-        ErrorKind::Command { topology_version, .. } if error.when == When::BeforeHandshake => {
+        ApplicationErrorKind::Command { topology_version, .. }
+            if error.when == When::BeforeHandshake =>
+        {
             Verdict { new: unknown(topology_version), clear_pool: true, ..Verdict::default() }
         }
-        ErrorKind::Command { .. } => Verdict::default(),
+        ApplicationErrorKind::Command { .. } => Verdict::default(),
         // The connection is closed by its user; a slow operation says nothing about the server.
-        ErrorKind::Timeout if error.when == When::AfterHandshake => Verdict::default(),
-        ErrorKind::Network | ErrorKind::Timeout if error.overloaded => Verdict::default(),
-        ErrorKind::Network | ErrorKind::Timeout => {
+        ApplicationErrorKind::Timeout if error.when == When::AfterHandshake => Verdict::default(),
+        ApplicationErrorKind::Network | ApplicationErrorKind::Timeout if error.overloaded => {
+            Verdict::default()
+        }
+        ApplicationErrorKind::Network | ApplicationErrorKind::Timeout => {
             Verdict { new: unknown(None), clear_pool: true, check_now: false }
         }
     }
@@ -99,14 +105,14 @@ pub fn after_error(
 
 impl ApplicationError {
     fn is_state_change(&self) -> bool {
-        matches!(self.kind, ErrorKind::Command { code: Some(code), .. } if is_state_change(code))
+        matches!(self.kind, ApplicationErrorKind::Command { code: Some(code), .. } if is_state_change(code))
     }
 }
 
-impl ErrorKind {
+impl ApplicationErrorKind {
     /// The error a command's reply carries for these rules: its own or its write concern's; None when
     /// there is none (write errors are about documents, not about the server).
-    pub fn from_reply(reply: &RawDocument) -> Option<ErrorKind> {
+    pub fn from_reply(reply: &RawDocument) -> Option<ApplicationErrorKind> {
         let field = |name| reply.get(name).ok().flatten();
         let ok = field("ok").is_some_and(hello::truth);
         let details = match field("writeConcernError").and_then(|value| value.as_document()) {
@@ -118,7 +124,7 @@ impl ErrorKind {
         let topology_version =
             reply.get_document("topologyVersion").ok().and_then(hello::topology_version);
         let from_message = || code_from_message(details.get_str("errmsg").ok()?);
-        Some(ErrorKind::Command {
+        Some(ApplicationErrorKind::Command {
             code: code.and_then(|code| i32::try_from(code).ok()).or_else(from_message),
             topology_version,
         })
@@ -150,7 +156,7 @@ fn is_stale(snapshot: &Snapshot, address: &Address, error: &ApplicationError) ->
         return true;
     };
     let told_before = match (&server.topology_version, &error.kind) {
-        (Some(known), ErrorKind::Command { topology_version: Some(new), .. }) => {
+        (Some(known), ApplicationErrorKind::Command { topology_version: Some(new), .. }) => {
             known.includes(new)
         }
         _ => false,
@@ -190,7 +196,12 @@ mod tests {
         (Snapshot::new(Arc::new(settings)), address)
     }
 
-    fn verdict(load_balanced: bool, when: When, kind: ErrorKind, overloaded: bool) -> Verdict {
+    fn verdict(
+        load_balanced: bool,
+        when: When,
+        kind: ApplicationErrorKind,
+        overloaded: bool,
+    ) -> Verdict {
         let (snapshot, address) = snapshot(load_balanced);
         let error = ApplicationError {
             when,
@@ -204,16 +215,16 @@ mod tests {
         after_error(&snapshot, &address, &error, Instant::now())
     }
 
-    fn command(code: i32) -> ErrorKind {
-        ErrorKind::Command { code: Some(code), topology_version: None }
+    fn command(code: i32) -> ApplicationErrorKind {
+        ApplicationErrorKind::Command { code: Some(code), topology_version: None }
     }
 
     #[test]
     fn behind_a_load_balancer_only_a_service_s_connections_go() {
         let verdict_of = |when, kind| verdict(true, when, kind, false);
-        let cut = verdict_of(When::AfterHandshake, ErrorKind::Network);
+        let cut = verdict_of(When::AfterHandshake, ApplicationErrorKind::Network);
         assert!(cut.new.is_none() && cut.clear_pool);
-        let dialling = verdict_of(When::BeforeHandshake, ErrorKind::Network);
+        let dialling = verdict_of(When::BeforeHandshake, ApplicationErrorKind::Network);
         assert!(dialling.new.is_none() && !dialling.clear_pool);
     }
 
@@ -230,15 +241,16 @@ mod tests {
     #[test]
     fn a_busy_server_is_left_alone() {
         for (overloaded, marked) in [(true, false), (false, true)] {
-            let dialling = verdict(false, When::BeforeHandshake, ErrorKind::Timeout, overloaded);
+            let dialling =
+                verdict(false, When::BeforeHandshake, ApplicationErrorKind::Timeout, overloaded);
             assert_eq!((dialling.new.is_some(), dialling.clear_pool), (marked, marked));
         }
     }
 
     #[test]
     fn the_code_is_found_where_servers_put_it() {
-        let code = |reply: &RawDocument| match ErrorKind::from_reply(reply) {
-            Some(ErrorKind::Command { code, .. }) => Some(code),
+        let code = |reply: &RawDocument| match ApplicationErrorKind::from_reply(reply) {
+            Some(ApplicationErrorKind::Command { code, .. }) => Some(code),
             _ => None,
         };
         assert_eq!(code(&rawdoc! {"ok": 1}), None);

@@ -191,7 +191,7 @@ mod tests {
 
     fn refusal(bytes: &[u8]) -> String {
         let Err(error) = agreed(&ALL).decompress(frame(bytes)) else { panic!("accepted") };
-        assert_eq!(error.kind(), crate::error::Kind::Protocol);
+        assert_eq!(error.kind(), crate::error::ErrorKind::Protocol);
         error.message().to_owned()
     }
 

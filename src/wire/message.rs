@@ -10,7 +10,7 @@ use bson::RawDocument;
 
 use super::elements;
 use super::framer::LONGEST;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 pub struct Message {
     /// Header, flags, section kind, then the body document.
@@ -160,7 +160,7 @@ impl Message {
         }
         if total > LONGEST {
             let text = format!("{} command document too large", self.name());
-            return Err(Error::new(Kind::DocumentTooLarge, text));
+            return Err(Error::new(ErrorKind::DocumentTooLarge, text));
         }
         self.put(0, total as i32);
         self.put(4, request_id);

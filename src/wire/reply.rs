@@ -4,7 +4,7 @@ use bson::raw::RawElement;
 use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf, Timestamp};
 
 use super::message::{BODY, MORE_TO_COME, OP_MSG};
-use crate::error::{Error, Kind, RETRYABLE_WRITE, Result};
+use crate::error::{Error, ErrorKind, RETRYABLE_WRITE, Result};
 use crate::net::buffers::Buffer;
 
 pub struct Reply {
@@ -193,7 +193,7 @@ pub fn integer(value: RawBsonRef<'_>) -> Option<i32> {
 }
 
 fn malformed(error: impl std::fmt::Display) -> Error {
-    Error::new(Kind::InvalidBson, format!("the reply is not valid BSON: {error}"))
+    Error::new(ErrorKind::InvalidBson, format!("the reply is not valid BSON: {error}"))
 }
 
 fn int32(bytes: &[u8], at: usize) -> i32 {

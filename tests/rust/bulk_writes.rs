@@ -7,9 +7,9 @@ mod scripted_server;
 use std::sync::Arc;
 
 use bson::{RawDocumentBuf, rawdoc};
-use ferromongo::error::{Error, Kind as ErrorKind, RETRYABLE_WRITE};
+use ferromongo::error::{Error, ErrorKind, RETRYABLE_WRITE};
 use ferromongo::exec::client::ClientCore;
-use ferromongo::exec::operation::{Kind, Operation};
+use ferromongo::exec::operation::{CommandKind, Operation};
 use ferromongo::exec::run::run;
 use ferromongo::exec::size::COMMAND_OVERHEAD;
 use ferromongo::ops::bulk::collection::{BulkWrite, Manner};
@@ -96,7 +96,7 @@ fn perform(
     runs: &[Given],
     described: Vec<Run>,
 ) -> Result<Totals, Error> {
-    let mut terms = terms(core, Kind::Write { retry: true });
+    let mut terms = terms(core, CommandKind::Write { retry: true });
     if !manner.acknowledged {
         terms.write_concern = Some(Arc::new(rawdoc! { "w": 0 }));
     }
@@ -124,7 +124,7 @@ fn perform(
 /// Everything that was sent before has been received when this is answered: it takes the same connection.
 fn ping(core: &Arc<ClientCore>) {
     let message = Message::from_elements(|out| elements::int32(out, "ping", 1));
-    let terms = terms(core, Kind::Command);
+    let terms = terms(core, CommandKind::Command);
     block_on(run(core, &mut Operation { message, terms })).unwrap();
 }
 
@@ -216,7 +216,7 @@ fn a_single_statement_is_sent_before_any_server_is_known() {
     let client = server.client();
     let ready = |count: usize, needs| {
         let run = Run { verb: Verb::Insert, statements: count, positions: Positions::From(0) };
-        let terms = terms(&client, Kind::Write { retry: true });
+        let terms = terms(&client, CommandKind::Write { retry: true });
         let manner = Manner { needs, ..QUIET };
         BulkWrite::new(client.clone(), terms, vec![run], manner).is_ready().unwrap()
     };

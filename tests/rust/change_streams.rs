@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use bson::{Bson, Document, RawDocumentBuf, Timestamp, doc, rawdoc};
 use ferromongo::deadline::TimeLimit;
-use ferromongo::error::{Kind as ErrorKind, Result};
+use ferromongo::error::{ErrorKind, Result};
 use ferromongo::exec::client::ClientCore;
-use ferromongo::exec::operation::Kind;
+use ferromongo::exec::operation::CommandKind;
 use ferromongo::net::wait::{self, WaitSet};
 use ferromongo::ops::change_stream::resume::{Begin, MOST_IN_A_ROW, Position};
 use ferromongo::ops::change_stream::stream::{ChangeStream, Until, Watched};
@@ -104,7 +104,7 @@ impl Scene {
             raw: false,
             reader: Arc::new(()),
         };
-        let mut terms = terms(&self.client, Kind::FIND);
+        let mut terms = terms(&self.client, CommandKind::FIND);
         terms.opens_cursor = true;
         Arc::new(ChangeStream::new(Watched { command, terms, options }, position))
     }

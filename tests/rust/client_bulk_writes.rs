@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocumentBuf, rawdoc};
-use ferromongo::error::{Error, Kind as ErrorKind, RETRYABLE_WRITE};
+use ferromongo::error::{Error, ErrorKind, RETRYABLE_WRITE};
 use ferromongo::exec::client::ClientCore;
-use ferromongo::exec::operation::{Kind, Operation, Terms};
+use ferromongo::exec::operation::{CommandKind, Operation, Terms};
 use ferromongo::exec::run::run;
 use ferromongo::net::blocking;
 use ferromongo::ops::bulk::client::{ClientBulkWrite, ClientManner};
@@ -46,7 +46,7 @@ fn command() -> Message {
 
 fn machine(core: &Arc<ClientCore>, manner: ClientManner, operations: usize) -> ClientBulkWrite {
     let session = Session::implicit(core.sessions.clone());
-    let kind = Kind::Write { retry: manner.acknowledged };
+    let kind = CommandKind::Write { retry: manner.acknowledged };
     let mut terms = Terms::new("admin".into(), kind, session);
     if !manner.acknowledged {
         terms.write_concern = Some(Arc::new(rawdoc! { "w": 0 }));
@@ -429,7 +429,7 @@ fn an_unacknowledged_write_is_not_answered() {
     assert_eq!(totals.totals.inserted, 0);
     let message = Message::from_elements(|out| elements::int32(out, "ping", 1));
     let session = Session::implicit(client.sessions.clone());
-    let terms = Terms::new("admin".into(), Kind::Command, session);
+    let terms = Terms::new("admin".into(), CommandKind::Command, session);
     // On the same connection, hence later.
     block_on(run(&client, &mut Operation { message, terms })).unwrap();
     let received = server.received();

@@ -21,7 +21,7 @@ use bson::rawdoc;
 use ferromongo::control::thread::ControlThread;
 use ferromongo::control::upkeep;
 use ferromongo::deadline::Deadline;
-use ferromongo::error::{Error, Kind, RETRYABLE, SYSTEM_OVERLOADED};
+use ferromongo::error::{Error, ErrorKind, RETRYABLE, SYSTEM_OVERLOADED};
 use ferromongo::event::pool::{CheckOutFailure, CloseReason, PoolChange};
 use ferromongo::event::{Event, Publisher, Wanted};
 use ferromongo::metadata::Metadata;
@@ -66,7 +66,7 @@ fn a_clear_that_interrupts_ends_what_is_in_use() {
     let error =
         blocking::run(pin!(asking), |_| false).unwrap().err().expect("nobody answers finds");
     clearing.join().unwrap();
-    assert_eq!(error.kind(), Kind::Network);
+    assert_eq!(error.kind(), ErrorKind::Network);
     drop(lent);
     let told =
         stage.log.told(&["ConnectionPoolCleared", "ConnectionCheckedIn", "ConnectionClosed"]);
@@ -153,7 +153,7 @@ fn a_server_that_refuses_is_taken_for_busy_and_a_name_that_is_not_found_is_not()
         let stage = Stage::new(&json!({}), &address, false);
         stage.server.ready();
         let error = stage.check_out().err().expect("no connection");
-        assert_eq!((error.kind(), error.has_label(SYSTEM_OVERLOADED)), (Kind::Network, busy));
+        assert_eq!((error.kind(), error.has_label(SYSTEM_OVERLOADED)), (ErrorKind::Network, busy));
         assert_eq!(error.has_label(RETRYABLE), busy);
         assert_eq!(stage.log.told(&["ConnectionPoolCleared"]).is_empty(), busy);
     }
@@ -425,8 +425,8 @@ fn matches(told: &Value, expected: &Value) -> Result<(), String> {
 
 fn check_error(error: &Error, expected: &Value) -> Result<(), String> {
     let kind = match string(&expected["type"]) {
-        "PoolClosedError" => Kind::InvalidOperation,
-        "WaitQueueTimeoutError" => Kind::WaitQueueTimeout,
+        "PoolClosedError" => ErrorKind::InvalidOperation,
+        "WaitQueueTimeoutError" => ErrorKind::WaitQueueTimeout,
         other => return Err(format!("an unknown kind of error: {other}")),
     };
     same("the error", error.kind(), kind)

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use bson::{RawBsonRef, RawDocumentBuf, doc, rawdoc};
 use ferromongo::deadline::TimeLimit;
-use ferromongo::error::{Error, Kind as ErrorKind, Result};
+use ferromongo::error::{Error, ErrorKind, Result};
 use ferromongo::exec::client::ClientCore;
-use ferromongo::exec::operation::{Kind, Operation, Terms};
+use ferromongo::exec::operation::{CommandKind, Operation, Terms};
 use ferromongo::exec::run::run;
 use ferromongo::net::wait::{self, WaitSet};
 use ferromongo::ops::cursor::close;
@@ -95,7 +95,7 @@ impl Scene {
     }
 
     fn terms(&self) -> Terms {
-        terms(&self.client, Kind::FIND)
+        terms(&self.client, CommandKind::FIND)
     }
 
     fn next_fetch(&self, terms: Terms) -> Result<Option<Fetch>> {
@@ -157,7 +157,7 @@ impl Scene {
 
     fn ping(&self) -> Result<()> {
         let message = Message::from_elements(|out| elements::int32(out, "ping", 1));
-        let mut ping = Operation { message, terms: terms(&self.client, Kind::Command) };
+        let mut ping = Operation { message, terms: terms(&self.client, CommandKind::Command) };
         block_on(run(&self.client, &mut ping)).map(drop)
     }
 

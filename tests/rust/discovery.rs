@@ -10,7 +10,7 @@ use bson::oid::ObjectId;
 use bson::{Document, RawDocumentBuf};
 use ferromongo::event::topology::{self as event, TopologyChange};
 use ferromongo::topology::address::Address;
-use ferromongo::topology::error_rules::{self, ApplicationError, ErrorKind, When};
+use ferromongo::topology::error_rules::{self, ApplicationError, ApplicationErrorKind, When};
 use ferromongo::topology::hello;
 use ferromongo::topology::reduce;
 use ferromongo::topology::server::{ServerDescription, TopologyVersion};
@@ -170,11 +170,11 @@ impl Client {
             _ => When::AfterHandshake,
         };
         let kind = match string(&error["type"]) {
-            "network" => ErrorKind::Network,
-            "timeout" => ErrorKind::Timeout,
+            "network" => ApplicationErrorKind::Network,
+            "timeout" => ApplicationErrorKind::Timeout,
             _ => {
                 let raw = RawDocumentBuf::try_from(&document(&error["response"])).expect("a reply");
-                match ErrorKind::from_reply(&raw) {
+                match ApplicationErrorKind::from_reply(&raw) {
                     Some(kind) => kind,
                     None => return,
                 }
@@ -187,7 +187,8 @@ impl Client {
             current_generation: *generation,
             service_id: None,
             // The pool labels what goes wrong on the line before the handshake is done.
-            overloaded: when == When::BeforeHandshake && !matches!(kind, ErrorKind::Command { .. }),
+            overloaded: when == When::BeforeHandshake
+                && !matches!(kind, ApplicationErrorKind::Command { .. }),
             message: "scripted".to_owned(),
         };
         let verdict = error_rules::after_error(&self.snapshot, &address, &error, Instant::now());

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, RawDocumentBuf, doc, rawdoc};
 use ferromongo::deadline::TimeLimit;
-use ferromongo::error::{Error, Kind as ErrorKind};
+use ferromongo::error::{Error, ErrorKind};
 use ferromongo::exec::client::ClientCore;
-use ferromongo::exec::operation::{Kind, Terms};
+use ferromongo::exec::operation::{CommandKind, Terms};
 use ferromongo::net::blocking;
 use ferromongo::ops::bulk::limits::BatchLimits;
 use ferromongo::ops::gridfs::cutter::{CHUNK_OVERHEAD, Ids, Limits};
@@ -83,10 +83,10 @@ fn source(length: u64, chunk_size: u64) -> Arc<Source> {
 }
 
 fn call(client: &Arc<ClientCore>) -> Call {
-    Call { client: client.clone(), terms: terms(client, Kind::FIND) }
+    Call { client: client.clone(), terms: terms(client, CommandKind::FIND) }
 }
 
-fn explicit(client: &Arc<ClientCore>, kind: Kind) -> Terms {
+fn explicit(client: &Arc<ClientCore>, kind: CommandKind) -> Terms {
     let session = Session::explicit(client.sessions.clone(), true, false);
     Terms::new("db".into(), kind, session)
 }
@@ -193,7 +193,7 @@ fn in_a_session_of_the_callers_one_command_follows_the_other() {
     let mut store = Store::of(DATA, 4, 1);
     let server = ScriptedServer::start(move |command| store.answer(command));
     let client = server.client();
-    let call = Call { client: client.clone(), terms: explicit(&client, Kind::FIND) };
+    let call = Call { client: client.clone(), terms: explicit(&client, CommandKind::FIND) };
     let mut watching = Watching { server: &server, wait_for: 0, seen: Vec::new() };
     let mut download = Download::new(source(10, 4));
     block_on(download.read(&call, 0, 10, &mut watching)).unwrap();
@@ -294,7 +294,7 @@ fn a_forgotten_cursor_is_opened_again_at_the_right_chunk() {
         let client = server.client();
         let mut call = call(&client);
         if in_session {
-            call.terms = explicit(&client, Kind::FIND);
+            call.terms = explicit(&client, CommandKind::FIND);
         }
         let mut download = Download::new(source(10, 4));
         assert_eq!(read(&mut download, &call, 0, 10).unwrap(), DATA);
@@ -391,7 +391,7 @@ fn ids() -> Ids {
 }
 
 fn sending(client: &Arc<ClientCore>) -> Sending {
-    let terms = terms(client, Kind::Write { retry: true });
+    let terms = terms(client, CommandKind::Write { retry: true });
     Sending { client: client.clone(), terms, limits: LIMITS }
 }
 
@@ -534,7 +534,7 @@ fn in_a_session_of_the_callers_one_insert_follows_the_other() {
     }));
     let _ = cell.set(server.clone());
     let client = server.client();
-    let terms = explicit(&client, Kind::Write { retry: true });
+    let terms = explicit(&client, CommandKind::Write { retry: true });
     let sending = Sending { terms, ..sending(&client) };
     let upload = upload();
     write(&upload, &sending, &[1; 5 * 8]).unwrap();

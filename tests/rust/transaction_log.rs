@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use ferromongo::control::driver;
 use ferromongo::deadline::TimeLimit;
-use ferromongo::error::{Kind as ErrorKind, Result};
+use ferromongo::error::{ErrorKind, Result};
 use ferromongo::exec::client::ClientCore;
-use ferromongo::exec::operation::{Kind, Operation, Terms};
+use ferromongo::exec::operation::{CommandKind, Operation, Terms};
 use ferromongo::exec::run::run;
 use ferromongo::journal::log::{Journal, LogSettings, read_file};
 use ferromongo::net::blocking;
@@ -186,7 +186,7 @@ impl Stage {
         self.drive(driven, async move {
             let message = Message::from_elements(|out| elements::string(out, "insert", "c"))
                 .with_sequence("documents", rawdoc! { "_id": 1 }.into_bytes());
-            let terms = Terms::new("d".into(), Kind::Write { retry: true }, session);
+            let terms = Terms::new("d".into(), CommandKind::Write { retry: true }, session);
             run(&client, &mut Operation { message, terms }).await.map(drop)
         })
     }

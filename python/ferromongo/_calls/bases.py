@@ -186,15 +186,20 @@ def check_read_preference(read_preference: Any) -> None:
         raise TypeError(f"read_preference must be a read preference, not {read_preference!r}")
 
 
-def check_kind(owner: object, kind: str) -> None:
-    """Raise TypeError unless `owner` is a `kind`, by class name as PyMongo does for subclasses.
+def is_kind(owner: object, kind: str) -> bool:
+    """Whether `owner` is a `kind`, by class name as PyMongo does for subclasses.
 
-    By name, because a class cannot import the one whose attributes it is made from; by `__class__`
-    as `isinstance` does, because proxies (werkzeug's, wrapt's, Django's) have their target's.
+    By name, because a class cannot import the one whose attributes it is made from, and because
+    mongomock's classes have the same names; by `__class__` as `isinstance` does, because proxies
+    (werkzeug's, wrapt's, Django's) have their target's.
     """
     given = owner.__class__
-    if given.__name__ != kind and all(base.__name__ != kind for base in given.__mro__):
-        raise TypeError(f"{kind} required but given {given.__name__}")
+    return given.__name__ == kind or any(base.__name__ == kind for base in given.__mro__)
+
+
+def check_kind(owner: object, kind: str) -> None:
+    if not is_kind(owner, kind):
+        raise TypeError(f"{kind} required but given {owner.__class__.__name__}")
 
 
 def check_database_name(name: Any) -> None:

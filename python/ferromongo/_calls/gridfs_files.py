@@ -19,7 +19,7 @@ from pymongo.errors import ConfigurationError, InvalidOperation
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.atomic import OutsideTransaction, current_scope
-from ferromongo._calls.bases import ClientBase, SessionBase
+from ferromongo._calls.bases import ClientBase, SessionBase, is_kind
 from ferromongo._calls.context_changes import ContextChanges
 from ferromongo._calls.sessions import AMBIENT, bound_session, used_by
 from ferromongo._pymongo_internals import DEADLINE, TIMEOUT, current_timeout
@@ -112,9 +112,8 @@ def time_to_clean_up() -> Iterator[None]:
         changes.undo()
 
 
-def check_kind(owner: Any, kind: type, name: str) -> None:
-    """GridFS needs the public methods only: mongomock's classes have the same names."""
-    if all(base.__name__ != kind.__name__ for base in owner.__class__.__mro__):
+def check_argument(name: str, owner: Any, kind: type) -> None:
+    if not is_kind(owner, kind.__name__):
         raise TypeError(f"{name} must be an instance of {kind.__name__}, not {type(owner)}")
 
 

@@ -11,7 +11,7 @@ use super::destination::{self, Feature};
 use super::limits::BatchLimits;
 use super::results::Results;
 use super::totals::invalid;
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Operation, Outcome, Terms};
 use crate::exec::run::run;

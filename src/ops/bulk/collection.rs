@@ -10,7 +10,7 @@ use super::progress::{Progress, Run, Start};
 use super::totals::Totals;
 use crate::error::Result;
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation, Terms};
+use crate::exec::operation::{CommandKind, Operation, Terms};
 use crate::exec::run::run;
 use crate::wire::message::Message;
 
@@ -41,7 +41,7 @@ impl BulkWrite {
     ) -> BulkWrite {
         terms.number_for(&core.settings.events); // one number for all batches
         if !manner.acknowledged {
-            terms.kind = Kind::Write { retry: false };
+            terms.kind = CommandKind::Write { retry: false };
             terms.sessionless = true;
         }
         let progress = Progress::new(runs, manner.ordered, manner.acknowledged);

@@ -1,7 +1,7 @@
 //! The server that a bulk write goes to: its limits, and whether it is new enough.
 
 use super::limits::BatchLimits;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::Terms;
 use crate::exec::run::destination;
@@ -22,7 +22,7 @@ impl Feature {
                 Error::invalid_operation("MongoClient.bulk_write needs MongoDB 8.0 or later")
             }
             Feature::UnacknowledgedSort => Error::new(
-                Kind::Configuration,
+                ErrorKind::Configuration,
                 "an unacknowledged write supports sort on MongoDB 8.0 or later",
             ),
         }

@@ -174,7 +174,7 @@ mod tests {
     fn an_error_is_reported_unless_the_write_is_unacknowledged_and_the_server_refused_it() {
         let refused = Error::command(13, "no", Vec::new(), rawdoc! { "ok": 0, "code": 13 });
         let moved = Error::command(10107, "no", Vec::new(), rawdoc! { "ok": 0, "code": 10107 });
-        let cut = Error::new(crate::error::Kind::Network, "cut");
+        let cut = Error::new(crate::error::ErrorKind::Network, "cut");
         for (acknowledged, error, reported) in [
             (true, &refused, true),
             (false, &refused, false),

@@ -7,7 +7,7 @@ use bson::RawDocument;
 
 use crate::error::Result;
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation, Outcome, Terms};
+use crate::exec::operation::{CommandKind, Operation, Outcome, Terms};
 use crate::exec::run::run;
 use crate::ops::cursor::batch::Batch;
 use crate::ops::cursor::close::{self, Held};
@@ -54,7 +54,7 @@ impl Results {
             session: terms.session.clone(),
             pinned: place.1,
         });
-        let terms = Terms { kind: Kind::GetMore, opens_cursor: false, ..terms.clone() };
+        let terms = Terms { kind: CommandKind::GetMore, opens_cursor: false, ..terms.clone() };
         Results { core: core.clone(), terms, comment, open }
     }
 

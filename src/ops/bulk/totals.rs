@@ -6,7 +6,7 @@ use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 
 use super::positions::corrected;
 use super::verb::Verb;
-use crate::error::{self, Error, Kind, Result};
+use crate::error::{self, Error, ErrorKind, Result};
 use crate::wire::elements;
 use crate::wire::reply::integer;
 
@@ -135,7 +135,7 @@ pub(super) fn malformed(what: impl std::fmt::Display) -> Error {
 }
 
 pub(super) fn invalid(error: bson::error::Error) -> Error {
-    Error::new(Kind::InvalidBson, format!("the reply is not valid BSON: {error}"))
+    Error::new(ErrorKind::InvalidBson, format!("the reply is not valid BSON: {error}"))
 }
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ mod tests {
             rawdoc! { "writeConcernError": 1 },
         ] {
             let refused = Totals::default().add(Verb::Update, &reply, Some).unwrap_err();
-            assert_eq!(refused.kind(), Kind::Protocol, "{reply:?}");
+            assert_eq!(refused.kind(), ErrorKind::Protocol, "{reply:?}");
         }
     }
 

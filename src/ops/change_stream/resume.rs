@@ -4,7 +4,7 @@
 use bson::raw::{CStr, cstr};
 use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf, Timestamp};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Where a stream stands: what a new cursor asks to go on behind.
 #[derive(Clone, Default)]
@@ -108,13 +108,13 @@ fn token_of(event: &RawDocument) -> Option<&[u8]> {
 /// After which errors of a getMore a new cursor may do better.
 pub fn is_resumable(error: &Error) -> bool {
     match error.kind() {
-        Kind::Network
-        | Kind::NetworkTimeout
-        | Kind::PoolCleared
-        | Kind::ServerSelection
-        | Kind::WaitQueueTimeout => true,
+        ErrorKind::Network
+        | ErrorKind::NetworkTimeout
+        | ErrorKind::PoolCleared
+        | ErrorKind::ServerSelection
+        | ErrorKind::WaitQueueTimeout => true,
         // Servers label all of them; that an old primary steps down says enough, as in PyMongo.
-        Kind::Command { code } => {
+        ErrorKind::Command { code } => {
             code == CURSOR_NOT_FOUND || error.is_state_change() || error.has_label(RESUMABLE)
         }
         _ => false,
@@ -210,7 +210,7 @@ mod tests {
         let mut position = Position::new(Begin::Now);
         for event in [rawdoc! { "operationType": "insert" }, rawdoc! { "_id": 1 }] {
             let error = position.pass(&event, false).unwrap_err();
-            assert_eq!(error.kind(), Kind::InvalidOperation);
+            assert_eq!(error.kind(), ErrorKind::InvalidOperation);
             assert!(position.token().is_none() && !position.returned);
         }
         position.pass(&rawdoc! { "operationType": "insert", "_id": { "t": 5 } }, false).unwrap();
@@ -223,8 +223,12 @@ mod tests {
             let labels = labels.iter().map(|&label| label.to_owned()).collect();
             Error::command(code, "no", labels, rawdoc! { "ok": 0 })
         };
-        for kind in [Kind::Network, Kind::NetworkTimeout, Kind::PoolCleared, Kind::ServerSelection]
-        {
+        for kind in [
+            ErrorKind::Network,
+            ErrorKind::NetworkTimeout,
+            ErrorKind::PoolCleared,
+            ErrorKind::ServerSelection,
+        ] {
             assert!(is_resumable(&Error::new(kind, "gone")), "{kind:?}");
         }
         assert!(is_resumable(&command(43, &[])));
@@ -232,7 +236,7 @@ mod tests {
         assert!(is_resumable(&command(280, &[RESUMABLE])));
         assert!(!is_resumable(&command(280, &["NonResumableChangeStreamError"])));
         assert!(!is_resumable(&command(237, &[])), "somebody killed the cursor on purpose");
-        for kind in [Kind::Protocol, Kind::InvalidOperation, Kind::Callback] {
+        for kind in [ErrorKind::Protocol, ErrorKind::InvalidOperation, ErrorKind::Callback] {
             assert!(!is_resumable(&Error::new(kind, "no")), "{kind:?}");
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::deadline::{self, TimeLimit};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Operation, Outcome};
 use crate::exec::run::run;
@@ -60,7 +60,7 @@ impl Ahead {
         });
         let Some(came) = wait::until(limit.deadline(), coming).await else {
             let settings = &core.settings;
-            let timed_out = Error::new(Kind::NetworkTimeout, "timed out");
+            let timed_out = Error::new(ErrorKind::NetworkTimeout, "timed out");
             return Err(timed_out.with_timeouts(|| {
                 deadline::configured(settings.socket_timeout, settings.connect_timeout, limit)
             }));
@@ -80,7 +80,7 @@ impl Ahead {
 }
 
 fn is_unsent((_, outcome): &Came) -> bool {
-    outcome.as_ref().is_err_and(|error| error.kind() == Kind::WaitQueueTimeout)
+    outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::WaitQueueTimeout)
 }
 
 fn lane() -> Option<u64> {

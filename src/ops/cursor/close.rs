@@ -8,7 +8,7 @@ use crate::control::driver;
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result};
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation, Terms};
+use crate::exec::operation::{CommandKind, Operation, Terms};
 use crate::exec::run::run;
 use crate::net::wait::{self, WaitSet};
 use crate::pool::pinned::Pinned;
@@ -103,7 +103,7 @@ fn operation(held: Held, limit: TimeLimit) -> Operation {
         elements::string(out, "killCursors", &held.collection);
         elements::array_of_int64(out, "cursors", &[held.id]);
     });
-    let mut terms = Terms::new(held.database, Kind::KillCursors, held.session);
+    let mut terms = Terms::new(held.database, CommandKind::KillCursors, held.session);
     terms.server = Some(held.address);
     terms.pinned = held.pinned;
     terms.limit = limit;

@@ -12,7 +12,7 @@ use super::unread::{Reader, Unread};
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result};
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation, Outcome, Terms};
+use crate::exec::operation::{CommandKind, Operation, Outcome, Terms};
 use crate::net::fork;
 use crate::session::client::Session;
 use crate::topology::address::Address;
@@ -91,7 +91,7 @@ impl Origin {
 
     /// `cursor_command`: the command is the user's, and need not open a cursor.
     fn runs_any_command(&self) -> bool {
-        self.terms.kind == Kind::Command
+        self.terms.kind == CommandKind::Command
     }
 }
 
@@ -229,7 +229,7 @@ impl State {
             message = message.with_replies_to_come();
         }
         let terms = Terms {
-            kind: Kind::GetMore,
+            kind: CommandKind::GetMore,
             limit,
             database: held.database.clone(),
             server: Some(held.address.clone()),

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result};
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{Kind, Operation, Outcome, Terms};
+use crate::exec::operation::{CommandKind, Operation, Outcome, Terms};
 use crate::exec::run::run;
 use crate::net::wait;
 use crate::ops::cursor::batch::Batch;
@@ -373,7 +373,7 @@ impl Open {
         let Some(held) = &self.held else { return Err(Error::protocol("the cursor has ended")) };
         let message = get_more::message(held.id, &held.collection, size, &[]);
         let terms = Terms {
-            kind: Kind::GetMore,
+            kind: CommandKind::GetMore,
             limit,
             database: held.database.clone(),
             server: Some(held.address.clone()),

@@ -2,7 +2,7 @@
 
 use bson::{RawBsonRef, RawDocument};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -65,7 +65,7 @@ impl Plan {
 }
 
 fn corrupt(text: String) -> Error {
-    Error::new(Kind::CorruptFile, text)
+    Error::new(ErrorKind::CorruptFile, text)
 }
 
 /// Other drivers may have stored it as any number.
@@ -106,7 +106,7 @@ mod tests {
 
     fn refusal(number: u64, chunk: Option<RawDocumentBuf>) -> String {
         let error = PLAN.accept(number, chunk.as_deref()).unwrap_err();
-        assert_eq!(error.kind(), Kind::CorruptFile);
+        assert_eq!(error.kind(), ErrorKind::CorruptFile);
         error.message().to_owned()
     }
 

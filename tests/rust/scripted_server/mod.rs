@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use ferromongo::exec::client::ClientCore;
-use ferromongo::exec::operation::{Kind, Terms};
+use ferromongo::exec::operation::{CommandKind, Terms};
 use ferromongo::net::blocking;
 use ferromongo::session::client::Session;
 use ferromongo::settings::Settings;
@@ -114,7 +114,7 @@ impl ScriptedServer {
 }
 
 /// The terms of an operation outside of sessions.
-pub fn terms(client: &ClientCore, kind: Kind) -> Terms {
+pub fn terms(client: &ClientCore, kind: CommandKind) -> Terms {
     Terms::new("db".into(), kind, Session::implicit(client.sessions.clone()))
 }
 

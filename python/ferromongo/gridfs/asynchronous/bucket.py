@@ -75,7 +75,7 @@ class AsyncGridFSBucket:
 
         Raises ConfigurationError unless writes are acknowledged.
         """
-        files.check_kind(db, AsyncDatabase, "database")
+        files.check_argument("database", db, AsyncDatabase)
         files.check_acknowledged(write_concern or db.write_concern)
         self._bucket_name = bucket_name
         self._collection: AsyncCollection[Any] = files.without_type_registry(

@@ -42,7 +42,7 @@ class AsyncGridFS:
 
         Raises ConfigurationError unless writes are acknowledged.
         """
-        files.check_kind(database, AsyncDatabase, "database")
+        files.check_argument("database", database, AsyncDatabase)
         files.check_acknowledged(database.write_concern)
         self._collection: AsyncCollection[Any] = files.without_type_registry(database)[collection]
         self._files = self._collection.files

@@ -58,7 +58,7 @@ class AsyncGridIn:
 
         Raises ConfigurationError unless writes are acknowledged.
         """
-        files.check_kind(root_collection, AsyncCollection, "root_collection")
+        files.check_argument("root_collection", root_collection, AsyncCollection)
         files.check_acknowledged(root_collection.write_concern)
         files.check_no_transaction(session)
         # Past __setattr__, which makes fields of the file's document.

@@ -74,7 +74,7 @@ class AsyncGridOut(AsyncFileBase):
         :param file_document: its document of the collection `files`, if that is known already
         :param session: the session all its operations belong to
         """
-        files.check_kind(root_collection, AsyncCollection, "root_collection")
+        files.check_argument("root_collection", root_collection, AsyncCollection)
         files.check_no_transaction(session)
         super().__init__()
         root_collection = files.without_type_registry(root_collection)

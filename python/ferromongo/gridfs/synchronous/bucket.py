@@ -76,7 +76,7 @@ class GridFSBucket:
 
         Raises ConfigurationError unless writes are acknowledged.
         """
-        files.check_kind(db, Database, "database")
+        files.check_argument("database", db, Database)
         files.check_acknowledged(write_concern or db.write_concern)
         self._bucket_name = bucket_name
         self._collection: Collection[Any] = files.without_type_registry(

@@ -43,7 +43,7 @@ class GridFS:
 
         Raises ConfigurationError unless writes are acknowledged.
         """
-        files.check_kind(database, Database, "database")
+        files.check_argument("database", database, Database)
         files.check_acknowledged(database.write_concern)
         self._collection: Collection[Any] = files.without_type_registry(database)[collection]
         self._files = self._collection.files
