@@ -64,7 +64,7 @@ def directly(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) ->
 async def off_loop(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """What the function returns, which blocks another thread instead of the event loop.
 
-    A caller that is cancelled goes on when the function is done: nobody closes a file meanwhile.
+    A cancelled caller waits for it, so that it does not close a file that the function still uses.
     """
     task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     cancelled: BaseException | None = None
@@ -74,7 +74,7 @@ async def off_loop(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwar
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None and not task.cancelled():
-        task.exception()  # nobody else would look at it
+        task.exception()  # or asyncio would log it as never retrieved
         raise cancelled
     return await task
 

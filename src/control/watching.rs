@@ -1,4 +1,4 @@
-//! What a cluster's monitors are told, and what they find.
+//! The monitors of a cluster: started and restarted for its servers, and their observations applied.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ impl Cluster {
     }
 
     /// What the SRV records of a sharded (or unknown) deployment say now. Servers that stay keep
-    /// their pools; all are watched anew, as the crate takes no new hosts.
+    /// their pools. The monitors are replaced, as those of the crate take no new hosts.
     pub fn replace_hosts(self: &Arc<Self>, hosts: &BTreeSet<Address>) -> Result<()> {
         let mut changed = false;
         self.update(|snapshot| {

@@ -65,7 +65,7 @@ pub struct Wanted {
 pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Where a client's events go, if its listeners or the process's loggers want them. The default
-/// tells nobody.
+/// drops them.
 #[derive(Clone, Default)]
 pub struct Publisher {
     wanted: Wanted,

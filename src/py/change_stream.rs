@@ -102,13 +102,16 @@ impl Opened {
         let Some(mut unread) = cursor.take_unread().map_err(raised)? else { return Ok(None) };
         let at = unread.at;
         let found = unread::next_event(py, &mut unread);
+        let last = unread.is_read();
         let noted = match (&found, unread.batch.document_at(at)) {
-            (Ok(Some(_)), Some(event)) => Some(self.stream.pass(event, unread.is_read())),
-            _ => None,
+            (Ok(Some(_)), Some(event)) => self.stream.pass(event, last),
+            _ => Ok(()),
         };
         cursor.give_back(unread, found.is_ok().then_some(1));
-        // One that could not be decoded ends it.
-        self.stream.passed(&cursor, noted.unwrap_or(Ok(()))).map_err(raised)?;
+        if last || found.is_err() || noted.is_err() {
+            // One that could not be decoded ends it.
+            self.stream.passed(&cursor, noted).map_err(raised)?;
+        }
         let Some(decoded) = found? else { return Ok(None) };
         decoded.map(Some)
     }
@@ -254,7 +257,7 @@ impl ChangeStreamCore {
     fn _token<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let engine = StreamEngine::of(slf)?;
         let Some(opened) = engine.get().opened.get() else { return Ok(None) };
-        Ok(opened.stream.position().token().map(|token| PyBytes::new(slf.py(), token)))
+        Ok(opened.stream.token().map(|token| PyBytes::new(slf.py(), &token)))
     }
 
     fn _try_next(slf: Bound<'_, Self>) -> PyPending {

@@ -1,7 +1,6 @@
 //! Bulk writes of a collection against a scripted server: where they are cut and stop, what is retried, and what
 //! comes of the replies.
 
-#[allow(dead_code)]
 mod scripted_server;
 
 use std::sync::Arc;

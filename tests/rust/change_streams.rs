@@ -21,7 +21,6 @@ use ferromongo::ops::cursor::close;
 use ferromongo::ops::cursor::state::Options;
 use scripted_server::{Answer, Command, ScriptedServer, block_on, error, ok, terms};
 
-#[allow(dead_code)]
 mod scripted_server;
 
 /// What the server answers to aggregate and getMore, one after the other.
@@ -134,7 +133,8 @@ impl Scene {
         let Some(cursor) = stream.open_cursor() else { return Ok(None) };
         let Some(mut unread) = cursor.take_unread()? else { return Ok(None) };
         let event = unread.peek().unwrap().to_owned();
-        let last = unread.pass();
+        unread.pass();
+        let last = unread.is_read();
         let noted = stream.pass(&event, last);
         cursor.give_back(unread, Some(1));
         stream.passed(&cursor, noted)?;

@@ -1,6 +1,5 @@
 //! `bulkWrite` against a scripted server: where it is cut, the cursor of its results, what ends it.
 
-#[allow(dead_code)]
 mod scripted_server;
 
 use std::pin::pin;

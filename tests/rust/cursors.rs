@@ -25,7 +25,6 @@ use ferromongo::wire::elements;
 use ferromongo::wire::message::Message;
 use scripted_server::{Answer, Command, ScriptedServer, block_on, error, ok, terms};
 
-#[allow(dead_code)]
 mod scripted_server;
 
 const ALL: usize = usize::MAX;

@@ -1,6 +1,5 @@
 //! Files go into GridFS and come out of it, whatever the server, the line or the chunks do.
 
-#[allow(dead_code)]
 mod scripted_server;
 
 use std::pin::pin;

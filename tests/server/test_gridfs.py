@@ -574,7 +574,7 @@ async def test_large_files_go_in_parts_of_a_few_megabytes(
             [opening] = [sent for sent in recorder.sent("find") if "batchSize" in sent]
             assert opening["batchSize"] == 16
             batches = [command.get("batchSize") for command in recorder.sent("getMore")]
-            assert batches == [16, None]
+            assert batches == [16, 16]
             copy = io.BytesIO()
             await files.download_to_stream(each, copy)
             assert copy.getvalue() == LARGE

@@ -27,7 +27,7 @@ class EngineDownload:
         session: Any,
         end: int | None = None,
     ) -> None:
-        """`end` is the position that nobody will read beyond, if there is one in the file."""
+        """Nothing is read from the position `end` on, if it is given."""
         self._chunks = chunks
         self._session = session
         wanted = chunks_of(file.get("_id"))
@@ -68,7 +68,7 @@ class ChunkPlan:
     """The chunks of a file from the one numbered `next` on, as its document promises them."""
 
     def __init__(self, file: Mapping[str, Any], first: int, end: int | None = None) -> None:
-        """`end` is the position that nobody will read beyond, if there is one in the file."""
+        """Nothing is read from the position `end` on, if it is given."""
         self._file_id = file.get("_id")
         self._length = file_length(file)
         self._chunk_size = chunk_size(file)

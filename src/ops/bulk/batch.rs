@@ -43,7 +43,7 @@ impl Batch {
     }
 
     /// Takes in the statement that was appended. False if it does not fit any more: then it is left to the next
-    /// batch. An error if no batch could hold it, or nobody else would refuse it.
+    /// batch. An error if no batch could hold it, or if this client has to refuse it.
     #[inline]
     pub fn accept(&mut self) -> Result<bool> {
         let size = self.statements.latest().len();

@@ -9,13 +9,15 @@ use super::client_batch::ClientBatch;
 use super::client_totals::{ClientTotals, Failure};
 use super::destination::{self, Feature};
 use super::limits::BatchLimits;
-use super::results::Results;
 use super::totals::invalid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Operation, Outcome, Terms};
 use crate::exec::run::run;
 use crate::ops::cursor::batch::Batch;
+use crate::ops::cursor::server_cursor::ServerCursor;
+use crate::ops::cursor::state::Options;
+use crate::wire::elements;
 use crate::wire::message::Message;
 
 pub struct ClientBulkWrite {
@@ -84,13 +86,9 @@ impl ClientBulkWrite {
         self.sent += part.count;
         let terms = Terms { transaction_number: None, ..self.terms.clone() };
         let mut operation = Operation { message: batch.into_message(), terms };
-        let comment = Results::comment_of(&operation.message);
-        let outcome = run(&self.core, &mut operation).await;
-        let numbered = operation.terms.transaction_number.is_some();
-        drop(operation);
-        match outcome {
+        match run(&self.core, &mut operation).await {
             // On the heap, since a batch with more results than fit into its reply is rare.
-            Ok(outcome) => Box::pin(self.note_reply(part, outcome, numbered, comment)).await?,
+            Ok(outcome) => Box::pin(self.note_reply(part, outcome, operation)).await?,
             Err(error) => self.note_error(part, error)?,
         }
         Ok(self)
@@ -100,35 +98,46 @@ impl ClientBulkWrite {
         self.totals
     }
 
-    /// `numbered`: it was sent as a write that may be retried.
     async fn note_reply(
         &mut self,
         part: Part,
         outcome: Outcome,
-        numbered: bool,
-        comment: Vec<u8>,
+        operation: Operation,
     ) -> Result<()> {
         self.limits = BatchLimits::of(&outcome.server);
-        let Some(reply) = outcome.reply else { return Ok(()) }; // unacknowledged
+        let Some(reply) = &outcome.reply else { return Ok(()) }; // unacknowledged
         let retryable = self.totals.add_summary(reply.body(), part.count)?;
-        self.totals.totals.halted |= retryable && numbered;
+        self.totals.totals.halted |= retryable && operation.terms.transaction_number.is_some();
         if self.totals.totals.halted || !matches!(reply.body().get("cursor"), Ok(Some(_))) {
             return Ok(());
         }
-        let read = async {
-            let batch = Batch::of(reply)?;
-            let place = (&outcome.server.address, outcome.pinned);
-            let mut results = Results::new(&self.core, &self.terms, comment, &batch, place);
-            self.add_results(part, &batch)?;
-            while let Some(batch) = results.next().await? {
-                self.add_results(part, &batch)?;
-            }
-            Ok(())
-        };
-        if let Err(error) = read.await {
+        if let Err(error) = self.read_results(part, outcome, operation).await {
             self.totals.failure = Some(Failure::Results(error));
         }
         Ok(())
+    }
+
+    /// To the end of their cursor.
+    async fn read_results(
+        &mut self,
+        part: Part,
+        outcome: Outcome,
+        Operation { message, terms }: Operation,
+    ) -> Result<()> {
+        let (core, limit) = (self.core.clone(), terms.limit);
+        let options = Options { extra: comment_of(&message), ..Options::plain() };
+        let terms = Terms { transaction_number: None, ..terms };
+        let opened = Operation { message, terms };
+        let cursor = ServerCursor::opened_by(core.clone(), &opened, options, outcome)?;
+        drop(opened); // with all of its operations
+        loop {
+            if let Some(batch) = cursor.take_batch()? {
+                self.add_results(part, &batch)?;
+            }
+            let more = cursor.claim()?.and_then(|claim| claim.get_more(core.clone(), limit));
+            let Some(fetch) = more else { return Ok(()) };
+            fetch.run(0).await?;
+        }
     }
 
     fn note_error(&mut self, part: Part, error: Error) -> Result<()> {
@@ -151,6 +160,15 @@ impl ClientBulkWrite {
         }
         Ok(())
     }
+}
+
+/// The element of the command that every getMore repeats, if it has one.
+fn comment_of(command: &Message) -> Vec<u8> {
+    let comment = RawDocument::from_bytes(command.body()).ok().and_then(|body| {
+        let element = elements::find(body, |name| name == "comment")?;
+        Some(body.as_bytes()[element].to_vec())
+    });
+    comment.unwrap_or_default()
 }
 
 /// There was no server or connection to send it over, which is no failure of the bulk write.

@@ -11,6 +11,5 @@ pub mod limits;
 pub mod operation;
 pub mod positions;
 pub mod progress;
-mod results;
 pub mod totals;
 pub mod verb;

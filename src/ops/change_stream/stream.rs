@@ -75,6 +75,11 @@ impl ChangeStream {
         self.state.lock().position.clone()
     }
 
+    /// The resume token last seen.
+    pub fn token(&self) -> Option<Vec<u8>> {
+        self.state.lock().position.token().map(<[u8]>::to_vec)
+    }
+
     /// The latest.
     pub fn cursor(&self) -> Option<Arc<ServerCursor>> {
         self.state.lock().cursor.clone()
@@ -134,7 +139,8 @@ impl ChangeStream {
         Ok(())
     }
 
-    /// Notes that an event is handed out, perhaps the `last` of its batch; `passed` must follow.
+    /// Notes that an event is handed out, perhaps the `last` of its batch. After that one, and after an error,
+    /// `passed` must follow.
     pub fn pass(&self, event: &RawDocument, last: bool) -> Result<()> {
         self.state.lock().position.pass(event, last)
     }

@@ -1,8 +1,8 @@
 //! A getMore that is sent before its batch is needed: the server works on it while the caller still reads the
 //! batch before. It is polled only when the caller comes back, and whoever drops it closes its connection.
 //!
-//! So it takes a connection only where nobody will miss it. If it gets none it has not been sent, and the call
-//! that wants its batch sends it.
+//! So it takes only a connection that is idle and that no operation waits for. Without one it is not sent, and the
+//! call that wants its batch sends it.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;

@@ -74,11 +74,12 @@ impl ServerCursor {
         installed
     }
 
-    /// The same, but what the server still has of it is closed before an error is told.
+    /// The same, but what the server still has of it is closed before an error is raised. Of a server that has no
+    /// time, or does not speak the protocol, an answer is not waited for.
     async fn install_or_close(&self, outcome: Result<Outcome>, limit: TimeLimit) -> Result<()> {
         let (installed, left_open) = self.take_in(outcome);
         match (left_open, &installed) {
-            (Some((core, held)), Err(error)) if !error.is_timeout() => {
+            (Some((core, held)), Err(error)) if !error.is_timeout() && !error.is_nonsense() => {
                 close::kill_now_or_later(core, held, limit).await;
             }
             (left_open, _) => {

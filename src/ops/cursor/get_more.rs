@@ -29,7 +29,9 @@ pub fn collection_of(command: &Message) -> String {
         {
             collection.to_owned()
         }
-        Some((name, _)) if name == "aggregate" => "$cmd.aggregate".to_owned(),
+        Some((name, _)) if matches!(name.as_str(), "aggregate" | "bulkWrite") => {
+            format!("$cmd.{name}")
+        }
         _ => "$cmd".to_owned(),
     }
 }

@@ -5,18 +5,33 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::batch::Batch;
 use super::close;
-use super::state::{Left, State};
+use super::state::{Left, Options, Origin, State};
 use super::unread::Unread;
 use crate::error::{Error, Result};
 use crate::exec::client::ClientCore;
-use crate::exec::operation::Outcome;
+use crate::exec::operation::{Operation, Outcome};
 use crate::topology::address::Address;
 
 #[derive(Default)]
 pub struct ServerCursor(Mutex<State>);
 
 impl ServerCursor {
+    /// A cursor whose first command was sent, and answered so.
+    pub fn opened_by(
+        core: Arc<ClientCore>,
+        operation: &Operation,
+        options: Options,
+        outcome: Outcome,
+    ) -> Result<Arc<ServerCursor>> {
+        let mut state = State::default();
+        (state.started, state.origin) = (true, Some(Origin::new(core, operation, options)));
+        let cursor = ServerCursor(Mutex::new(state));
+        cursor.install(Ok(outcome))?;
+        Ok(Arc::new(cursor))
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock()
     }
@@ -90,6 +105,15 @@ impl ServerCursor {
             return Err(Error::transaction_ended());
         }
         state.batch.take().map(Some).ok_or_else(Error::in_use)
+    }
+
+    /// Takes the whole batch, which has been read then; `None` if there is nothing in it.
+    pub fn take_batch(&self) -> Result<Option<Batch>> {
+        let unread = self.take_unread()?;
+        if unread.is_some() {
+            self.state().left = 0;
+        }
+        Ok(unread.map(|unread| unread.batch))
     }
 
     /// After `take_unread`. `None`: nothing could be decoded, nor could it the next time. The cursor is over, as

@@ -71,6 +71,20 @@ pub struct Options {
     pub reader: Reader,
 }
 
+impl Options {
+    /// Of a cursor of the engine's own: all of it is read, and whole batches are taken.
+    pub fn plain() -> Options {
+        Options {
+            batch_size: 0,
+            limit: 0,
+            extra: Vec::new(),
+            tailable: false,
+            raw: false,
+            reader: Arc::new(()),
+        }
+    }
+}
+
 /// What the first command was sent with, and the later ones are.
 pub struct Origin {
     /// That of the latest command: a child that goes on with its parent's cursor has its own.
@@ -150,7 +164,8 @@ impl State {
 
     fn fail(&mut self, error: Error) -> Result<()> {
         let exhaust = self.origin.as_ref().is_some_and(|origin| origin.terms.exhaust);
-        let held = self.take_held().filter(|_| !exhaust && close::leaves_it_open(&error));
+        let stays = close::leaves_it_open(&error) || error.is_nonsense();
+        let held = self.take_held().filter(|_| !exhaust && stays);
         self.left_open = held;
         let tailable = self.origin.as_ref().is_some_and(|origin| origin.options.tailable);
         // A capped collection has overtaken its reader, who is not told more than that this was all.

@@ -26,14 +26,13 @@ impl Unread {
         if self.at >= end { None } else { self.batch.document_at(self.at) }
     }
 
-    /// Goes past the next document. It answers whether that was the last.
-    pub fn pass(&mut self) -> bool {
+    /// Goes past the next document.
+    pub fn pass(&mut self) {
         if let Some(document) = self.peek() {
             let documents = self.batch.documents();
             let start = document.as_bytes().as_ptr() as usize - documents.as_ptr() as usize;
             self.at = start + document.as_bytes().len();
         }
-        self.is_read()
     }
 
     pub fn is_read(&self) -> bool {

@@ -4,21 +4,20 @@
 //! of the caller's is in use. It is never asked for between two calls: that would keep a connection for as long as the
 //! caller does something else, which may need one.
 
-use std::future::Future;
 use std::ops::Range;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use super::plan::Plan;
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result};
 use crate::exec::client::ClientCore;
-use crate::exec::operation::{CommandKind, Operation, Outcome, Terms};
-use crate::exec::run::run;
+use crate::exec::operation::{Operation, Terms};
 use crate::net::wait;
 use crate::ops::cursor::batch::Batch;
-use crate::ops::cursor::close::{self, Held};
-use crate::ops::cursor::get_more;
+use crate::ops::cursor::close;
+use crate::ops::cursor::fetch::Fetch;
+use crate::ops::cursor::server_cursor::ServerCursor;
+use crate::ops::cursor::state::Options;
 use crate::wire::elements;
 use crate::wire::message::Message;
 
@@ -51,24 +50,11 @@ impl Sink for Vec<u8> {
 
 pub struct Download {
     source: Arc<Source>,
-    cursor: Cursor,
+    /// None before it is opened, and after a failure.
+    cursor: Option<Arc<ServerCursor>>,
     batch: Option<Unread>,
     /// The chunk that the cursor's next batch begins with.
     next: u64,
-}
-
-enum Cursor {
-    Unopened,
-    Open(Box<Open>),
-    /// The server has sent all.
-    Done,
-}
-
-/// A cursor that the server keeps. Dropped, it is killed.
-struct Open {
-    client: Arc<ClientCore>,
-    terms: Terms,
-    held: Option<Held>,
 }
 
 struct Unread {
@@ -81,19 +67,16 @@ struct Unread {
     at: usize,
 }
 
-/// The next batch on its way. In the error's case the cursor has gone.
-type Ahead = Pin<Box<dyn Future<Output = Result<(Cursor, Batch)>> + Send>>;
-
 impl Download {
     pub fn new(source: Arc<Source>) -> Download {
-        Download { source, cursor: Cursor::Unopened, batch: None, next: 0 }
+        Download { source, cursor: None, batch: None, next: 0 }
     }
 
     /// Whether a cursor is to be opened to read at `position`.
     pub fn opens_at(&self, position: u64) -> bool {
         let number = position / self.source.plan.chunk_size;
         let here = self.batch.as_ref().is_some_and(|batch| batch.holds(number));
-        !here && (number != self.next || matches!(self.cursor, Cursor::Unopened))
+        !here && (number != self.next || self.cursor.is_none())
     }
 
     /// Reads `count` bytes from `position` on, which the file must have; if these are its last ones, makes sure that
@@ -117,14 +100,8 @@ impl Download {
         sink: &mut S,
     ) -> Result<()> {
         let end = position + count;
-        let mut ahead = None;
         while position < end {
-            let number = position / self.source.plan.chunk_size;
-            match ahead.take() {
-                Some(ahead) => self.receive(call, ahead).await?,
-                None => self.find(call, number).await?,
-            }
-            ahead = self.ask_ahead(call, end).await;
+            self.find(call, position / self.source.plan.chunk_size, end).await?;
             while position < end && self.accept(position / self.source.plan.chunk_size)? {
                 let part = self.part(position).unwrap_or_default();
                 let part = &part[..part.len().min((end - position) as usize)];
@@ -134,9 +111,6 @@ impl Download {
             wait::yield_to_loop().await;
         }
         if end >= self.source.plan.length {
-            if let Some(ahead) = ahead {
-                self.receive(call, ahead).await?;
-            }
             self.read_end(call).await?;
         }
         self.release(end);
@@ -153,7 +127,7 @@ impl Download {
         let mut line = Vec::new();
         let end = position + most;
         while position < end && line.last() != Some(&b'\n') {
-            self.find(call, position / self.source.plan.chunk_size).await?;
+            self.find(call, position / self.source.plan.chunk_size, position).await?;
             let part = self.part(position).unwrap_or_default();
             let part = &part[..part.len().min((end - position) as usize)];
             let newline = part.iter().position(|&byte| byte == b'\n');
@@ -170,7 +144,7 @@ impl Download {
 
     /// Has the chunk at `position`, for `part`.
     pub async fn find_part(&mut self, call: &Call, position: u64) -> Result<()> {
-        let found = self.find(call, position / self.source.plan.chunk_size).await;
+        let found = self.find(call, position / self.source.plan.chunk_size, position).await;
         self.reset_after(found)
     }
 
@@ -206,32 +180,25 @@ impl Download {
 
     /// Has the server forget the cursor.
     pub async fn close(self, limit: TimeLimit) {
-        if let Cursor::Open(mut open) = self.cursor
-            && let Some(held) = open.held.take()
-        {
-            // Its own time limit is the safety net.
-            let _ = close::kill(&open.client, held, limit).await;
+        if let Some((client, held)) = self.cursor.and_then(|cursor| cursor.close()) {
+            close::kill_now_or_later(client, held, limit).await;
         }
     }
 
     /// A cursor that brought something wrong, or failed, is over: the next call opens another.
     fn reset_after<T>(&mut self, result: Result<T>) -> Result<T> {
         if result.is_err() {
-            (self.cursor, self.batch) = (Cursor::Unopened, None);
+            (self.cursor, self.batch) = (None, None);
         }
         result
     }
 
-    /// Has chunk `number` accepted.
-    async fn find(&mut self, call: &Call, number: u64) -> Result<()> {
+    /// Has chunk `number` accepted, for a call that reads up to `end`.
+    async fn find(&mut self, call: &Call, number: u64, end: u64) -> Result<()> {
         if self.accept(number)? {
             return Ok(());
         }
-        if number != self.next || matches!(self.cursor, Cursor::Unopened) {
-            (self.cursor, self.batch) = (Cursor::Unopened, None);
-            self.next = number;
-        }
-        self.fetch(call).await?;
+        self.fetch(call, number, end).await?;
         match self.accept(number)? {
             true => Ok(()),
             false => self.source.plan.accept(number, None).map(drop),
@@ -250,86 +217,78 @@ impl Download {
         let plan = self.source.plan;
         let behind = plan.count();
         if !self.batch.as_ref().is_some_and(|batch| batch.holds(behind)) {
-            if behind != self.next || matches!(self.cursor, Cursor::Unopened) {
-                (self.cursor, self.next) = (Cursor::Unopened, behind);
-            }
-            self.fetch(call).await?;
+            self.fetch(call, behind, plan.length).await?;
         }
         plan.accept_end(self.batch.as_ref().and_then(|batch| batch.unaccepted()))
     }
 
-    /// Asks for the batch behind the present one, if it is sure to be read before `end`.
-    async fn ask_ahead(&mut self, call: &Call, end: u64) -> Option<Ahead> {
-        let Plan { length, chunk_size } = self.source.plan;
-        let needed = self.next.saturating_mul(chunk_size) < end
-            || (end >= length && self.next == length.div_ceil(chunk_size));
-        match &self.cursor {
-            Cursor::Open(open) if needed && open.terms.session.implicit => {}
-            _ => return None,
-        }
-        let Cursor::Open(open) = std::mem::replace(&mut self.cursor, Cursor::Done) else {
-            return None;
-        };
-        let size = self.source.plan.next_batch(self.next).unwrap_or(0);
-        let mut ahead: Ahead = Box::pin(open.more(size, call.terms.limit));
-        // Sends it. What comes at once is received in its turn.
-        match futures_util::poll!(ahead.as_mut()) {
-            std::task::Poll::Ready(batch) => Some(Box::pin(std::future::ready(batch))),
-            std::task::Poll::Pending => Some(ahead),
-        }
-    }
-
-    async fn receive(&mut self, call: &Call, ahead: Ahead) -> Result<()> {
-        let received = ahead.await;
-        self.install_or_reopen(call, received).await
-    }
-
-    /// The next batch, which stays empty at the end.
-    async fn fetch(&mut self, call: &Call) -> Result<()> {
+    /// The batch that begins with chunk `number`, which stays empty at the end. If the call that reads up to `end`
+    /// needs more than it has, the next one is asked for, too.
+    async fn fetch(&mut self, call: &Call, number: u64, end: u64) -> Result<()> {
         self.batch = None;
-        let fetched = match std::mem::replace(&mut self.cursor, Cursor::Unopened) {
-            Cursor::Unopened => open(call, &self.source, self.next).await,
-            Cursor::Open(open) => {
-                let size = self.source.plan.next_batch(self.next).unwrap_or(0);
-                open.more(size, call.terms.limit).await
-            }
-            Cursor::Done => {
-                self.cursor = Cursor::Done;
-                return Ok(());
-            }
-        };
-        self.install_or_reopen(call, fetched).await
-    }
-
-    async fn install_or_reopen(
-        &mut self,
-        call: &Call,
-        fetched: Result<(Cursor, Batch)>,
-    ) -> Result<()> {
-        let fetched = match fetched {
-            // The server forgets a cursor that nobody reads for ten minutes.
-            Err(error) if error.code() == Some(CURSOR_NOT_FOUND) => {
-                open(call, &self.source, self.next).await
-            }
-            fetched => fetched,
-        };
-        let mut fetched = fetched;
+        if number != self.next {
+            (self.cursor, self.next) = (None, number);
+        }
+        let Plan { length, chunk_size } = self.source.plan;
+        let last = end.div_ceil(chunk_size) + u64::from(end >= length);
+        let wanted = usize::try_from(last.saturating_sub(number)).unwrap_or(usize::MAX);
         loop {
-            let (cursor, batch) = fetched?;
-            match cursor {
-                Cursor::Open(open) if batch.count == 0 => {
-                    let size = self.source.plan.next_batch(self.next).unwrap_or(0);
-                    fetched = open.more(size, call.terms.limit).await;
-                }
-                cursor => {
-                    let first = self.next;
-                    self.next += batch.count as u64;
-                    self.cursor = cursor;
-                    self.batch = Some(Unread { batch, first, data: Vec::new(), at: 0 });
-                    return Ok(());
+            let goes_on = self.cursor.is_some();
+            // A call that is dropped meanwhile drops it.
+            let (cursor, fetch) = match self.cursor.take() {
+                Some(cursor) => match cursor.claim()? {
+                    Some(claim) => {
+                        let more = claim.get_more(call.client.clone(), call.terms.limit);
+                        (cursor, more.ok_or_else(Error::in_use)?)
+                    }
+                    None => {
+                        self.cursor = Some(cursor);
+                        return Ok(()); // the server has sent all
+                    }
+                },
+                None => self.open(call)?,
+            };
+            match fetch.run(wanted).await {
+                // The server forgets a cursor that nobody reads for ten minutes.
+                Err(error) if goes_on && error.code() == Some(CURSOR_NOT_FOUND) => {}
+                fetched => {
+                    fetched?;
+                    let batch = cursor.take_batch()?;
+                    self.cursor = Some(cursor);
+                    if let Some(batch) = batch {
+                        let first = self.next;
+                        self.next += batch.count as u64;
+                        self.batch = Some(Unread { batch, first, data: Vec::new(), at: 0 });
+                        return Ok(());
+                    }
                 }
             }
         }
+    }
+
+    fn open(&self, call: &Call) -> Result<(Arc<ServerCursor>, Fetch)> {
+        let Source { plan, collection, filter } = &*self.source;
+        let first = self.next;
+        let message = Message::from_elements(|out| {
+            elements::string(out, "find", collection);
+            elements::nested(out, "filter", |out| {
+                out.extend_from_slice(filter);
+                if first > 0 {
+                    elements::nested(out, "n", |out| elements::int64(out, "$gte", first as i64));
+                }
+            });
+            elements::nested(out, "sort", |out| elements::int32(out, "n", 1));
+            if let Some(size) = plan.first_batch(first) {
+                elements::int64(out, "batchSize", size);
+            }
+        });
+        let batch_size = plan.next_batch(first).unwrap_or(0);
+        let options = Options { batch_size, ..Options::plain() };
+        let terms = Terms { opens_cursor: true, ..call.terms.clone() };
+        let cursor = Arc::<ServerCursor>::default();
+        let claim = cursor.claim()?.ok_or_else(Error::in_use)?;
+        let fetch = claim.open(call.client.clone(), Operation { message, terms }, options);
+        Ok((cursor, fetch))
     }
 }
 
@@ -366,93 +325,6 @@ impl Unread {
         }
         Ok(true)
     }
-}
-
-impl Open {
-    async fn more(mut self: Box<Self>, size: i64, limit: TimeLimit) -> Result<(Cursor, Batch)> {
-        let Some(held) = &self.held else { return Err(Error::protocol("the cursor has ended")) };
-        let message = get_more::message(held.id, &held.collection, size, &[]);
-        let terms = Terms {
-            kind: CommandKind::GetMore,
-            limit,
-            database: held.database.clone(),
-            server: Some(held.address.clone()),
-            pinned: held.pinned.clone(),
-            opens_cursor: false,
-            ..self.terms.clone()
-        };
-        let outcome = run(&self.client, &mut Operation { message, terms }).await;
-        match outcome.and_then(|outcome| read_outcome(outcome, &self.terms, &held.collection)) {
-            Ok((None, batch)) => {
-                self.held = None;
-                Ok((Cursor::Done, batch))
-            }
-            Ok((held, batch)) => {
-                self.held = held;
-                Ok((Cursor::Open(self), batch))
-            }
-            Err(error) => {
-                if !close::leaves_it_open(&error) {
-                    self.held = None;
-                }
-                Err(error)
-            }
-        }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
-            close::kill_later(self.client.clone(), held);
-        }
-    }
-}
-
-async fn open(call: &Call, source: &Source, first: u64) -> Result<(Cursor, Batch)> {
-    let message = Message::from_elements(|out| {
-        elements::string(out, "find", &source.collection);
-        elements::nested(out, "filter", |out| {
-            out.extend_from_slice(&source.filter);
-            if first > 0 {
-                elements::nested(out, "n", |out| elements::int64(out, "$gte", first as i64));
-            }
-        });
-        elements::nested(out, "sort", |out| elements::int32(out, "n", 1));
-        if let Some(size) = source.plan.first_batch(first) {
-            elements::int64(out, "batchSize", size);
-        }
-    });
-    let terms = Terms { opens_cursor: true, ..call.terms.clone() };
-    let kept = terms.clone();
-    let outcome = run(&call.client, &mut Operation { message, terms }).await?;
-    let (held, batch) = read_outcome(outcome, &kept, &source.collection)?;
-    let cursor = match held {
-        None => Cursor::Done,
-        held => Cursor::Open(Box::new(Open { client: call.client.clone(), terms: kept, held })),
-    };
-    Ok((cursor, batch))
-}
-
-fn read_outcome(
-    outcome: Outcome,
-    terms: &Terms,
-    collection: &str,
-) -> Result<(Option<Held>, Batch)> {
-    let (address, pinned) = (outcome.server.address.clone(), outcome.pinned.clone());
-    let batch = Batch::of(outcome.into_reply()?)?;
-    let held = (batch.cursor_id != 0).then(|| {
-        let (database, collection) = batch.place((&terms.database, collection));
-        Held {
-            id: batch.cursor_id,
-            database: database.into(),
-            collection: collection.to_owned(),
-            address,
-            session: terms.session.clone(),
-            pinned,
-        }
-    });
-    Ok((held, batch))
 }
 
 const CURSOR_NOT_FOUND: i32 = 43;

@@ -291,7 +291,7 @@ impl Insert {
             let terms = insert.terms_for(&client, fresh);
             let message = std::mem::replace(&mut insert.message, Message::from_elements(|_| {}));
             insert.in_doubt = true;
-            let mut operation = Held { operation: Some(Operation { message, terms }), lent };
+            let mut operation = Attempt { operation: Some(Operation { message, terms }), lent };
             let outcome = run(&client, operation.get()).await;
             if let Some(insert) = &mut operation.lent.insert {
                 let answered = |error: &Error| error.reply().is_some() && !error.is_state_change();
@@ -345,12 +345,12 @@ impl Drop for Lent {
 }
 
 /// While its operation runs, the message and the terms are there.
-struct Held {
+struct Attempt {
     operation: Option<Operation>,
     lent: Lent,
 }
 
-impl Held {
+impl Attempt {
     fn get(&mut self) -> &mut Operation {
         self.operation.as_mut().expect("it is taken at the end")
     }
@@ -371,7 +371,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Attempt {
     fn drop(&mut self) {
         self.put_back();
     }

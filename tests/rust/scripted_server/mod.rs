@@ -1,6 +1,8 @@
 //! The primary of a replica set of one, for tests of operations: it answers hello itself, and each other command
 //! as the test says.
 
+#![allow(dead_code, reason = "each file of tests uses a part of it")]
+
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
