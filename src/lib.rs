@@ -14,6 +14,7 @@ pub mod pool;
 pub mod session;
 pub mod settings;
 pub mod stack;
+pub mod sync;
 pub mod topology;
 pub mod wire;
 

@@ -9,10 +9,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
+use crate::sync::Mutex;
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
-use parking_lot::Mutex;
 
 use super::credentials::Credentials;
 use super::scram_keys::{Keys, Recipe};

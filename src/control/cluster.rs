@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::sync::Mutex;
 use arc_swap::{ArcSwap, Guard};
 use event_listener::{Event, EventListener};
-use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -41,7 +41,7 @@ pub struct Cluster {
     snapshot: ArcSwap<Snapshot>,
     /// Told after every change of the snapshot.
     changed: Event,
-    pub(super) servers: RwLock<HashMap<Address, Arc<Server>>>,
+    pub(super) servers: Mutex<HashMap<Address, Arc<Server>>>,
     /// Held while a snapshot is made from the one before.
     updating: Mutex<()>,
     /// When each server was last probed; a probe under way counts as now.
@@ -71,7 +71,7 @@ impl Cluster {
             thread: Mutex::new(Some(thread)),
             snapshot: ArcSwap::from_pointee(Snapshot::new(Arc::new(settings.topology()))),
             changed: Event::new(),
-            servers: RwLock::default(),
+            servers: Mutex::default(),
             updating: Mutex::default(),
             probed: Mutex::default(),
             monitors: Mutex::default(),
@@ -91,7 +91,7 @@ impl Cluster {
 
     /// `None` once the server has left the topology.
     pub fn server(&self, address: &Address) -> Option<Arc<Server>> {
-        self.servers.read().get(address).cloned()
+        self.servers.lock().get(address).cloned()
     }
 
     /// To be made before looking at the snapshot: no change is missed then.
@@ -159,7 +159,7 @@ impl Cluster {
             let _updating = self.updating.lock(); // an update under way makes no new ones afterwards
             let last = self.snapshot.load_full();
             self.snapshot.store(Arc::new(last.forgotten()));
-            (std::mem::take(&mut *self.servers.write()), last)
+            (std::mem::take(&mut *self.servers.lock()), last)
         };
         servers.values().for_each(|server| server.close());
         self.settings.events.topology(last.settings.id, || event::topology::closed(&last));
@@ -219,7 +219,7 @@ impl Cluster {
 
     pub(super) fn ready_pools(&self, snapshot: &Snapshot) {
         let single = snapshot.kind == TopologyKind::Single;
-        let servers = self.servers.read();
+        let servers = self.servers.lock();
         let known = snapshot.known_servers().filter(|it| single || it.kind.is_readable());
         for server in known.filter_map(|known| servers.get(&known.address)) {
             if server.ready() && self.settings.min_pool_size > 0 {
@@ -231,7 +231,7 @@ impl Cluster {
     /// Keeps exactly one `Server` for each address of the snapshot.
     pub(super) fn match_servers(&self, snapshot: &Snapshot) {
         self.probed.lock().retain(|address, _| snapshot.server(address).is_some());
-        let mut servers = self.servers.write();
+        let mut servers = self.servers.lock();
         let gone = servers.extract_if(|address, _| snapshot.server(address).is_none());
         gone.for_each(|(_, server)| server.close());
         for address in snapshot.servers.keys() {

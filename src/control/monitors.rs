@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::sync::Mutex;
 use bson::{RawDocument, RawDocumentBuf, doc};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
@@ -26,7 +27,6 @@ use mongodb::options::{
     ClientOptions, DriverInfo, SelectionCriteria, ServerAddress, ServerApi, ServerApiVersion,
     ServerMonitoringMode, Tls, TlsOptions,
 };
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 

@@ -43,7 +43,7 @@ impl Cluster {
         let (cluster, now) = (Arc::downgrade(self), self.upkeep_now.clone());
         // Where the client was first used: whose pools hold minPoolSize before they are first asked.
         let first_lane = wait::current_lane().as_ref().map(Arc::downgrade);
-        let servers = move || Some(cluster.upgrade()?.servers.read().values().cloned().collect());
+        let servers = move || Some(cluster.upgrade()?.servers.lock().values().cloned().collect());
         let events = self.settings.events.clone();
         let upkeep = upkeep::run(servers, first_lane, now, UPKEEP_INTERVAL, events);
         *self.upkeep.lock() = self.spawn(upkeep);

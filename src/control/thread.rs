@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use rustix::fs::fstat;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::runtime::{Builder, Handle};

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::sync::{Condvar, Mutex};
 use event_listener::Event as Signal;
-use parking_lot::{Condvar, Mutex};
 
 use super::Event;
 use super::pool::PoolChange;
@@ -128,7 +128,7 @@ impl Queue {
         loop {
             match state.arrival() {
                 Some(arrived) => return arrived,
-                None => books.moved.wait(&mut state),
+                None => state = books.moved.wait(state),
             }
         }
     }
@@ -206,7 +206,10 @@ impl Queue {
         let mut state = books.state.lock();
         let until = Instant::now() + READY_WITHIN;
         while state.delivered < state.ready && !state.stopped {
-            if books.moved.wait_until(&mut state, until).timed_out() {
+            let left = until.saturating_duration_since(Instant::now());
+            let over;
+            (state, over) = books.moved.wait_timeout(state, left);
+            if over {
                 state.ready = 0;
             }
         }

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::sync::Mutex;
 use arc_swap::ArcSwapOption;
 use bson::{RawDocument, RawDocumentBuf};
-use parking_lot::Mutex;
 
 use super::seed_lookup::{SeedLookup, Start};
 use crate::control::cluster::Cluster;

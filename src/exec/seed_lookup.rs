@@ -5,8 +5,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::sync::Mutex;
 use futures_channel::oneshot;
-use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::wait;

@@ -5,8 +5,8 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use futures_channel::oneshot;
-use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::disk::{OpenFile, open_locked, unreadable};
 use super::entry::Entry;
@@ -169,7 +169,7 @@ impl LogFile {
     /// Blocks.
     pub fn sync_now(&self, place: Place) -> Result<()> {
         loop {
-            let mut books = self.books.lock();
+            let books = self.books.lock();
             if books.synced >= place {
                 return Ok(());
             }
@@ -177,7 +177,7 @@ impl LogFile {
                 return Err(self.failed(why));
             }
             match books.syncing {
-                true => self.changed.wait(&mut books),
+                true => drop(self.changed.wait(books)),
                 false => self.sync(books),
             }
         }
@@ -188,7 +188,7 @@ impl LogFile {
         let place = {
             let mut books = self.books.lock();
             while books.rotation.tail.is_some() {
-                self.changed.wait(&mut books);
+                books = self.changed.wait(books);
             }
             if books.is_too_long(self.max_bytes) && !books.closed {
                 drop(books);
@@ -203,7 +203,7 @@ impl LogFile {
         let synced = self.sync_now(place);
         let mut books = self.books.lock();
         while books.syncing {
-            self.changed.wait(&mut books);
+            books = self.changed.wait(books);
         }
         books.file.unlock();
         self.changed.notify_all();

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
+use crate::sync::Mutex;
 use bson::Uuid;
-use parking_lot::Mutex;
 
 use super::disk::fdatasync;
 use super::entry::{Entry, State};
@@ -216,7 +216,7 @@ fn a_long_file_is_replaced_by_one_with_what_is_not_settled() {
     }
     let mut books = file.books.lock();
     while books.rotation.tail.is_some() || books.rotation.wanted {
-        file.changed.wait_for(&mut books, std::time::Duration::from_millis(20));
+        books = file.changed.wait_timeout(books, std::time::Duration::from_millis(20)).0;
     }
     drop(books);
     durable(&file, last).unwrap();

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::sync::Mutex;
 use bson::{RawDocumentBuf, Uuid};
-use parking_lot::Mutex;
 
 use super::entry::{Deployment, Entry, Failure, Key, Outcome, State};
 use super::log::{Journal, Store, now};

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::sync::Mutex;
 use bson::RawDocument;
-use parking_lot::Mutex;
 
 use super::entry::{Entry, Failure, Outcome, State, key_of};
 use super::file::{self, LogFile};

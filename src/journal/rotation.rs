@@ -112,7 +112,7 @@ impl LogFile {
     fn begin_turn(&self) -> Vec<u8> {
         let mut books = self.books.lock();
         while books.syncing {
-            self.changed.wait(&mut books);
+            books = self.changed.wait(books);
         }
         books.syncing = true;
         books.rotation.tail.replace(Vec::new()).unwrap_or_default()

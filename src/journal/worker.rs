@@ -43,7 +43,8 @@ impl LogFile {
                 books = self.books.lock();
                 continue;
             }
-            let late = self.changed.wait_for(&mut books, IDLE).timed_out();
+            let late;
+            (books, late) = self.changed.wait_timeout(books, IDLE);
             if !books.worker.sync_wanted && (late || books.is_closed()) {
                 books.worker.runs = false;
                 return;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Wake, Waker};
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::fork::Descriptor;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::sync::Mutex;
 use futures_channel::oneshot;
-use parking_lot::Mutex;
 
 use super::connection::Connection;
 use super::generation::Generation;

@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Weak};
 
+use crate::sync::Mutex;
 use event_listener::{Event, EventListener};
-use parking_lot::Mutex;
 
 use super::generation::Generation;
 use crate::net::stream::Stream;

@@ -6,10 +6,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::sync::Mutex;
 use bson::oid::ObjectId;
 use event_listener::EventListener;
 use futures_util::future::{Either, select};
-use parking_lot::Mutex;
 
 use super::checkout::Pool;
 use super::connection::Connection;

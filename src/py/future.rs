@@ -4,7 +4,7 @@
 //! (`loop_callbacks::wake`), so it takes no more turns of the event loop than a call that is awaited. On a loop that
 //! is not the running one it begins when that loop runs.
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use pyo3::exceptions::{PyException, PyRuntimeError, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;

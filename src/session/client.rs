@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::sync::{Mutex, MutexGuard};
 use bson::{RawDocument, RawDocumentBuf, Timestamp, Uuid};
-use parking_lot::{Mutex, MutexGuard};
 
 use super::cluster_time::ClusterTime;
 use super::pin::Pin;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::sync::Mutex;
 use bson::Uuid;
-use parking_lot::Mutex;
 
 use crate::wire::elements;
 

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
+use crate::sync::Mutex;
 use futures_channel::oneshot;
-use parking_lot::Mutex;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};

@@ -20,7 +20,7 @@ use ferromongo::ops::gridfs::download::{Call, Download, Sink, Source};
 use ferromongo::ops::gridfs::plan::Plan;
 use ferromongo::ops::gridfs::upload::{self, Failure, MostGathered, Sending, Upload};
 use ferromongo::session::client::Session;
-use parking_lot::Mutex;
+use ferromongo::sync::Mutex;
 use scripted_server::{Answer, Command, ScriptedServer, block_on, error, ok, terms};
 
 // ---- files that are read

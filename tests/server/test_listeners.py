@@ -319,7 +319,7 @@ async def test_a_client_with_listeners_has_a_dispatcher_thread(driver, mongodb_u
     await eventually(driver, lambda: not dispatchers())
 
 
-@pytest.mark.parametrize("how", ["forked", "left_behind", "stuck"])
+@pytest.mark.parametrize("how", ["forked", "many", "left_behind", "stuck"])
 @ferromongo_only  # PyMongo warns of forks
 def test_processes_with_listeners(how, mongodb_uri):
     assert run("listening", how, mongodb_uri) == "well"

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::sync::Mutex;
 use bson::{RawDocument, RawDocumentBuf};
-use parking_lot::Mutex;
 
 use super::command;
 use super::reopen::reopen;

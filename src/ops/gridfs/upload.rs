@@ -9,8 +9,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::sync::Mutex;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
-use parking_lot::Mutex;
 
 use super::cutter::{Batch, Cutter, Ids, Limits};
 use crate::error::{Error, Result as CoreResult};

@@ -37,6 +37,23 @@ def forked(uri):
     assert mine == ["ping", "ping", "hostInfo", "hostInfo"], mine
 
 
+def many(uri):
+    """Many dispatchers that wait at the fork; the child's own take the places of their threads."""
+    clients = [package.MongoClient(uri, event_listeners=[Recorder()]) for _ in range(16)]
+    for client in clients:
+        client.admin.command("ping")
+
+    def child():
+        for client in clients:
+            client.admin.command("ping")
+        return len(clients)
+
+    for _ in range(40):
+        assert in_child(child)() == len(clients)
+    for client in clients:
+        client.close()
+
+
 def left_behind(uri):
     """A client that nobody closes."""
     client = package.MongoClient(uri, event_listeners=[Recorder()])
@@ -63,6 +80,8 @@ def stuck(uri):
     globals()["kept"] = client
 
 
+WAYS = {way.__name__: way for way in (forked, many, left_behind, stuck)}
+
 if __name__ == "__main__":
-    {"forked": forked, "left_behind": left_behind, "stuck": stuck}[sys.argv[1]](sys.argv[2])
+    WAYS[sys.argv[1]](sys.argv[2])
     print(json.dumps("well"))
