@@ -8,13 +8,17 @@ use bson::oid::ObjectId;
 
 use crate::auth::credentials::Credentials;
 use crate::event::Publisher;
+use crate::event::question::Callback;
 use crate::journal::log::Journal;
 use crate::metadata::Metadata;
 use crate::net::tls::settings::TlsSettings;
 use crate::topology::address::Address;
-use crate::topology::selection::Selector;
+use crate::topology::server::ServerDescription;
 use crate::topology::snapshot::TopologySettings;
 use crate::wire::compression::Offer;
+
+/// The user's own choice: which of the suitable servers to consider.
+pub type Selector = Callback<Vec<ServerDescription>, Vec<Address>>;
 
 #[derive(Clone, Debug, Default)]
 pub struct Settings {

@@ -6,6 +6,7 @@ pub mod logs;
 pub mod own;
 pub mod pool;
 mod publisher;
+pub mod question;
 pub mod queue;
 mod raw_batches;
 pub mod selection;

@@ -1,6 +1,6 @@
-//! The events of the operation that runs on this thread. They are kept by the thread until it delivers
-//! them itself, in the operation's context and before its result is returned. No other thread delivers
-//! them.
+//! What the operation that runs on this thread has for Python: its events, and its questions. They are kept by the
+//! thread until it delivers them itself, in the operation's context and before its result is returned. No other
+//! thread delivers them.
 //!
 //! Operations nest: a listener, or another callback of the user's, may use a client. With gevent and
 //! eventlet the greenlets of a thread take turns wherever Python code runs, so operations may also end in
@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Event;
+use super::question::Question;
 use super::queue::Queue;
 use crate::net::fork;
 
@@ -40,6 +41,7 @@ struct Books {
 struct Own {
     of: Current,
     events: Collected,
+    questions: Vec<Question>,
     born_in: u64,
 }
 
@@ -48,7 +50,12 @@ impl Collecting {
         BOOKS.with_borrow_mut(|books| {
             books.latest += 1;
             let own = Current(books.latest);
-            books.open.push(Own { of: own, events: Vec::new(), born_in: fork::generation() });
+            books.open.push(Own {
+                of: own,
+                events: Vec::new(),
+                questions: Vec::new(),
+                born_in: fork::generation(),
+            });
             let outer = std::mem::replace(&mut books.current, own);
             Collecting { own, outer, of_this_thread: PhantomData }
         })
@@ -88,8 +95,32 @@ pub fn is_collecting() -> bool {
     BOOKS.with_borrow_mut(|books| books.own().is_some())
 }
 
+/// False, and nothing happens, if no operation of this thread can answer.
+pub fn ask(question: Question) -> bool {
+    let refused = BOOKS.with_borrow_mut(|books| match books.own() {
+        Some(own) => {
+            own.questions.push(question);
+            None
+        }
+        None => Some(question),
+    });
+    refused.is_none()
+}
+
 pub fn is_empty() -> bool {
-    BOOKS.with_borrow_mut(|books| books.own().is_none_or(|own| own.events.is_empty()))
+    BOOKS.with_borrow_mut(|books| {
+        books.own().is_none_or(|own| own.events.is_empty() && own.questions.is_empty())
+    })
+}
+
+pub fn is_asking() -> bool {
+    BOOKS.with_borrow_mut(|books| books.own().is_some_and(|own| !own.questions.is_empty()))
+}
+
+pub fn take_questions() -> Vec<Question> {
+    BOOKS.with_borrow_mut(|books| {
+        books.own().map(|own| std::mem::take(&mut own.questions)).unwrap_or_default()
+    })
 }
 
 pub fn take() -> Collected {

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::event::question::Callback;
 use crate::sync::Mutex;
 use futures_channel::oneshot;
 
@@ -13,7 +14,7 @@ use crate::net::wait;
 use crate::settings::Settings;
 
 /// Begins to look up, without waiting for it.
-pub type Start = Arc<dyn Fn(Answer) + Send + Sync>;
+pub type Start = Callback<Answer, ()>;
 
 pub struct SeedLookup {
     before: Arc<Settings>,
@@ -41,7 +42,8 @@ impl SeedLookup {
             waiting.len() == 1
         };
         if is_first {
-            (self.start)(Answer(Some(self.clone())));
+            // Whatever becomes of it, the answer tells those who wait.
+            let _ = self.start.ask(Answer(Some(self.clone()))).await;
         }
         let closed = |_| Err(Error::client_closed(&self.before.client_class));
         wait::gate(told).await.unwrap_or_else(closed)

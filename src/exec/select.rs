@@ -10,9 +10,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::selection::{Asker, Selecting, SelectionChange};
 use crate::net::wait;
 use crate::pool::server::Server;
+use crate::settings::Selector;
 use crate::topology::address::Address;
 use crate::topology::read_preference::{ReadMode, ReadPreference};
 use crate::topology::selection::{self, Criteria, SelectionError};
+use crate::topology::server::ServerDescription;
+use crate::topology::snapshot::TopologyKind;
 use crate::topology::summary;
 
 pub async fn select(
@@ -23,7 +26,7 @@ pub async fn select(
     asker: Option<Asker<'_>>,
 ) -> Result<Arc<Server>> {
     let told = told(cluster, Some(criteria), asker);
-    wait_for(cluster, criteria, limit, told, || select_now(cluster, criteria, deprioritized)).await
+    wait_for(cluster, criteria, limit, told, Wanted::Suitable { criteria, deprioritized }).await
 }
 
 /// The server at `address`, as soon as something is known of it.
@@ -34,24 +37,39 @@ pub async fn select_address(
     asker: Option<Asker<'_>>,
 ) -> Result<Arc<Server>> {
     let any = Criteria::Read(Arc::new(ReadPreference::new(ReadMode::Nearest)));
-    let look = || match cluster.snapshot().server(address) {
-        Some(server) if server.kind.is_known() => Ok(cluster.server(address)),
-        Some(_) => Ok(None),
-        None => {
-            let text = format!("{address} is no longer part of the deployment");
-            Err(Error::new(ErrorKind::Network, text))
-        }
-    };
-    wait_for(cluster, &any, limit, told(cluster, None, asker), look).await
+    wait_for(cluster, &any, limit, told(cluster, None, asker), Wanted::At(address)).await
 }
 
-/// Waits until `look` finds a server, or the time of server selection is up.
+enum Wanted<'a> {
+    Suitable { criteria: &'a Criteria, deprioritized: &'a [Address] },
+    At(&'a Address),
+}
+
+impl Wanted<'_> {
+    async fn look(&self, cluster: &Arc<Cluster>) -> Result<Option<Arc<Server>>> {
+        match self {
+            Wanted::Suitable { criteria, deprioritized } => {
+                select_now(cluster, criteria, deprioritized).await
+            }
+            Wanted::At(address) => match cluster.snapshot().server(address) {
+                Some(server) if server.kind.is_known() => Ok(cluster.server(address)),
+                Some(_) => Ok(None),
+                None => {
+                    let text = format!("{address} is no longer part of the deployment");
+                    Err(Error::new(ErrorKind::Network, text))
+                }
+            },
+        }
+    }
+}
+
+/// Waits until the one that is wanted is found, or the time of server selection is up.
 async fn wait_for(
     cluster: &Arc<Cluster>,
     criteria: &Criteria,
     limit: Deadline,
     told: Option<Selecting>,
-    look: impl Fn() -> Result<Option<Arc<Server>>>,
+    wanted: Wanted<'_>,
 ) -> Result<Arc<Server>> {
     let tell = |what: &dyn Fn() -> SelectionChange| {
         if let Some(told) = &told {
@@ -62,7 +80,7 @@ async fn wait_for(
         tell(&|| SelectionChange::Succeeded { address: server.address.clone() });
         Ok(server)
     };
-    if let Some(server) = look()? {
+    if let Some(server) = wanted.look(cluster).await? {
         return found(server);
     }
     let began = Instant::now();
@@ -80,7 +98,7 @@ async fn wait_for(
                 "the process has closed the driver's descriptors",
             ));
         }
-        if let Some(server) = look()? {
+        if let Some(server) = wanted.look(cluster).await? {
             return found(server);
         }
         let started = Instant::now();
@@ -108,23 +126,47 @@ fn told(
 }
 
 /// A server that suits now: of two drawn at random, the one with fewer operations under way.
-pub fn select_now(
+pub async fn select_now(
     cluster: &Cluster,
     criteria: &Criteria,
     deprioritized: &[Address],
 ) -> Result<Option<Arc<Server>>> {
+    if let Some(selector) = &cluster.settings.server_selector {
+        return Box::pin(select_by(selector, cluster, criteria, deprioritized)).await;
+    }
     let snapshot = cluster.snapshot();
     let suitable = selection::suitable(&snapshot, criteria, deprioritized).map_err(refused)?;
-    let suitable = match &cluster.settings.server_selector {
-        None => suitable,
-        Some(selector) => selector.choose(&snapshot, suitable)?,
+    Ok(pick(cluster, suitable))
+}
+
+/// The same where the user has a say.
+async fn select_by(
+    selector: &Selector,
+    cluster: &Cluster,
+    criteria: &Criteria,
+    deprioritized: &[Address],
+) -> Result<Option<Arc<Server>>> {
+    let snapshot = Arc::clone(&cluster.snapshot());
+    let suitable = selection::suitable(&snapshot, criteria, deprioritized).map_err(refused)?;
+    let is_choice = !matches!(snapshot.kind, TopologyKind::Single | TopologyKind::LoadBalanced);
+    if !is_choice || suitable.is_empty() {
+        return Ok(pick(cluster, suitable));
+    }
+    let shown = suitable.into_iter().cloned().collect();
+    let candidates = match selector.ask(shown).await.transpose()? {
+        Some(chosen) => chosen.iter().filter_map(|address| snapshot.server(address)).collect(),
+        None => selection::suitable(&snapshot, criteria, deprioritized).map_err(refused)?,
     };
-    let near = selection::in_latency_window(suitable, cluster.settings.local_threshold);
+    Ok(pick(cluster, candidates))
+}
+
+fn pick(cluster: &Cluster, candidates: Vec<&ServerDescription>) -> Option<Arc<Server>> {
+    let near = selection::in_latency_window(candidates, cluster.settings.local_threshold);
     let operations = |address: &Address| {
         cluster.server(address).map_or(0, |server| server.operations.load(Ordering::Relaxed))
     };
     let picked = selection::pick(&near, operations, &mut |below| fastrand::usize(..below));
-    Ok(picked.and_then(|picked| cluster.server(&picked.address)))
+    picked.and_then(|picked| cluster.server(&picked.address))
 }
 
 fn refused(error: SelectionError) -> Error {

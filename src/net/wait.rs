@@ -59,19 +59,6 @@ pub fn poll<F: Future + ?Sized>(
     future.poll(&mut Context::from_waker(waker))
 }
 
-/// Calls `work`, which may poll futures of its own on this thread and end them in any order (greenlets do),
-/// in the middle of a poll.
-pub fn aside<T>(work: impl FnOnce() -> T) -> T {
-    struct Back(Option<WaitSet>);
-    impl Drop for Back {
-        fn drop(&mut self) {
-            CURRENT.set(self.0.take().unwrap_or_default());
-        }
-    }
-    let _back = Back(Some(CURRENT.take()));
-    work()
-}
-
 pub fn on_socket(socket: Arc<Stream>, interest: Interest) {
     CURRENT.with_borrow_mut(|set| set.sockets.push((socket, interest)));
 }

@@ -17,8 +17,8 @@ pub async fn end_sessions(client: &ClientCore, limit: TimeLimit) {
     // Never waits for a server: where none suits there is nobody to tell.
     let preference = Arc::new(ReadPreference::new(ReadMode::PrimaryPreferred));
     let criteria = Criteria::Read(preference.clone());
-    let found = client.opened().and_then(|cluster| select_now(cluster, &criteria, &[]).ok()?);
-    let Some(server) = found else { return };
+    let Some(cluster) = client.opened() else { return };
+    let Ok(Some(server)) = select_now(cluster, &criteria, &[]).await else { return };
     for ids in client.sessions.drain() {
         let message = Message::from_elements(|out| append_end_sessions(&ids, out));
         let session = Session::implicit(Arc::default());

@@ -10,13 +10,11 @@ use crate::error::{Error, Result, UNKNOWN_COMMIT_RESULT};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{CommandKind, Operation, Terms};
 use crate::exec::run::run;
-use crate::exec::select::select_now;
 use crate::journal::entry::{self, Entry};
 use crate::session::client::{Session, State};
 use crate::session::cluster_time::ClusterTime;
 use crate::session::server::ServerSession;
 use crate::session::transaction::{Ending, Outcome, Transaction};
-use crate::topology::selection::Criteria;
 use crate::wire::elements;
 use crate::wire::message::Message;
 
@@ -224,19 +222,10 @@ fn abort_later(client: Arc<ClientCore>, session: &Session) {
     else {
         return;
     };
-    // A selector is the user's Python code: it must not run on the control thread.
-    let server = match cluster.settings.server_selector {
-        None => None,
-        Some(_) => match select_now(&cluster, &Criteria::Writable, &[]) {
-            Ok(Some(server)) => Some(server.address.clone()),
-            _ => return,
-        },
-    };
     cluster.spawn(async move {
         let limit = TimeLimit::after(Instant::now(), LATE_ABORT);
         let terms = ending(&session, false, limit);
-        let _ =
-            driver::run_on_tokio(end(&client, abort_message(), Terms { server, ..terms })).await;
+        let _ = driver::run_on_tokio(end(&client, abort_message(), terms)).await;
     });
 }
 

@@ -9,6 +9,7 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
+use super::callbacks::callback;
 use super::descriptions::{self, place};
 use super::journal::{self, PyJournal};
 use super::listeners::{EventQueue, ident};
@@ -17,7 +18,7 @@ use super::seed_lookup;
 use super::session::PySession;
 use super::task::{Step, task};
 use super::transaction_options::LastOptions;
-use super::{errors, gil, options, server_selector, time_limit};
+use super::{errors, options, server_selector, time_limit};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result as CoreResult};
 use crate::event::Publisher;
@@ -75,7 +76,7 @@ impl PyClient {
     #[pyo3(signature = (settings, look_up = None))]
     fn new(settings: &Bound<'_, PyAny>, look_up: Option<Py<PyAny>>) -> PyResult<PyClient> {
         let settings = Arc::new(read_settings(settings)?);
-        let look_up = look_up.map(seed_lookup::start);
+        let look_up = look_up.map(|look_up| callback(look_up, seed_lookup::start));
         let core = ClientCore::new(settings.clone(), look_up.clone());
         let core = Mutex::new(OfProcess::new(core));
         Ok(PyClient { settings, look_up, core, transaction_options: LastOptions::default() })
@@ -108,7 +109,7 @@ impl PyClient {
     fn replace_hosts(&self, py: Python<'_>, hosts: Vec<(String, u16)>) -> PyResult<()> {
         let core = self.core();
         let hosts = found(py, &hosts).collect::<PyResult<_>>()?;
-        let replaced = gil::detach(py, || match core.opened() {
+        let replaced = py.detach(|| match core.opened() {
             Some(cluster) => cluster.replace_hosts(&hosts),
             None => Ok(()),
         });
@@ -302,7 +303,7 @@ pub(super) fn read_settings(given: &Bound<'_, PyAny>) -> PyResult<Settings> {
         server_selection_timeout: seconds("server_selection_timeout")?,
         server_selector: field("server_selector")?
             .extract::<Option<Py<PyAny>>>()?
-            .map(server_selector::selector),
+            .map(|selector| callback(selector, server_selector::choose)),
         connect_timeout: seconds("connect_timeout")?,
         socket_timeout: seconds("socket_timeout")?,
         local_threshold: required("local_threshold")?,

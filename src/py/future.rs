@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 
 use super::once::name;
 use super::pending::{PyPending, State, Stepped};
-use super::{imports, listeners};
+use super::{callbacks, imports};
 use crate::event::own;
 
 #[pyclass(frozen, module = "ferromongo._core")]
@@ -78,7 +78,7 @@ impl Started {
         let ended = std::mem::replace(&mut *state, State::Over);
         drop(state);
         drop(ended);
-        let delivered = listeners::deliver_own(py, result.as_ref().err()); // what was cut short
+        let delivered = callbacks::run(py, result.as_ref().err()); // what was cut short
         this.settle(slf, delivered.and(result))
     }
 

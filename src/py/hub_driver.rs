@@ -3,8 +3,8 @@
 //!
 //! Greenlets share a thread, and each switch puts another C stack in its place, Rust's frames with it. So
 //! nothing that belongs to the thread may be held wherever Python code runs, in a wait or in a callback of the
-//! user's: no lock, no borrow, no `gil::detach` around it. The set of waits and the collected events are
-//! put aside there (`gil::attach`, `own::resume`). The future is polled with the GIL, as on an event loop.
+//! user's: no lock, no borrow, no `detach` around it. The collected events are put aside there
+//! (`own::resume`). The future is polled with the GIL, as on an event loop.
 
 use std::future::Future;
 use std::os::fd::AsRawFd;
@@ -21,7 +21,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::once::name;
-use super::{imports, listeners};
+use super::{callbacks, imports};
 use crate::event::own;
 use crate::net::fork::OfProcess;
 use crate::net::lane::Lane;
@@ -97,11 +97,11 @@ pub fn run<F: Future + ?Sized>(
         let polled = wait::poll(&mut set, &waker, future.as_mut());
         if let Poll::Ready(output) = polled {
             set.sockets.clear();
-            listeners::deliver_own(py, None)?;
+            callbacks::run(py, None)?;
             return Ok(Some(output));
         }
         // A listener may have let others run. A wake-up in that time found no call that waits for the bell.
-        if listeners::deliver_own(py, None)? || woken.is.load(Ordering::SeqCst) {
+        if callbacks::run(py, None)? || woken.is.load(Ordering::SeqCst) {
             continue;
         }
         let sockets = set.sockets.iter();

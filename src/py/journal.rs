@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::client::PyClient;
-use super::{errors, gil};
+use super::errors;
 use crate::error::Result as CoreResult;
 use crate::journal::entry::{Entry, Failure, Outcome};
 use crate::journal::log::{self, Journal, LogSettings};
@@ -36,7 +36,7 @@ impl PyJournal {
         let journal = match path {
             None => Journal::in_memory(settings),
             Some(path) => {
-                let opened = gil::detach(py, || Journal::in_file(&path, max_bytes, settings));
+                let opened = py.detach(|| Journal::in_file(&path, max_bytes, settings));
                 raised(py, opened)?
             }
         };
@@ -66,7 +66,7 @@ impl PyJournal {
 
     #[staticmethod]
     fn read(py: Python<'_>, path: PathBuf) -> PyResult<Vec<Bound<'_, PyBytes>>> {
-        let read = gil::detach(py, || log::read_file(&path));
+        let read = py.detach(|| log::read_file(&path));
         Ok(raised(py, read)?.iter().map(|entry| PyBytes::new(py, entry)).collect())
     }
 
@@ -81,12 +81,12 @@ impl PyJournal {
             .ok_or_else(|| PyValueError::new_err(format!("no outcome is called {outcome:?}")))?;
         let entry = document(entry)?;
         let error = error.map(document).transpose()?.and_then(Failure::read);
-        let noted = gil::detach(py, || self.journal.resolve(entry, outcome, error));
+        let noted = py.detach(|| self.journal.resolve(entry, outcome, error));
         raised(py, noted)
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let closed = gil::detach(py, || self.journal.close());
+        let closed = py.detach(|| self.journal.close());
         raised(py, closed)
     }
 }

@@ -1,6 +1,6 @@
 //! `_core.EventQueue`: what happened, as calls of the methods that make PyMongo's events of it and hand
 //! them to the user's listeners, or log it. The calling is Python's part (`_calls/listeners.py`); a
-//! thread with an operation gets there through `deliver_own` and nowhere else.
+//! thread with an operation gets there through `callbacks::run` and nowhere else.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::descriptions::{self, object_id, place};
-use super::{errors, gil, hub_driver, imports, loggers, options};
+use super::{errors, hub_driver, imports, loggers, options};
 use crate::codec::{self, CodecSettings, Contents};
 use crate::error::Error;
 use crate::event::command::{Answer, CommandChange, CommandEvent};
@@ -113,7 +113,7 @@ impl EventQueue {
     fn wait(&self, py: Python<'_>) -> PyResult<bool> {
         match hub_driver::here(py)? {
             Some(waits) => Ok(hub_driver::block_on(&waits, self.queue.arrival())? == Some(true)),
-            None => Ok(gil::detach(py, || self.queue.wait())),
+            None => Ok(py.detach(|| self.queue.wait())),
         }
     }
 
@@ -140,29 +140,23 @@ pub fn ident(py: Python<'_>) -> PyResult<Ident> {
     threading.get_item("get_ident")?.call0()?.extract()
 }
 
-/// Delivers what this thread's operation has done: to be called while it waits and before its result
-/// is returned. True if Python ran. `because` is what cut the operation short, if something did. Exceptions
-/// of listeners are printed. KeyboardInterrupt and the like are raised, after all events were delivered;
-/// RecursionError and MemoryError at once.
-pub fn deliver_own(py: Python<'_>, because: Option<&PyErr>) -> PyResult<bool> {
-    if own::is_empty() {
-        return Ok(false);
-    }
+/// Called by `callbacks::run`, which see.
+pub fn deliver(py: Python<'_>, because: Option<&PyErr>) -> PyResult<()> {
     let mut collected = VecDeque::from(own::take());
-    let mut raised = Ok(true);
+    let mut raised = Ok(());
     while let Some((queue, _)) = collected.front() {
         let queue = queue.clone();
         let others = collected.iter().position(|(other, _)| !Arc::ptr_eq(other, &queue));
         let rest = others.map_or_else(VecDeque::new, |others| collected.split_off(others));
         let events: VecDeque<_> = collected.into_iter().map(|(_, event)| event).collect();
         collected = rest;
-        let delivered = deliver(py, &queue, events, because);
-        raised = raised.and_then(|_| delivered.map(|()| true));
+        let delivered = deliver_of(py, &queue, events, because);
+        raised = raised.and(delivered);
     }
     raised
 }
 
-fn deliver(
+fn deliver_of(
     py: Python<'_>,
     queue: &Queue,
     events: VecDeque<Event>,
@@ -172,7 +166,7 @@ fn deliver(
     if uses_pool && queue.is_pool_ready_untold() && !queue.is_delivering(ident(py)?) {
         match hub_driver::here(py)? {
             Some(waits) => hub_driver::block_on(&waits, queue.pool_ready_told()).map(drop)?,
-            None => gil::detach(py, || queue.wait_for_pool_ready()),
+            None => py.detach(|| queue.wait_for_pool_ready()),
         }
     }
     let because = because.map(|because| because.clone_ref(py));

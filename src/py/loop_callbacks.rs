@@ -8,9 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
 use super::future::Started;
+use super::imports;
 use super::loop_lane::{LoopLane, Registration};
 use super::once::name;
-use super::{gil, imports};
 use crate::net::inbox::Filled;
 use crate::net::stream::Stream;
 
@@ -47,7 +47,7 @@ impl Readable {
         let Some(stream) = self.0.stream.upgrade() else { return Ok(()) };
         // Letting go of the GIL costs more than it gives for little data.
         let filled = match stream.outstanding() > WORTH_DETACHING {
-            true => gil::detach(py, || stream.fill()),
+            true => py.detach(|| stream.fill()),
             false => stream.fill(),
         };
         if filled == Filled::Full {

@@ -15,7 +15,7 @@ use super::loop_lane::{LoopLane, in_empty_context, wake_inherited};
 use super::once::name;
 use super::pulse::{Beat, Waiting};
 use super::task::{Step, Task};
-use super::{errors, imports, listeners};
+use super::{callbacks, errors, imports};
 use crate::error::Error;
 use crate::net::wait::{self, WaitSet};
 
@@ -136,7 +136,7 @@ impl Flight {
                 return Ok(Poll::Pending);
             }
             self.set.sockets.clear();
-            listeners::deliver_own(py, None)?; // as `poll_blocking` does
+            callbacks::run(py, None)?; // as `poll_blocking` does
             match self.task.take().map(|task| task.finish(py)).transpose()? {
                 Some(Step::Done(value)) => return Ok(Poll::Ready(value)),
                 Some(Step::Again(next)) => self.task = Some(next),

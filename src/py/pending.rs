@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use super::loop_driver::Flight;
 use super::task::{Step, Task};
 use super::thread_driver::Errand;
-use super::{gil, hub_driver, listeners, loggers};
+use super::{callbacks, hub_driver, loggers};
 use crate::event::own;
 use crate::net::blocking::{self, Pause};
 
@@ -79,13 +79,15 @@ impl State {
 
     pub fn step(&mut self, py: Python<'_>) -> PyResult<Stepped> {
         match self {
-            State::Flying(flight) => {
+            State::Flying(flight) => loop {
                 let step = flight.step(py);
-                match listeners::deliver_own(py, step.as_ref().err()).and(step)? {
-                    Poll::Pending => Ok(Stepped::Waits),
-                    Poll::Ready(value) => Ok(Stepped::Done(value)),
+                let asked = own::is_asking();
+                match callbacks::run(py, step.as_ref().err()).and(step)? {
+                    Poll::Pending if asked => {} // it has been answered
+                    Poll::Pending => return Ok(Stepped::Waits),
+                    Poll::Ready(value) => return Ok(Stepped::Done(value)),
                 }
-            }
+            },
             State::Elsewhere(errand) => errand.step(py),
             State::Known(_) => match std::mem::replace(self, State::Over) {
                 State::Known(result) => result.map(Stepped::Done),
@@ -131,7 +133,7 @@ impl State {
             State::Elsewhere(errand) => errand.give_up(Some(because.clone_ref(py))),
             _ => return Ok(()), // dropped
         }
-        listeners::deliver_own(py, Some(because)).map(drop)
+        callbacks::run(py, Some(because)).map(drop)
     }
 }
 
@@ -148,7 +150,7 @@ pub fn run_blocking(py: Python<'_>, task: Box<dyn Task>) -> PyResult<Py<PyAny>> 
     loggers::look(py)?;
     let _own = own::Collecting::begin();
     let result = run_to_the_end(py, task);
-    listeners::deliver_own(py, result.as_ref().err())?;
+    callbacks::run(py, result.as_ref().err())?;
     result
 }
 
@@ -179,13 +181,13 @@ pub fn poll_blocking(
         return Ok(hub_driver::run(&waits, work, given_up)?.is_some());
     }
     loop {
-        let done = gil::detach(py, || {
+        let done = py.detach(|| {
             let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
             blocking::run(work, |pause| pause == Pause::Within || !own::is_empty())
         });
         // Before the wait, and before the result is taken in: Ctrl-C in a listener must not lose a change
         // of a stream.
-        let told = listeners::deliver_own(py, None)?;
+        let told = callbacks::run(py, None)?;
         if done.is_some() {
             return Ok(true);
         }
@@ -243,7 +245,7 @@ impl PyPending {
         let ended = std::mem::replace(&mut *state, State::Over);
         drop(state);
         drop(ended);
-        listeners::deliver_own(py, result.as_ref().err())?; // what was cut short
+        callbacks::run(py, result.as_ref().err())?; // what was cut short
         Err(result.map_or_else(|error| error, |value| PyStopIteration::new_err((value,))))
     }
 

@@ -1,31 +1,24 @@
 //! `_core.SeedLookup`: how Python, which looks up the records of `mongodb+srv://`, answers the engine.
 
-use std::sync::Arc;
-
 use crate::sync::Mutex;
 use pyo3::prelude::*;
 
 use super::client::read_settings;
-use super::{gil, imports};
+use super::imports;
 use crate::error::{Error, ErrorKind, Result as CoreResult};
-use crate::exec::seed_lookup::{Answer, Start};
+use crate::exec::seed_lookup::Answer;
 use crate::settings::Settings;
 
 #[pyclass(name = "SeedLookup", module = "ferromongo._core", frozen)]
 pub struct PySeedLookup(Mutex<Option<Answer>>);
 
 /// `look_up(SeedLookup)` is called in the middle of an operation and must not block.
-pub fn start(look_up: Py<PyAny>) -> Start {
-    Arc::new(move |answer| {
-        gil::attach(|py| {
-            let lookup = PySeedLookup(Mutex::new(Some(answer)));
-            let asked = Bound::new(py, lookup).and_then(|lookup| {
-                let failed = look_up.bind(py).call1((&lookup,)).err();
-                failed.map_or(Ok(()), |error| lookup.get().give(Err(of_python(py, &error))))
-            });
-            debug_assert!(asked.is_ok(), "{asked:?}"); // out of memory; dropped, it has answered
-        });
-    })
+pub fn start(look_up: &Bound<'_, PyAny>, answer: Answer) -> PyResult<()> {
+    let lookup = Bound::new(look_up.py(), PySeedLookup(Mutex::new(Some(answer))))?;
+    match look_up.call1((&lookup,)) {
+        Ok(_) => Ok(()),
+        Err(error) => lookup.get().give(Err(of_python(look_up.py(), &error))),
+    }
 }
 
 impl PySeedLookup {

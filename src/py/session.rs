@@ -8,7 +8,7 @@ use pyo3::types::PyDict;
 use super::client::PyClient;
 use super::pending::PyPending;
 use super::task::{Step, task};
-use super::{errors, imports, listeners, options, time_limit};
+use super::{callbacks, errors, imports, options, time_limit};
 use crate::error::{Error, Result as CoreResult};
 use crate::event::own;
 use crate::exec::client::ClientCore;
@@ -187,7 +187,7 @@ impl PySession {
     fn leave_scope(&self, py: Python<'_>) -> PyResult<()> {
         let _own = own::Collecting::begin();
         transaction::leave(&self.core(), &self.session);
-        listeners::deliver_own(py, None).map(drop)
+        callbacks::run(py, None).map(drop)
     }
 
     fn commit_transaction(&self, py: Python<'_>) -> PyResult<PyPending> {

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use super::once::name;
 use super::pending::{Stepped, poll_blocking};
 use super::task::{Step, Task};
-use super::{imports, listeners};
+use super::{callbacks, imports};
 use crate::event::own;
 
 /// A task on its way in a thread of an event loop.
@@ -117,7 +117,7 @@ impl Work {
             Place::GivenUp(because) => because.take(),
             _ => None,
         };
-        listeners::deliver_own(py, polled.as_ref().err().or(given_up.as_ref()))?; // what was cut short
+        callbacks::run(py, polled.as_ref().err().or(given_up.as_ref()))?; // what was cut short
         polled.map(drop)
     }
 }

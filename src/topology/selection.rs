@@ -1,6 +1,5 @@
 //! Server selection over one snapshot: who is suitable, who is near enough, and who of them gets the work.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,6 @@ use super::read_preference::{ReadMode, ReadPreference, TagSet};
 use super::server::{ServerDescription, ServerType};
 use super::snapshot::{Snapshot, TopologyKind};
 use super::staleness;
-use crate::error::Error;
 
 #[derive(Clone, Debug)]
 pub enum Criteria {
@@ -17,41 +15,6 @@ pub enum Criteria {
     Read(Arc<ReadPreference>),
     /// Of an aggregate that writes its result: the servers decide whether the preference counts.
     Output(Arc<ReadPreference>),
-}
-
-/// The user's own choice: which of the suitable servers to consider.
-#[derive(Clone)]
-pub struct Selector(Arc<Choose>);
-
-type Choose = dyn Fn(&[&ServerDescription]) -> Result<Vec<Address>, Error> + Send + Sync;
-
-impl Selector {
-    pub fn new(
-        choose: impl Fn(&[&ServerDescription]) -> Result<Vec<Address>, Error> + Send + Sync + 'static,
-    ) -> Selector {
-        Selector(Arc::new(choose))
-    }
-
-    /// Not asked where there is no choice, and never about nobody.
-    pub fn choose<'a>(
-        &self,
-        snapshot: &'a Snapshot,
-        suitable: Vec<&'a ServerDescription>,
-    ) -> Result<Vec<&'a ServerDescription>, Error> {
-        if suitable.is_empty()
-            || matches!(snapshot.kind, TopologyKind::Single | TopologyKind::LoadBalanced)
-        {
-            return Ok(suitable);
-        }
-        let chosen = (self.0)(&suitable)?;
-        Ok(chosen.iter().filter_map(|address| snapshot.server(address)).collect())
-    }
-}
-
-impl fmt::Debug for Selector {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Selector")
-    }
 }
 
 /// Waiting will not help: the user must change something (PyMongo's ConfigurationError).
