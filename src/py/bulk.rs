@@ -3,27 +3,25 @@
 
 use std::sync::Arc;
 
-use bson::RawDocumentBuf;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyRange};
 
+use super::documents::Documents;
+use super::errors;
 use super::once::name;
 use super::pending::PyPending;
 use super::task::{Step, Task, task};
-use super::{errors, object_ids};
-use crate::codec::{self, CodecSettings, Contents};
 use crate::ops::bulk::batch::Batch;
 use crate::ops::bulk::collection::BulkWrite;
 use crate::ops::bulk::positions::Positions;
 use crate::ops::bulk::progress::{self, Start};
 use crate::ops::bulk::totals::Totals;
 use crate::ops::bulk::verb::Verb;
-use crate::wire::message::Message;
 
 /// The Python part of a bulk write.
 pub struct Bulk {
-    pub codec: Arc<CodecSettings>,
+    pub documents: Arc<Documents>,
     pub runs: Vec<Run>,
     /// Will hold those of the inserted documents.
     pub ids: Option<Vec<Py<PyAny>>>,
@@ -89,7 +87,7 @@ impl Bulk {
     fn ensure_ids(&mut self, py: Python<'_>) -> PyResult<()> {
         for run in self.runs.iter().filter(|run| run.verb == Verb::Insert) {
             for document in run.statements.bind(py) {
-                let id = codec::ensure_id(&document, &self.codec, object_ids::generate)?;
+                let id = self.documents.ensure_id(&document)?;
                 if let Some(ids) = &mut self.ids {
                     ids.push(id);
                 }
@@ -105,7 +103,7 @@ impl Bulk {
     ) -> Box<dyn Task> {
         task(step, move |py: Python<'_>, write| match write {
             Ok(write) => self.next(py, write),
-            Err(error) => Err(errors::of_command(py, &error, &self.codec)),
+            Err(error) => Err(self.documents.exception(py, &error)),
         })
     }
 
@@ -120,13 +118,13 @@ impl Bulk {
     fn encode(&self, py: Python<'_>, write: &BulkWrite, start: Start) -> PyResult<Batch> {
         let run = &self.runs[start.run];
         let (command, statements) = (run.command.bind(py), run.statements.bind(py));
-        let command = Message::new(|out| codec::encode_document(command, &self.codec, false, out))?;
+        let command = self.documents.message(command)?;
         let mut batch = write.batch(command, start);
         // The list may have changed meanwhile.
         while !batch.is_full()
             && let Ok(statement) = statements.get_item(start.statement + batch.count())
         {
-            codec::encode_document(&statement, &self.codec, false, batch.out())?;
+            self.documents.append(&statement, batch.out())?;
             if !batch.accept().map_err(|error| errors::to_python(py, &error))? {
                 break;
             }
@@ -136,9 +134,9 @@ impl Bulk {
 
     fn result(self, py: Python<'_>, totals: Totals) -> PyResult<Step> {
         let result = PyDict::new(py);
-        set_totals(&result, &totals, &self.codec)?;
+        set_totals(&result, &totals, &self.documents)?;
         result.set_item(name!(py, "nRemoved"), totals.deleted)?;
-        let upserted = decoded(py, &totals.upserts, &self.codec)?;
+        let upserted = self.documents.servers_list(py, &totals.upserts)?;
         result.set_item(name!(py, "upserted"), upserted)?;
         let then = self.then.bind(py);
         let result = match self.ids {
@@ -153,27 +151,15 @@ impl Bulk {
 pub fn set_totals(
     result: &Bound<'_, PyDict>,
     totals: &Totals,
-    codec: &CodecSettings,
+    documents: &Documents,
 ) -> PyResult<()> {
     let py = result.py();
-    result.set_item(name!(py, "writeErrors"), decoded(py, &totals.write_errors, codec)?)?;
-    let concerns = decoded(py, &totals.write_concern_errors, codec)?;
+    let errors = documents.servers_list(py, &totals.write_errors)?;
+    result.set_item(name!(py, "writeErrors"), errors)?;
+    let concerns = documents.servers_list(py, &totals.write_concern_errors)?;
     result.set_item(name!(py, "writeConcernErrors"), concerns)?;
     result.set_item(name!(py, "nInserted"), totals.inserted)?;
     result.set_item(name!(py, "nUpserted"), totals.upserted)?;
     result.set_item(name!(py, "nMatched"), totals.matched)?;
     result.set_item(name!(py, "nModified"), totals.modified)
-}
-
-/// Nothing in a reply is the user's.
-fn decoded<'py>(
-    py: Python<'py>,
-    documents: &[RawDocumentBuf],
-    codec: &CodecSettings,
-) -> PyResult<Bound<'py, PyList>> {
-    let list = PyList::empty(py);
-    for document in documents {
-        list.append(codec::decode_reply(py, document.as_bytes(), codec, &Contents::Servers)?)?;
-    }
-    Ok(list)
 }

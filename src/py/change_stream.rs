@@ -5,7 +5,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::sync::Mutex;
-use bson::{RawBson, RawDocumentBuf};
+use bson::RawDocumentBuf;
 use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
@@ -18,7 +18,6 @@ use super::pending::PyPending;
 use super::scope::PyScope;
 use super::task::{Step, task};
 use super::{errors, time_limit, unread};
-use crate::codec::{self, CodecSettings};
 use crate::error::{Error, Result as CoreResult};
 use crate::ops::change_stream::resume::{Begin, Position};
 use crate::ops::change_stream::stream::{ChangeStream, Until, Watched};
@@ -118,7 +117,7 @@ impl Opened {
 
     /// That of a command of this stream's.
     fn exception(&self, py: Python<'_>, error: &Error) -> PyErr {
-        errors::of_command(py, error, &self.scope.get().codec)
+        self.scope.get().documents.exception(py, error)
     }
 }
 
@@ -146,19 +145,6 @@ fn advance(owner: &Bound<'_, PyAny>, engine: &Bound<'_, StreamEngine>, end: End)
             None => advance(owner, engine, end), // another caller has taken it
         }
     })))
-}
-
-/// Whatever the user gave: what it is good for, the server says.
-fn raw_value(given: &Bound<'_, PyAny>, codec: &CodecSettings) -> PyResult<RawBson> {
-    let py = given.py();
-    let document = PyDict::new(py);
-    document.set_item("", given)?;
-    let mut bytes = Vec::new();
-    codec::encode_document(&document, codec, false, &mut bytes)?;
-    let malformed = |_| errors::to_python(py, &Error::protocol("a malformed resume token"));
-    let document = RawDocumentBuf::from_bytes(bytes).map_err(malformed)?;
-    let value = document.get("").map_err(malformed)?;
-    Ok(value.map_or(RawBson::Null, RawBson::from))
 }
 
 fn later(
@@ -222,8 +208,8 @@ impl ChangeStreamCore {
             let scope = opening.scope().get();
             let core = scope.core();
             let (operation, options) = opening.encode(&core, None)?;
-            let token = token.map(|token| raw_value(token.bind(py), &scope.codec));
-            let time = time.map(|time| raw_value(time.bind(py), &scope.codec)).transpose()?;
+            let token = token.map(|token| scope.documents.value(token.bind(py)));
+            let time = time.map(|time| scope.documents.value(time.bind(py))).transpose()?;
             let begin = match (token.transpose()?, time) {
                 (Some(token), _) if starts_after => Begin::After(token),
                 (Some(token), _) => Begin::Behind(token),

@@ -8,19 +8,18 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::bulk::set_totals;
+use super::documents::Documents;
+use super::errors;
 use super::pending::PyPending;
 use super::task::{Step, Task, task};
-use super::{errors, object_ids};
-use crate::codec::{self, CodecSettings, Contents};
 use crate::ops::bulk::client::ClientBulkWrite;
 use crate::ops::bulk::client_batch::ClientBatch;
 use crate::ops::bulk::client_totals::{ClientTotals, Failure};
 use crate::ops::bulk::operation::OperationKind;
-use crate::wire::message::Message;
 
 /// The Python part of a client's bulk write.
 pub struct ClientBulk {
-    pub codec: Arc<CodecSettings>,
+    pub documents: Arc<Documents>,
     pub command: Py<PyDict>,
     pub operations: Vec<Operation>,
     pub then: Py<PyAny>,
@@ -48,7 +47,7 @@ impl ClientBulk {
             if operation.kind == OperationKind::Insert
                 && let Some(document) = operation.document.bind(py).get_item("document")?
             {
-                codec::ensure_id(&document, &self.codec, object_ids::generate)?;
+                self.documents.ensure_id(&document)?;
             }
         }
         Ok(PyPending::new(self.after(write.meet())))
@@ -80,7 +79,7 @@ impl ClientBulk {
         first: usize,
     ) -> PyResult<ClientBatch> {
         let command = self.command.bind(py).as_any();
-        let command = Message::new(|out| codec::encode_document(command, &self.codec, false, out))?;
+        let command = self.documents.message(command)?;
         let mut batch = write.batch(command);
         for Operation { kind, namespace, document } in &self.operations[first..] {
             if batch.is_full() {
@@ -88,7 +87,7 @@ impl ClientBulk {
             }
             let document = document.bind(py);
             document.set_item(kind.field(), batch.place(namespace))?;
-            codec::encode_document(document, &self.codec, false, batch.out())?;
+            self.documents.append(document, batch.out())?;
             if !batch.accept(*kind).map_err(|error| errors::to_python(py, &error))? {
                 break;
             }
@@ -99,7 +98,7 @@ impl ClientBulk {
     /// `then` gets the totals, the results with their positions, and what kept results from being read.
     fn result(self, py: Python<'_>, all: ClientTotals) -> PyResult<Step> {
         let totals = PyDict::new(py);
-        let exception = |error| errors::of_command(py, error, &self.codec).into_value(py);
+        let exception = |error| self.documents.exception(py, error).into_value(py);
         let (error, unread) = match &all.failure {
             Some(Failure::Command(error)) => (Some(exception(error)), None),
             Some(Failure::Results(error)) => (None, Some(exception(error))),
@@ -107,14 +106,11 @@ impl ClientBulk {
         };
         totals.set_item("anySuccessful", all.any_successful)?;
         totals.set_item("error", error)?;
-        set_totals(&totals, &all.totals, &self.codec)?;
+        set_totals(&totals, &all.totals, &self.documents)?;
         totals.set_item("nDeleted", all.totals.deleted)?;
         let results = PyList::empty(py);
         for (position, result) in &all.results {
-            // Nothing in it is the user's.
-            let result =
-                codec::decode_reply(py, result.as_bytes(), &self.codec, &Contents::Servers)?;
-            results.append((position, result))?;
+            results.append((position, self.documents.servers(py, result)?))?;
         }
         Ok(Step::Done(self.then.call1(py, (totals, results, unread))?))
     }

@@ -71,7 +71,7 @@ impl CursorEngine {
     /// That of a command of this cursor's.
     pub fn exception(&self, py: Python<'_>, error: &Error) -> PyErr {
         match self.scope(py) {
-            Some(scope) => errors::of_command(py, error, &scope.get().codec),
+            Some(scope) => scope.get().documents.exception(py, error),
             None => errors::to_python(py, error),
         }
     }

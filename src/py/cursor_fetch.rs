@@ -9,7 +9,6 @@ use super::scope::PyScope;
 use super::session::PySession;
 use super::task::{Step, Task, task};
 use super::{errors, time_limit};
-use crate::codec;
 use crate::deadline::TimeLimit;
 use crate::error::Error;
 use crate::exec::client::ClientCore;
@@ -61,14 +60,10 @@ impl<'py> Opening<'py> {
         within: Option<TimeLimit>,
     ) -> PyResult<(Operation, Options)> {
         let (py, scope) = (self.command.py(), self.scope.get());
-        let mut extra = Vec::new();
-        if let Some(get_more) = &self.get_more {
-            codec::encode_document(get_more, &scope.codec, false, &mut extra)?;
-            extra.pop();
-            extra.drain(..4);
-        }
+        let documents = &scope.documents;
+        let extra = self.get_more.as_ref().map(|get_more| documents.elements(get_more));
         let tailable = self.command.contains(name!(py, "tailable"))?;
-        let mut message = scope.encode(&self.command)?;
+        let mut message = documents.message(&self.command)?;
         if self.raw {
             message = message.with_raw_batches();
         }
@@ -80,12 +75,11 @@ impl<'py> Opening<'py> {
         terms.opens_cursor = true;
         terms.exhaust = self.exhaust;
         // As `command()`: the documents are taken for the server's.
-        let codec = &scope.codec;
-        let reader = if self.any_command { codec.without_decoders() } else { codec.clone() };
+        let reader = if self.any_command { documents.of_server() } else { documents.clone() };
         let options = Options {
             batch_size: self.batch_size,
             limit: self.limit,
-            extra,
+            extra: extra.transpose()?.unwrap_or_default(),
             tailable,
             raw: self.raw,
             reader,

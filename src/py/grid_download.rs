@@ -7,8 +7,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::blank_bytes::BlankBytes;
-use super::errors;
-use super::grid_upload::elements;
 use super::pending::PyPending;
 use super::scope::PyScope;
 use super::session::PySession;
@@ -38,7 +36,7 @@ impl PyGridDownload {
         length: u64,
         chunk_size: u64,
     ) -> PyResult<PyGridDownload> {
-        let filter = elements(filter, scope.get())?;
+        let filter = scope.get().documents.elements(filter)?;
         let plan = Plan { length, chunk_size };
         let source = Arc::new(Source { plan, collection: collection.to_owned(), filter });
         Ok(PyGridDownload { scope, source, download: Mutex::default() })
@@ -164,7 +162,7 @@ impl PyGridDownload {
     }
 
     fn raised<T>(&self, py: Python<'_>, result: CoreResult<T>) -> PyResult<T> {
-        let raise = |error: Error| errors::of_command(py, &error, &self.scope.get().codec);
+        let raise = |error: Error| self.scope.get().documents.exception(py, &error);
         result.map_err(raise)
     }
 

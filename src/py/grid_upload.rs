@@ -6,13 +6,11 @@ use crate::sync::Mutex;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
-use super::errors;
 use super::object_ids;
 use super::pending::PyPending;
 use super::scope::PyScope;
 use super::session::PySession;
 use super::task::{Step, task};
-use crate::codec;
 use crate::exec::operation::CommandKind;
 use crate::ops::bulk::limits::BatchLimits;
 use crate::ops::gridfs::cutter::Limits;
@@ -37,7 +35,7 @@ impl PyGridUpload {
         is_new: bool,
         refused: Py<PyAny>,
     ) -> PyResult<PyGridUpload> {
-        let element = elements(file, scope.get())?;
+        let element = scope.get().documents.elements(file)?;
         let upload = Upload::new(collection, element, chunk_size, is_new);
         let upload = Arc::new(Mutex::new(upload));
         Ok(PyGridUpload { scope, upload, refused })
@@ -142,27 +140,16 @@ impl PyGridUpload {
         py: Python<'_>,
         work: impl Future<Output = (Result<(), Failure>, T)> + Send + 'static,
     ) -> PyPending {
-        let (codec, refused) = (self.scope.get().codec.clone(), self.refused.clone_ref(py));
+        let documents = self.scope.get().documents.clone();
+        let refused = self.refused.clone_ref(py);
         PyPending::new(task(work, move |py: Python<'_>, (sent, _)| {
             let reply = match sent {
                 Ok(()) => return Ok(Step::Done(py.None())),
-                Err(Failure::Failed(error)) => return Err(errors::of_command(py, &error, &codec)),
+                Err(Failure::Failed(error)) => return Err(documents.exception(py, &error)),
                 Err(Failure::Exists) => py.None().into_bound(py),
-                Err(Failure::Refused(reply)) => {
-                    let users = codec::Contents::Servers;
-                    codec::decode_reply(py, reply.as_bytes(), &codec, &users)?
-                }
+                Err(Failure::Refused(reply)) => documents.servers(py, &reply)?,
             };
             refused.bind(py).call1((reply,)).map(|nothing| Step::Done(nothing.unbind()))
         }))
     }
-}
-
-/// Of a document, without the document around them.
-pub fn elements(document: &Bound<'_, PyAny>, scope: &PyScope) -> PyResult<Vec<u8>> {
-    let mut encoded = Vec::new();
-    codec::encode_document(document, &scope.codec, false, &mut encoded)?;
-    encoded.pop();
-    encoded.drain(..4);
-    Ok(encoded)
 }

@@ -14,6 +14,7 @@ mod cursor;
 mod cursor_fetch;
 mod cursor_list;
 mod descriptions;
+mod documents;
 mod errors;
 mod exit;
 mod future;

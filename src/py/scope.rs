@@ -9,12 +9,13 @@ use pyo3::types::{PyDict, PyList};
 use super::bulk::{Bulk, Run};
 use super::client::PyClient;
 use super::client_bulk::{self, ClientBulk};
+use super::documents::Documents;
 use super::once::name;
 use super::pending::PyPending;
 use super::session::PySession;
 use super::task::{Step, task};
-use super::{errors, options, time_limit};
-use crate::codec::{self, CodecSettings, Contents};
+use super::{options, time_limit};
+use crate::codec::Contents;
 use crate::error::Result as CoreResult;
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{CommandKind, Operation, Outcome, Terms};
@@ -32,7 +33,7 @@ use crate::wire::message::Message;
 pub struct PyScope {
     client: Py<PyClient>,
     pub database: Arc<str>,
-    pub codec: Arc<CodecSettings>,
+    pub documents: Arc<Documents>,
     read_preference: Arc<ReadPreference>,
     read_concern: Option<Arc<RawDocumentBuf>>,
     write_concern: Option<Arc<RawDocumentBuf>>,
@@ -42,10 +43,6 @@ pub struct PyScope {
 impl PyScope {
     pub fn core(&self) -> Arc<ClientCore> {
         self.client.get().core()
-    }
-
-    pub fn encode(&self, command: &Bound<'_, PyAny>) -> PyResult<Message> {
-        Message::new(|out| codec::encode_document(command, &self.codec, false, out))
     }
 
     pub fn terms(
@@ -107,12 +104,13 @@ impl PyScope {
         if writes && !self.is_acknowledged(&terms) {
             message = message.without_reply();
         }
-        let codec = self.codec.clone();
+        let documents = self.documents.clone();
         let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
-            if writes && let Err(error) = &outcome {
-                return Err(errors::of_write(py, error, &codec));
-            }
-            let reply = decode_reply(py, outcome, &codec, &contents)?;
+            let outcome = outcome.map_err(|error| match writes {
+                true => documents.exception_of_write(py, &error),
+                false => documents.exception(py, &error),
+            })?;
+            let reply = documents.reply(py, outcome, &contents)?;
             let result = match then {
                 Some(then) => then.bind(py).call1((reply,))?,
                 None => reply,
@@ -138,18 +136,6 @@ pub async fn run_owned(core: Arc<ClientCore>, mut operation: Operation) -> CoreR
     run(&core, &mut operation).await
 }
 
-pub fn decode_reply<'py>(
-    py: Python<'py>,
-    outcome: CoreResult<Outcome>,
-    codec: &CodecSettings,
-    contents: &Contents,
-) -> PyResult<Bound<'py, PyAny>> {
-    match outcome.map_err(|error| errors::of_command(py, &error, codec))?.reply {
-        Some(reply) => codec::decode_reply(py, reply.body().as_bytes(), codec, contents),
-        None => Ok(PyDict::new(py).into_any()),
-    }
-}
-
 #[pymethods]
 impl PyScope {
     #[new]
@@ -165,7 +151,7 @@ impl PyScope {
         Ok(PyScope {
             client,
             database: database.into(),
-            codec: Arc::new(CodecSettings::from_python(codec_options)?),
+            documents: Documents::new(codec_options)?,
             read_preference: Arc::new(options::read_preference(read_preference)?),
             read_concern: options::read_concern(read_concern)?.map(Arc::new),
             write_concern,
@@ -187,7 +173,7 @@ impl PyScope {
         then: Option<Py<PyAny>>,
         allowed: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyPending> {
-        let message = self.encode(command)?;
+        let message = self.documents.message(command)?;
         let taken = Taken { then, allowed, users: None };
         self.send(command.py(), message, CommandKind::Command, session, read_preference, taken)
     }
@@ -203,7 +189,7 @@ impl PyScope {
         allowed: Option<&Bound<'_, PyAny>>,
         users: Option<&str>,
     ) -> PyResult<PyPending> {
-        let message = self.encode(command)?;
+        let message = self.documents.message(command)?;
         let kind = CommandKind::read_of(&message);
         let taken = Taken { then, allowed, users };
         self.send(command.py(), message, kind, session, read_preference, taken)
@@ -215,13 +201,13 @@ impl PyScope {
         session: Option<&PySession>,
     ) -> PyResult<PyPending> {
         let core = self.core();
-        let message = self.encode(command)?;
+        let message = self.documents.message(command)?;
         let terms = self.terms(command.py(), &core, CommandKind::FIND, session, None)?;
-        let codec = self.codec.clone();
+        let documents = self.documents.clone();
         let finish = move |py: Python<'_>, outcome: CoreResult<Outcome>| {
             let batch = outcome.and_then(|outcome| Batch::of(outcome.into_reply()?));
-            let batch = batch.map_err(|error| errors::of_command(py, &error, &codec))?;
-            let found = codec::decode_next_in_array(py, batch.documents(), &codec, &mut 0)?;
+            let batch = batch.map_err(|error| documents.exception(py, &error))?;
+            let found = documents.first(py, &batch)?;
             Ok(Step::Done(found.map_or_else(|| py.None(), Bound::unbind)))
         };
         Ok(PyPending::new(task(run_owned(core, Operation { message, terms }), finish)))
@@ -237,7 +223,7 @@ impl PyScope {
         allowed: Option<&Bound<'_, PyAny>>,
         users: Option<&str>,
     ) -> PyResult<PyPending> {
-        let message = self.encode(command)?;
+        let message = self.documents.message(command)?;
         let kind = CommandKind::Write { retry: retryable };
         self.send(command.py(), message, kind, session, None, Taken { then, allowed, users })
     }
@@ -249,7 +235,7 @@ impl PyScope {
         session: Option<&PySession>,
         then: Option<Py<PyAny>>,
     ) -> PyResult<PyPending> {
-        let message = self.encode(command)?;
+        let message = self.documents.message(command)?;
         let taken = Taken { then, allowed: None, users: None };
         self.send(command.py(), message, CommandKind::Output, session, None, taken)
     }
@@ -276,8 +262,8 @@ impl PyScope {
         let run = Run::of_inserts(command, documents);
         let described = vec![run.described(py, Positions::From(0))];
         let manner = Manner { ordered, acknowledged, measured, needs: None };
-        let codec = self.codec.clone();
-        let bulk = Bulk { codec, runs: vec![run], ids: Some(Vec::new()), then };
+        let door = self.documents.clone();
+        let bulk = Bulk { documents: door, runs: vec![run], ids: Some(Vec::new()), then };
         bulk.start(py, BulkWrite::new(core, terms, described, manner))
     }
 
@@ -304,7 +290,7 @@ impl PyScope {
         }
         let needs = needs_8.then_some(Feature::UnacknowledgedSort);
         let manner = Manner { ordered, acknowledged, measured: false, needs };
-        let bulk = Bulk { codec: self.codec.clone(), runs: all, ids: None, then };
+        let bulk = Bulk { documents: self.documents.clone(), runs: all, ids: None, then };
         bulk.start(py, BulkWrite::new(core, terms, described, manner))
     }
 
@@ -327,7 +313,7 @@ impl PyScope {
         let operations = operations.iter().map(|parts| client_bulk::Operation::of(&parts));
         let operations = operations.collect::<PyResult<Vec<_>>>()?;
         let write = ClientBulkWrite::new(core, terms, operations.len(), manner);
-        let codec = self.codec.clone();
-        ClientBulk { codec, command: command.unbind(), operations, then }.start(py, write)
+        let documents = self.documents.clone();
+        ClientBulk { documents, command: command.unbind(), operations, then }.start(py, write)
     }
 }

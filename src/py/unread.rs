@@ -3,12 +3,14 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use super::documents::Documents;
 use crate::codec::{self, CodecSettings};
 use crate::ops::cursor::unread::Unread;
 
-/// Each cursor of ours was opened with these.
+/// Each cursor of ours was opened with such.
 fn settings(unread: &Unread) -> &CodecSettings {
-    unread.reader.downcast_ref().expect("a cursor is read with codec settings")
+    let documents: &Documents = unread.reader.downcast_ref().expect("a cursor of this room's");
+    documents.codec()
 }
 
 pub fn next<'py>(py: Python<'py>, unread: &mut Unread) -> PyResult<Option<Bound<'py, PyAny>>> {
