@@ -36,8 +36,10 @@ async def every(cursor: Any) -> list[Any]:
     return documents
 
 
-async def and_close(cursor: Any, pending: Pending[_T]) -> _T:
-    """What is fetched. A `close` of a subclass is called once the server's cursor has ended."""
+async def fetched(cursor: Any, pending: Pending[_T]) -> _T:
+    """What is fetched. A `close` that is another's is called once the server's cursor has ended."""
+    if is_own(cursor, "close", type(cursor)._plain_close):
+        return await drive(pending)
     had_ended = cursor.cursor_id == 0
     try:
         return await drive(pending)

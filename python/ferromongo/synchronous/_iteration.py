@@ -37,8 +37,10 @@ def every(cursor: Any) -> list[Any]:
     return documents
 
 
-def and_close(cursor: Any, pending: Pending[_T]) -> _T:
-    """What is fetched. A `close` of a subclass is called once the server's cursor has ended."""
+def fetched(cursor: Any, pending: Pending[_T]) -> _T:
+    """What is fetched. A `close` that is another's is called once the server's cursor has ended."""
+    if is_own(cursor, "close", type(cursor)._plain_close):
+        return run(pending)
     had_ended = cursor.cursor_id == 0
     try:
         return run(pending)
