@@ -9,7 +9,7 @@ from pymongo.errors import InvalidOperation
 
 from ferromongo._calls import html
 from ferromongo._calls.checks import check_int
-from ferromongo._calls.cursor_cores import AsyncCursorCore
+from ferromongo._calls.cursor_bases import AsyncCursorBase
 from ferromongo._calls.openings import Opening, get_more_batch_size
 from ferromongo._calls.sessions import opened_in
 from ferromongo._drive import drive
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ferromongo.asynchronous.client_session import AsyncClientSession
 
 
-class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
+class AsyncCommandCursor(AsyncCursorBase[DocumentType], Generic[DocumentType]):
     """An iterator over the result of a command; methods such as `aggregate` return one."""
 
     _plain: ClassVar[dict[str, Any]]

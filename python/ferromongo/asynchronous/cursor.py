@@ -13,7 +13,7 @@ from pymongo.errors import InvalidOperation
 from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls import find, html
-from ferromongo._calls.cursor_cores import AsyncCursorCore
+from ferromongo._calls.cursor_bases import AsyncCursorBase
 from ferromongo._calls.openings import Opening
 from ferromongo._calls.scopes import document_scope
 from ferromongo._calls.sessions import ambient_session
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _IS_SYNC = False
 
 
-class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
+class AsyncCursor(AsyncCursorBase[DocumentType], Generic[DocumentType]):
     """An iterator over the documents a query matches; `collection.find()` makes one.
 
     The query is sent when the first document is asked for. Until then the chain methods change it:

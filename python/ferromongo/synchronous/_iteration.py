@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pymongo
 
-from ferromongo._calls.cursor_cores import CursorCore
+from ferromongo._calls.cursor_bases import CursorBase
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import current_timeout
 
 if TYPE_CHECKING:
-    from ferromongo._calls.cursor_cores import Pending
+    from ferromongo._calls.cursor_bases import Pending
 
 _T = TypeVar("_T")
 
@@ -28,7 +28,7 @@ def is_own(owner: Any, name: str, method: Any) -> bool:
 
 def every(cursor: Any) -> list[Any]:
     """The documents of a cursor: at once, or one by one where `next` may be another's."""
-    if isinstance(cursor, CursorCore) and cursor._is_plain() and not is_refreshed(cursor):
+    if isinstance(cursor, CursorBase) and cursor._is_plain() and not is_refreshed(cursor):
         found: list[Any] = run(cursor._fetch_all())
         return found
     documents = []

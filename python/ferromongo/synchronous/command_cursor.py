@@ -10,7 +10,7 @@ from pymongo.errors import InvalidOperation
 
 from ferromongo._calls import html
 from ferromongo._calls.checks import check_int
-from ferromongo._calls.cursor_cores import SyncCursorCore
+from ferromongo._calls.cursor_bases import SyncCursorBase
 from ferromongo._calls.openings import Opening, get_more_batch_size
 from ferromongo._calls.sessions import opened_in
 from ferromongo._drive import run
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ferromongo.synchronous.client_session import ClientSession
 
 
-class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
+class CommandCursor(SyncCursorBase[DocumentType], Generic[DocumentType]):
     """An iterator over the result of a command; methods such as `aggregate` return one."""
 
     _plain: ClassVar[dict[str, Any]]
