@@ -48,7 +48,7 @@ impl Store {
             "getMore" => ("nextBatch", command.body.get_i64("getMore").unwrap() as usize),
             _ => return ok(),
         };
-        let begin = self.cursors[id - 1];
+        let begin = self.cursors[id - 1].min(self.chunks.len());
         let end = self.chunks.len().min(begin + self.per_batch);
         let batch = &self.chunks[begin..end];
         self.cursors[id - 1] = end;
@@ -157,10 +157,11 @@ fn nothing_is_asked_for_that_the_call_may_not_need() {
     assert_eq!(read(&mut download, &call(&client), 0, 4).unwrap(), b"0123");
     assert_eq!(read(&mut download, &call(&client), 1, 3).unwrap(), b"12");
     let found = block_on(download.line(&call(&client), 4, 2)).unwrap();
-    assert_eq!(
-        (&found[..], server.names()),
-        (&b"45"[..], vec!["find".into(), "find".into(), "getMore".into()])
-    );
+    assert_eq!(found, b"45");
+    let mut names = server.names();
+    // The first cursor is killed in the background, at any time.
+    names.retain(|name| name != "killCursors");
+    assert_eq!(names, ["find", "find", "getMore"]);
     client.close();
 }
 
@@ -206,7 +207,8 @@ fn every_damage_is_an_error_and_does_not_last() {
             assert_eq!((error.kind(), error.message()), (ErrorKind::CorruptFile, expected));
             let line = block_on(download.line(&call(&client), 0, 10)).unwrap_err();
             assert_eq!(line.message(), expected);
-            *store.lock().unwrap() = Store::of(DATA, 4, per_batch);
+            // A getMore that was sent ahead may come as late as now.
+            store.lock().unwrap().chunks = Store::of(DATA, 4, per_batch).chunks;
             assert_eq!(read(&mut download, &call(&client), 0, 10).unwrap(), DATA);
             client.close();
         }
