@@ -432,7 +432,7 @@ class GridDownload:
     def close(self) -> Pending[None]:
         """Let the server forget the cursor."""
 
-class CursorCore(Generic[_T]):
+class CursorBase(Generic[_T]):
     """What Cursor and AsyncCursor share: a batch, decoded one document at a time.
 
     It has no fields: what the engine knows of a cursor is in the object's `__dict__`, so that a
@@ -486,22 +486,22 @@ class CursorCore(Generic[_T]):
     def _reset(self) -> None:
         """Forget the batch so that the cursor opens anew (rewind); after `_close`."""
 
-class SyncCursorCore(CursorCore[_T]):
-    def __iter__(self) -> SyncCursorCore[_T]: ...
+class SyncCursorBase(CursorBase[_T]):
+    def __iter__(self) -> SyncCursorBase[_T]: ...
     def __length_hint__(self) -> int:
         """Not known; `list` and `tuple` ask for it, and will read all: batches are read ahead."""
     def __next__(self) -> _T: ...
     def _next(self) -> Pending[_T]:
         """The next item; raises StopIteration at the end."""
 
-class AsyncCursorCore(CursorCore[_T]):
+class AsyncCursorBase(CursorBase[_T]):
     def __aiter__(self) -> Self: ...
     def _ready(self) -> _T | None:
         """For `__anext__`: the next item if it is here and iteration is plain, else None."""
     def _next(self) -> Pending[_T]:
         """The next item; raises StopAsyncIteration at the end."""
 
-class ChangeStreamCore(Generic[_T]):
+class ChangeStreamBase(Generic[_T]):
     """What ChangeStream and AsyncChangeStream share: cursors one after another.
 
     A subclass defines `_shown_cursor(self)`: an empty cursor, which `_cursor` shows the latest
@@ -512,7 +512,7 @@ class ChangeStreamCore(Generic[_T]):
     @property
     def alive(self) -> bool: ...
     @property
-    def _cursor(self) -> CursorCore[_T] | None: ...
+    def _cursor(self) -> CursorBase[_T] | None: ...
     def _start(
         self,
         opening: tuple[Any, ...],
@@ -530,13 +530,13 @@ class ChangeStreamCore(Generic[_T]):
         """The next event, or None if there is none after at most one getMore and one resume."""
     def _close(self) -> Pending[None]: ...
 
-class SyncChangeStreamCore(ChangeStreamCore[_T]):
-    def __iter__(self) -> SyncChangeStreamCore[_T]: ...
+class SyncChangeStreamBase(ChangeStreamBase[_T]):
+    def __iter__(self) -> SyncChangeStreamBase[_T]: ...
     def __next__(self) -> _T: ...
     def _next(self) -> Pending[_T]:
         """The next event; raises StopIteration when the stream has ended."""
 
-class AsyncChangeStreamCore(ChangeStreamCore[_T]):
+class AsyncChangeStreamBase(ChangeStreamBase[_T]):
     def __aiter__(self) -> Self: ...
     def _ready(self) -> _T | None:
         """For `__anext__`: the next item if it is here and iteration is plain, else None."""

@@ -4,8 +4,9 @@
 use pyo3::prelude::*;
 
 use super::classes::Classes;
-use super::errors::{Made, Nested, OrRaise, Raised, as_invalid_bson, invalid_bson};
+use super::errors::{Made, OrRaise, Raised, as_invalid_bson, invalid_bson};
 use super::keys::Key;
+use super::nesting::Nesting;
 use super::object::{self, CollectorPause};
 use super::raw::raw_document;
 use super::settings::{CodecSettings, DocumentClass};
@@ -103,17 +104,11 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     fn dict(&mut self, whole: &[u8]) -> Result<(Bound<'py, PyAny>, u8), Raised> {
-        let _nested = self.nest(DECODING_DOCUMENT)?;
-        let dict = object::dict(self.py)?;
-        let data = &whole[..whole.len() - 1];
-        let (mut at, mut fields, mut count) = (4, 0, 0);
-        while at < data.len() {
-            let (name, value) = self.member(data, &mut at, count, &mut fields)?;
-            count += 1;
-            object::dict_set(&dict, &name, &value)?;
-        }
-        self.depth -= 1;
-        Ok((dict.into_any(), fields))
+        self.nested(DECODING_DOCUMENT, |it| {
+            let dict = object::dict(it.py)?;
+            let fields = it.members(whole, |name, value| object::dict_set(&dict, name, value))?;
+            Ok((dict.into_any(), fields))
+        })
     }
 
     fn mapping(
@@ -121,17 +116,29 @@ impl<'a, 'py> Decoder<'a, 'py> {
         class: &Py<PyAny>,
         whole: &[u8],
     ) -> Result<(Bound<'py, PyAny>, u8), Raised> {
-        let _nested = self.nest(DECODING_DOCUMENT)?;
-        let document = class.bind(self.py).call0().or_raise(self.py)?;
+        self.nested(DECODING_DOCUMENT, |it| {
+            let document = class.bind(it.py).call0().or_raise(it.py)?;
+            let fields =
+                it.members(whole, |name, value| object::set_item(&document, name, value))?;
+            Ok((document, fields))
+        })
+    }
+
+    /// Gives each element's name and value to `set`. Returns the marks of a DBRef that the names have.
+    #[inline(always)]
+    fn members(
+        &mut self,
+        whole: &[u8],
+        set: impl Fn(&Bound<'py, PyAny>, &Bound<'py, PyAny>) -> Result<(), Raised>,
+    ) -> Result<u8, Raised> {
         let data = &whole[..whole.len() - 1];
         let (mut at, mut fields, mut count) = (4, 0, 0);
         while at < data.len() {
             let (name, value) = self.member(data, &mut at, count, &mut fields)?;
             count += 1;
-            object::set_item(&document, &name, &value)?;
+            set(&name, &value)?;
         }
-        self.depth -= 1;
-        Ok((document, fields))
+        Ok(fields)
     }
 
     /// Name and value of the `nth` element, which begins at `at`; `fields` gathers the marks of a DBRef.
@@ -160,26 +167,26 @@ impl<'a, 'py> Decoder<'a, 'py> {
 
     fn array(&mut self, data: &[u8], at: &mut usize) -> Made<'py> {
         let whole = self.extent(data, at)?;
-        let _nested = self.nest(DECODING_ARRAY)?;
-        let base = self.items.len();
-        let data = &whole[..whole.len() - 1];
-        let mut at = 4;
-        while at < data.len() {
-            // The names of array elements count up; only their ends matter.
-            let element = at;
-            match Key::skip(self.py, data, element + 1, &mut at)
-                .and_then(|()| self.value(element, data, &mut at))
-                .and_then(|value| object::push(self.py, &mut self.items, value))
-            {
-                Ok(()) => {}
-                Err(raised) => {
-                    self.items.truncate(base);
-                    return Err(raised);
+        self.nested(DECODING_ARRAY, |it| {
+            let base = it.items.len();
+            let data = &whole[..whole.len() - 1];
+            let mut at = 4;
+            while at < data.len() {
+                // The names of array elements count up; only their ends matter.
+                let element = at;
+                match Key::skip(it.py, data, element + 1, &mut at)
+                    .and_then(|()| it.value(element, data, &mut at))
+                    .and_then(|value| object::push(it.py, &mut it.items, value))
+                {
+                    Ok(()) => {}
+                    Err(raised) => {
+                        it.items.truncate(base);
+                        return Err(raised);
+                    }
                 }
             }
-        }
-        self.depth -= 1;
-        object::list(self.py, &mut self.items, base)
+            object::list(it.py, &mut it.items, base)
+        })
     }
 
     /// The value at `at`, whose element (type byte, name) begins at `element`.
@@ -287,12 +294,17 @@ impl<'a, 'py> Decoder<'a, 'py> {
     fn cut_short(&self) -> Raised {
         invalid_bson(self.py, "a value ends after its document")
     }
+}
 
-    /// One level down. Levels left through an error need no counting back: the whole decoder is dropped then.
-    #[inline]
-    fn nest(&mut self, what: &'static std::ffi::CStr) -> Result<Nested, Raised> {
-        self.depth += 1;
-        Nested::enter(self.py, self.depth, what)
+impl<'py> Nesting<'py> for Decoder<'_, 'py> {
+    #[inline(always)]
+    fn py(&self) -> Python<'py> {
+        self.py
+    }
+
+    #[inline(always)]
+    fn depth(&mut self) -> &mut u32 {
+        &mut self.depth
     }
 }
 

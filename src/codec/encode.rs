@@ -8,10 +8,11 @@ use pyo3::types::{PyBytes, PyDict, PyInt, PyMemoryView, PyString};
 use super::buffer;
 use super::classes::{self, Classes};
 use super::errors::{
-    Nested, OrRaise, Raised, integer_too_big, invalid_document, raise_from, raise_invalid_document,
+    OrRaise, Raised, integer_too_big, invalid_document, raise_from, raise_invalid_document,
     raise_with, restored, too_big, too_long, type_error, with_document,
 };
 use super::imports;
+use super::nesting::Nesting;
 use super::object::{self, Characters};
 use super::once::name;
 use super::settings::{CodecSettings, RAW_DOCUMENT_MARKER};
@@ -126,15 +127,10 @@ impl<'a, 'py> Encoder<'a, 'py> {
 
     /// A DBRef's document or a code's scope: PyMongo never checks the keys of these.
     pub fn mapping_unchecked(&mut self, document: &Bound<'py, PyAny>) -> Result<(), Raised> {
-        let outer = std::mem::replace(&mut self.check_keys, false);
-        let _nested = self.nest()?;
-        let done = match object::as_dict(document) {
-            Some(dict) => self.dict(dict, false),
-            None => self.mapping(document, false),
-        };
-        self.check_keys = outer;
-        self.depth -= 1;
-        done
+        self.unchecked(|it| match object::as_dict(document) {
+            Some(dict) => it.dict(dict, false),
+            None => it.mapping(document, false),
+        })
     }
 
     /// A DBRef without further fields, as the document it stands for.
@@ -144,18 +140,27 @@ impl<'a, 'py> Encoder<'a, 'py> {
         id: &Bound<'py, PyAny>,
         database: &Bound<'py, PyAny>,
     ) -> Result<(), Raised> {
+        self.unchecked(|it| {
+            it.write(0x03, &[])?;
+            let start = it.begin()?;
+            it.element(name!(it.py, "$ref").as_any(), collection)?;
+            it.element(name!(it.py, "$id").as_any(), id)?;
+            if !database.is_none() {
+                it.element(name!(it.py, "$db").as_any(), database)?;
+            }
+            it.finish(start)
+        })
+    }
+
+    /// One level down, where keys are not checked.
+    fn unchecked(
+        &mut self,
+        write: impl FnOnce(&mut Self) -> Result<(), Raised>,
+    ) -> Result<(), Raised> {
         let outer = std::mem::replace(&mut self.check_keys, false);
-        let _nested = self.nest()?;
-        self.write(0x03, &[])?;
-        let start = self.begin()?;
-        self.element(name!(self.py, "$ref").as_any(), collection)?;
-        self.element(name!(self.py, "$id").as_any(), id)?;
-        if !database.is_none() {
-            self.element(name!(self.py, "$db").as_any(), database)?;
-        }
+        let done = self.nested(ENCODING, write);
         self.check_keys = outer;
-        self.depth -= 1;
-        self.finish(start)
+        done
     }
 
     /// A `RawBSONDocument`: bytes go in as they are.
@@ -222,22 +227,22 @@ impl<'a, 'py> Encoder<'a, 'py> {
     /// A list or tuple, whose item at an index `item` tells.
     #[inline]
     fn array(&mut self, item: impl Fn(usize) -> Option<Bound<'py, PyAny>>) -> Result<(), Raised> {
-        let _nested = self.nest()?;
-        self.write(0x04, &[])?;
-        let start = self.begin()?;
-        let mut name = Counter::new();
-        let mut index = 0;
-        // Encoding an item may run Python code that changes the list: it is asked anew each time.
-        while let Some(item) = item(index) {
-            self.tag_at = self.out.len();
-            self.append(&[0])?;
-            self.append(name.next())?;
-            self.append(&[0])?;
-            self.value(&item)?;
-            index += 1;
-        }
-        self.depth -= 1;
-        self.finish(start)
+        self.nested(ENCODING, |it| {
+            it.write(0x04, &[])?;
+            let start = it.begin()?;
+            let mut name = Counter::new();
+            let mut index = 0;
+            // Encoding an item may run Python code that changes the list: it is asked anew each time.
+            while let Some(item) = item(index) {
+                it.tag_at = it.out.len();
+                it.append(&[0])?;
+                it.append(name.next())?;
+                it.append(&[0])?;
+                it.value(&item)?;
+                index += 1;
+            }
+            it.finish(start)
+        })
     }
 
     // ---- values
@@ -272,11 +277,10 @@ impl<'a, 'py> Encoder<'a, 'py> {
 
     #[inline]
     fn embedded_dict(&mut self, value: &Bound<'py, PyDict>) -> Result<(), Raised> {
-        let _nested = self.nest()?;
-        self.write(0x03, &[])?;
-        self.dict(value, false)?;
-        self.depth -= 1;
-        Ok(())
+        self.nested(ENCODING, |it| {
+            it.write(0x03, &[])?;
+            it.dict(value, false)
+        })
     }
 
     #[inline]
@@ -352,11 +356,10 @@ impl<'a, 'py> Encoder<'a, 'py> {
             // the type itself: a stand-in that claims to be a pattern has no flags to write
             regex::encode(self, value)
         } else if value.is_instance(imports::MAPPING.get(py).or_raise(py)?).or_raise(py)? {
-            let _nested = self.nest()?;
-            self.write(0x03, &[])?;
-            self.mapping(value, false)?;
-            self.depth -= 1;
-            Ok(())
+            self.nested(ENCODING, |it| {
+                it.write(0x03, &[])?;
+                it.mapping(value, false)
+            })
         } else if value.is_instance(imports::UUID.get(py).or_raise(py)?).or_raise(py)? {
             binary::encode_uuid(self, value)
         } else {
@@ -368,23 +371,22 @@ impl<'a, 'py> Encoder<'a, 'py> {
     #[cold]
     fn custom(&mut self, value: &Bound<'py, PyAny>, tried: Tried) -> Result<(), Raised> {
         let py = self.py;
-        let _nested = self.nest()?;
-        let encoder = match &self.settings.encoders {
-            Some(encoders) if tried != Tried::Codec => {
-                encoders.bind(py).get_item(value.get_type()).or_raise(py)?
-            }
-            _ => None,
-        };
-        let (replaced, tried) = match (&encoder, &self.settings.fallback_encoder) {
-            (Some(encode), _) => (encode.call1((value,)), Tried::Codec),
-            (None, Some(fallback)) if tried != Tried::Fallback => {
-                (fallback.bind(py).call1((value,)), Tried::Fallback)
-            }
-            _ => return Err(cannot_encode(value)),
-        };
-        self.other(&replaced.or_raise(py)?, tried)?;
-        self.depth -= 1;
-        Ok(())
+        self.nested(ENCODING, |it| {
+            let encoder = match &it.settings.encoders {
+                Some(encoders) if tried != Tried::Codec => {
+                    encoders.bind(py).get_item(value.get_type()).or_raise(py)?
+                }
+                _ => None,
+            };
+            let (replaced, tried) = match (&encoder, &it.settings.fallback_encoder) {
+                (Some(encode), _) => (encode.call1((value,)), Tried::Codec),
+                (None, Some(fallback)) if tried != Tried::Fallback => {
+                    (fallback.bind(py).call1((value,)), Tried::Fallback)
+                }
+                _ => return Err(cannot_encode(value)),
+            };
+            it.other(&replaced.or_raise(py)?, tried)
+        })
     }
 
     // ---- pieces for the files in `types`
@@ -436,14 +438,21 @@ impl<'a, 'py> Encoder<'a, 'py> {
             Err(_) => Err(too_big(self.py)),
         }
     }
+}
 
-    /// One level down. Levels left through an error need no counting back: the whole encoder is dropped then.
-    #[inline]
-    fn nest(&mut self) -> Result<Nested, Raised> {
-        self.depth += 1;
-        Nested::enter(self.py, self.depth, c" while encoding an object to BSON")
+impl<'py> Nesting<'py> for Encoder<'_, 'py> {
+    #[inline(always)]
+    fn py(&self) -> Python<'py> {
+        self.py
+    }
+
+    #[inline(always)]
+    fn depth(&mut self) -> &mut u32 {
+        &mut self.depth
     }
 }
+
+const ENCODING: &std::ffi::CStr = c" while encoding an object to BSON";
 
 /// Which of the user's codecs made the value at hand.
 #[derive(Clone, Copy, PartialEq)]

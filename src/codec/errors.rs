@@ -1,7 +1,6 @@
 //! How the codec fails. Inside the room an error is [`Raised`]: the exception already sits in the interpreter,
 //! and a `Result` stays one machine word wide. `PyErr` appears only at the room's door.
 
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyo3::exceptions::{
@@ -11,7 +10,6 @@ use pyo3::prelude::*;
 
 use super::imports::{self, Import};
 use super::object;
-use crate::stack;
 
 /// A Python exception is set in the interpreter.
 #[derive(Debug)]
@@ -93,7 +91,7 @@ pub fn raise_invalid_document(py: Python<'_>, message: Made<'_>) -> Raised {
     }
 }
 
-fn raise_text(class: &Bound<'_, PyAny>, message: &str) -> Raised {
+pub fn raise_text(class: &Bound<'_, PyAny>, message: &str) -> Raised {
     raise_with(class, object::decode_utf8(class.py(), message.as_bytes(), None))
 }
 
@@ -170,37 +168,3 @@ pub fn restored(py: Python<'_>, error: PyErr) -> Raised {
         Err(_) => object::no_memory(py),
     }
 }
-
-/// Guards one level of nesting: Python's own recursion limit counts, and a cap keeps the native stack safe
-/// where that limit was raised.
-pub struct Nested {
-    /// Made by `enter` only, dropped on the same thread.
-    _entered: PhantomData<*const ()>,
-}
-
-impl Nested {
-    pub fn enter(
-        py: Python<'_>,
-        depth: u32,
-        what: &'static std::ffi::CStr,
-    ) -> Result<Nested, Raised> {
-        if depth > DEEPEST || stack::left() < LEAST_STACK {
-            let class = py.get_type::<PyRecursionError>();
-            return Err(raise_text(class.as_any(), "document nested too deeply"));
-        }
-        object::enter_recursive_call(py, what)?;
-        Ok(Nested { _entered: PhantomData })
-    }
-}
-
-impl Drop for Nested {
-    fn drop(&mut self) {
-        // SAFETY: made by a successful `enter`, on this thread; the codec holds the GIL throughout.
-        unsafe { object::leave_recursive_call() };
-    }
-}
-
-/// MongoDB itself takes 100 levels. A level costs about 450 bytes of stack here, and threads may have half a megabyte.
-const DEEPEST: u32 = 1000;
-/// For one more level and what it may call. Threads may have less than half a megabyte, too.
-const LEAST_STACK: usize = 8 * 1024;

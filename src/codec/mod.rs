@@ -11,6 +11,7 @@ pub(crate) mod imports;
 mod insert;
 mod keys;
 pub(crate) mod names;
+mod nesting;
 mod object;
 pub(crate) mod once;
 mod prepare;

@@ -173,17 +173,18 @@ impl Queue {
 
     /// The client is closed: the dispatcher shall deliver what is left, and end.
     pub fn end(&self) {
-        let books = self.books.get();
-        books.state.lock().ended = true;
-        books.moved.notify_all();
-        books.delivered.notify(usize::MAX);
-        books.arrived.notify(usize::MAX);
+        self.change(|state| state.ended = true);
     }
 
     /// Nothing shall be delivered any more: the interpreter ends.
     pub fn stop(&self) {
+        self.change(|state| state.stopped = true);
+    }
+
+    /// Whoever waits for anything looks again.
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let books = self.books.get();
-        books.state.lock().stopped = true;
+        change(&mut books.state.lock());
         books.moved.notify_all();
         books.delivered.notify(usize::MAX);
         books.arrived.notify(usize::MAX);

@@ -27,14 +27,9 @@ pub async fn exchange(
         _ => limit.or_after(Instant::now(), timeout),
     };
     seal(client, cluster, operation, lent)?;
-    let Operation { message, terms } = &*operation;
-    let connection = lent.connection_mut();
-    let watch =
-        connection.watch(&client.settings.events, message, &terms.database, terms.operation_id);
-    let unanswered = Unanswered(&terms.session);
-    let answer = connection.ask(message, deadline, watch, terms.allowed.as_deref()).await;
-    std::mem::forget(unanswered);
-    let Some((mut reply, mut checked)) = answer? else { return Ok(None) };
+    let Some((mut reply, mut checked)) = ask(client, operation, lent, deadline).await? else {
+        return Ok(None);
+    };
     if checked.as_ref().is_err_and(Error::wants_reauthentication) {
         // On the heap, since it is rare and large, and this future is copied where it is made.
         (reply, checked) = Box::pin(again(client, operation, lent, deadline)).await?;
@@ -42,8 +37,25 @@ pub async fn exchange(
     if checked.as_ref().is_err_and(Error::is_nonsense) {
         lent.connection_mut().distrust();
     }
-    hear(client, terms, &reply);
+    hear(client, &operation.terms, &reply);
     checked.map(|()| Some(reply))
+}
+
+/// Sends the message as it is. The reply, and what it says of success; None if the server does not reply to it.
+async fn ask(
+    client: &ClientCore,
+    operation: &Operation,
+    lent: &mut Loan,
+    deadline: Deadline,
+) -> Result<Option<(Reply, Result<()>)>> {
+    let Operation { message, terms } = operation;
+    let connection = lent.connection_mut();
+    let watch =
+        connection.watch(&client.settings.events, message, &terms.database, terms.operation_id);
+    let unanswered = Unanswered(&terms.session);
+    let answer = connection.ask(message, deadline, watch, terms.allowed.as_deref()).await;
+    std::mem::forget(unanswered);
+    answer
 }
 
 /// Adds what depends on the attempt to the message.
@@ -87,15 +99,9 @@ async fn again(
     lent: &mut Loan,
     deadline: Deadline,
 ) -> Result<(Reply, Result<()>)> {
-    let Operation { message, terms } = operation;
-    reauthenticate(client, lent, terms.limit.deadline()).await?;
-    let connection = lent.connection_mut();
-    let watch =
-        connection.watch(&client.settings.events, message, &terms.database, terms.operation_id);
-    let unanswered = Unanswered(&terms.session);
-    let answer = connection.ask(message, deadline, watch, terms.allowed.as_deref()).await;
-    std::mem::forget(unanswered);
-    answer?.ok_or_else(|| Error::protocol("an answer was expected"))
+    reauthenticate(client, lent, operation.terms.limit.deadline()).await?;
+    let answer = ask(client, operation, lent, deadline).await?;
+    answer.ok_or_else(|| Error::protocol("an answer was expected"))
 }
 
 async fn reauthenticate(client: &ClientCore, lent: &mut Loan, limit: Deadline) -> Result<()> {

@@ -266,7 +266,7 @@ impl Drop for Stream {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
     use std::pin::pin;
 
     use super::*;
@@ -278,14 +278,19 @@ mod tests {
         Ok(bytes.first().map(|&length| length.into()))
     }
 
-    #[test]
-    fn frames_that_were_not_asked_for_wait_their_turn() {
+    fn connected() -> (Arc<Stream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let connect = Stream::connect(Endpoint::Ip(address), length, Arc::default());
         let stream = blocking::run(pin!(connect), |_| false).unwrap().unwrap();
+        let (peer, _) = listener.accept().unwrap();
+        (stream, peer)
+    }
+
+    #[test]
+    fn frames_that_were_not_asked_for_wait_their_turn() {
+        let (stream, mut peer) = connected();
         stream.expect_more(true);
-        let (mut peer, _) = listener.accept().unwrap();
         peer.write_all(&[3, 1, 2, 2, 8, 4, 5]).unwrap();
         while stream.fill() == Filled::Partly {}
         assert_eq!(stream.fill(), Filled::Full);
@@ -299,11 +304,7 @@ mod tests {
 
     #[test]
     fn the_end_behind_a_frame_that_nobody_takes_is_noticed() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let connect = Stream::connect(Endpoint::Ip(address), length, Arc::default());
-        let stream = blocking::run(pin!(connect), |_| false).unwrap().unwrap();
-        let (mut peer, _) = listener.accept().unwrap();
+        let (stream, mut peer) = connected();
         peer.write_all(&[3, 1, 2]).unwrap();
         while stream.fill() == Filled::Partly {}
         assert!(!stream.has_ended());

@@ -1,4 +1,4 @@
-//! `_core.ChangeStreamCore` and its two iterators: one call of the user's is taken to its event.
+//! `_core.ChangeStreamBase` and its two iterators: one call of the user's is taken to its event.
 //!
 //! The Python subclass knows what to ask, `ops::change_stream` where to go on and when.
 
@@ -164,10 +164,10 @@ fn call(owner: Bound<'_, PyAny>, end: End) -> PyPending {
 
 /// What a change stream of the public classes is derived from: methods, and no field.
 #[pyclass(module = "ferromongo._core", subclass, frozen, generic)]
-pub struct ChangeStreamCore;
+pub struct ChangeStreamBase;
 
 #[pymethods]
-impl ChangeStreamCore {
+impl ChangeStreamBase {
     #[getter]
     fn alive(slf: &Bound<'_, Self>) -> PyResult<bool> {
         Ok(!StreamEngine::of(slf)?.get().is_closed())
@@ -259,18 +259,18 @@ impl ChangeStreamCore {
     }
 }
 
-#[pyclass(module = "ferromongo._core", extends = ChangeStreamCore, subclass, frozen, generic)]
-pub struct SyncChangeStreamCore;
+#[pyclass(module = "ferromongo._core", extends = ChangeStreamBase, subclass, frozen, generic)]
+pub struct SyncChangeStreamBase;
 
 #[pymethods]
-impl SyncChangeStreamCore {
+impl SyncChangeStreamBase {
     #[new]
     #[pyo3(signature = (*_arguments, **_keywords))]
     fn new(
         _arguments: &Bound<'_, PyTuple>,
         _keywords: Option<&Bound<'_, PyDict>>,
-    ) -> PyClassInitializer<SyncChangeStreamCore> {
-        PyClassInitializer::from(ChangeStreamCore).add_subclass(SyncChangeStreamCore)
+    ) -> PyClassInitializer<SyncChangeStreamBase> {
+        PyClassInitializer::from(ChangeStreamBase).add_subclass(SyncChangeStreamBase)
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {
@@ -290,18 +290,18 @@ impl SyncChangeStreamCore {
     }
 }
 
-#[pyclass(module = "ferromongo._core", extends = ChangeStreamCore, subclass, frozen, generic)]
-pub struct AsyncChangeStreamCore;
+#[pyclass(module = "ferromongo._core", extends = ChangeStreamBase, subclass, frozen, generic)]
+pub struct AsyncChangeStreamBase;
 
 #[pymethods]
-impl AsyncChangeStreamCore {
+impl AsyncChangeStreamBase {
     #[new]
     #[pyo3(signature = (*_arguments, **_keywords))]
     fn new(
         _arguments: &Bound<'_, PyTuple>,
         _keywords: Option<&Bound<'_, PyDict>>,
-    ) -> PyClassInitializer<AsyncChangeStreamCore> {
-        PyClassInitializer::from(ChangeStreamCore).add_subclass(AsyncChangeStreamCore)
+    ) -> PyClassInitializer<AsyncChangeStreamBase> {
+        PyClassInitializer::from(ChangeStreamBase).add_subclass(AsyncChangeStreamBase)
     }
 
     fn __aiter__(slf: Py<Self>) -> Py<Self> {

@@ -1,4 +1,4 @@
-//! `_core.CursorCore` and its two iterators: a batch decoded one document at a time.
+//! `_core.CursorBase` and its two iterators: a batch decoded one document at a time.
 //!
 //! The Python subclass knows what to ask (`_open`), `ops::cursor` everything after: batches, getMore, the end.
 
@@ -190,10 +190,10 @@ fn later(
 
 /// What a cursor of the public classes is derived from: methods, and no field.
 #[pyclass(module = "ferromongo._core", subclass, frozen, generic)]
-pub struct CursorCore;
+pub struct CursorBase;
 
 #[pymethods]
-impl CursorCore {
+impl CursorBase {
     /// Whether there may be more documents: False once the last was read, or after `close()`.
     #[getter]
     fn alive(slf: &Bound<'_, Self>) -> PyResult<bool> {
@@ -307,18 +307,18 @@ impl CursorCore {
     }
 }
 
-#[pyclass(module = "ferromongo._core", extends = CursorCore, subclass, frozen, generic)]
-pub struct SyncCursorCore;
+#[pyclass(module = "ferromongo._core", extends = CursorBase, subclass, frozen, generic)]
+pub struct SyncCursorBase;
 
 #[pymethods]
-impl SyncCursorCore {
+impl SyncCursorBase {
     #[new]
     #[pyo3(signature = (*_arguments, **_keywords))]
     fn new(
         _arguments: &Bound<'_, PyTuple>,
         _keywords: Option<&Bound<'_, PyDict>>,
-    ) -> PyClassInitializer<SyncCursorCore> {
-        PyClassInitializer::from(CursorCore).add_subclass(SyncCursorCore)
+    ) -> PyClassInitializer<SyncCursorBase> {
+        PyClassInitializer::from(CursorBase).add_subclass(SyncCursorBase)
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {
@@ -346,18 +346,18 @@ impl SyncCursorCore {
     }
 }
 
-#[pyclass(module = "ferromongo._core", extends = CursorCore, subclass, frozen, generic)]
-pub struct AsyncCursorCore;
+#[pyclass(module = "ferromongo._core", extends = CursorBase, subclass, frozen, generic)]
+pub struct AsyncCursorBase;
 
 #[pymethods]
-impl AsyncCursorCore {
+impl AsyncCursorBase {
     #[new]
     #[pyo3(signature = (*_arguments, **_keywords))]
     fn new(
         _arguments: &Bound<'_, PyTuple>,
         _keywords: Option<&Bound<'_, PyDict>>,
-    ) -> PyClassInitializer<AsyncCursorCore> {
-        PyClassInitializer::from(CursorCore).add_subclass(AsyncCursorCore)
+    ) -> PyClassInitializer<AsyncCursorBase> {
+        PyClassInitializer::from(CursorBase).add_subclass(AsyncCursorBase)
     }
 
     fn __aiter__(slf: Py<Self>) -> Py<Self> {

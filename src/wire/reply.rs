@@ -209,6 +209,10 @@ mod tests {
     use crate::wire::message::Message;
 
     fn reply(document: &RawDocument) -> Result<Reply> {
+        parse(&bytes_of_reply(document))
+    }
+
+    fn bytes_of_reply(document: &RawDocument) -> Vec<u8> {
         let mut message = Message::new::<()>(|out| {
             out.extend_from_slice(document.as_bytes());
             Ok(())
@@ -217,7 +221,7 @@ mod tests {
         message.seal(5, |_, _| Ok(())).unwrap();
         let mut bytes = message.parts().0.to_vec();
         bytes[8..12].copy_from_slice(&5_i32.to_le_bytes());
-        parse(&bytes)
+        bytes
     }
 
     fn parse(bytes: &[u8]) -> Result<Reply> {
@@ -313,14 +317,7 @@ mod tests {
     #[test]
     fn every_truncation_and_every_flipped_byte_is_survived() {
         let document = bson::rawdoc! { "ok": 1.0, "errorLabels": ["a"], "s": "text" };
-        let mut message = Message::new::<()>(|out| {
-            out.extend_from_slice(document.as_bytes());
-            Ok(())
-        })
-        .unwrap();
-        message.seal(5, |_, _| Ok(())).unwrap();
-        let mut bytes = message.parts().0.to_vec();
-        bytes[8..12].copy_from_slice(&5_i32.to_le_bytes());
+        let bytes = bytes_of_reply(&document);
         for end in 0..bytes.len() {
             assert!(parse(&bytes[..end]).is_err());
         }

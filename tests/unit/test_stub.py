@@ -6,8 +6,8 @@ import sys
 # What every generic or subclassable extension class has and stubs do not spell out.
 ALLOWED = r"""
 ferromongo\._core\.\w+\.__class_getitem__
-ferromongo\._core\.ChangeStreamCore
-ferromongo\._core\.CursorCore
+ferromongo\._core\.ChangeStreamBase
+ferromongo\._core\.CursorBase
 ferromongo\._core\.__all__
 """
 

@@ -25,7 +25,7 @@ from ferromongo._core import Pending, decode
 from ferromongo.typings import CollationIn, DocumentType, Pipeline
 
 
-class ChangeStreamBase(Generic[DocumentType]):
+class ChangeStreamArguments(Generic[DocumentType]):
     """What the change streams of both APIs share."""
 
     _whole_cluster = False

@@ -14,17 +14,16 @@ from pymongo.errors import (
     ConfigurationError,
     InvalidOperation,
 )
-from pymongo.read_concern import DEFAULT_READ_CONCERN
-from pymongo.read_preferences import ReadPreference
 from pymongo.results import ClientBulkWriteResult, DeleteResult, InsertOneResult, UpdateResult
 from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.bulk import add_requests, check_unacknowledged
 from ferromongo._calls.change_checks import check_replacement, check_update
+from ferromongo._calls.scopes import make_scope, reply_options
 from ferromongo._calls.sessions import core_session
 from ferromongo._calls.write_errors import raise_not_retryable
-from ferromongo._core import Pending, Scope
+from ferromongo._core import Pending
 
 
 def bulk_write(
@@ -79,15 +78,8 @@ def bulk_write(
         _raise_errors(totals, operations.all, verbose)
         return ClientBulkWriteResult(totals, True, verbose)
 
-    client._used = True
-    scope = Scope(
-        client._core,
-        "admin",
-        client._codec_options._replace(document_class=dict, unicode_decode_error_handler="replace"),
-        ReadPreference.PRIMARY,
-        concern,
-        DEFAULT_READ_CONCERN,
-    )
+    options = reply_options(client._codec_options)
+    scope = make_scope(client, "admin", codec_options=options, write_concern=concern)
     return scope.client_bulk_write(
         command,
         operations.all,

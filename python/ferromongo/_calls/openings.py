@@ -9,7 +9,7 @@ from ferromongo._core import Scope, Session
 
 
 class Opening(NamedTuple):
-    """The first command of a cursor and how it is read: see `_core.CursorCore`."""
+    """The first command of a cursor and how it is read: see `_core.CursorBase`."""
 
     scope: Scope
     command: Mapping[str, Any]

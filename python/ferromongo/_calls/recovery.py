@@ -20,12 +20,12 @@ from bson.binary import Binary
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, ConfigurationError, InvalidOperation, PyMongoError
-from pymongo.read_concern import DEFAULT_READ_CONCERN, ReadConcern
-from pymongo.read_preferences import ReadPreference
-from pymongo.write_concern import DEFAULT_WRITE_CONCERN, WriteConcern
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
 from ferromongo._calls.bases import ClientBase
 from ferromongo._calls.openings import Opening
+from ferromongo._calls.scopes import make_scope
 from ferromongo._calls.transaction_entries import (
     Outcome,
     TransactionEntry,
@@ -255,7 +255,7 @@ def find_marker(client: ClientBase, found: TransactionEntry) -> Pending[Any]:
         "singleBatch": True,
         "maxTimeMS": 30_000,
     }
-    scope = _scope(client, database, read_concern=ReadConcern("linearizable"))
+    scope = make_scope(client, database, read_concern=ReadConcern("linearizable"))
     return scope.find_one(command, None)
 
 
@@ -270,7 +270,7 @@ def prepare_markers(client: ClientBase, log: TransactionLog) -> Pending[Any] | N
     if any(server.max_wire_version >= COMMIT_QUORUM for server in servers):
         # All members by default: it would wait for one that is down.
         command["commitQuorum"] = "majority"
-    scope = _scope(client, database, write_concern=WriteConcern("majority"))
+    scope = make_scope(client, database, write_concern=WriteConcern("majority"))
     return scope.write(command, None, False, _checked)
 
 
@@ -386,7 +386,7 @@ def replay_commands(
 def _command(
     client: ClientBase, database: str, name: str, command: dict[str, Any], session: Session
 ) -> Pending[Any]:
-    scope = _scope(client, database)
+    scope = make_scope(client, database)
     if name not in STATEMENTS:
         return scope.command(command, session, None, _checked)
     statements = list(command.pop(STATEMENTS[name]))
@@ -408,20 +408,13 @@ def _checked_totals(totals: dict[str, Any]) -> None:
 def _store_scope(log: TransactionLog, codec_options: CodecOptions[Any]) -> Scope:
     assert log._store is not None
     database = log._store._database
-    database._client._used = True  # it may be another client's
-    majority = WriteConcern("majority"), ReadConcern("majority")
-    return _scope(database._client, database._name, *majority, codec_options)
-
-
-def _scope(
-    client: ClientBase,
-    database: str,
-    write_concern: WriteConcern = DEFAULT_WRITE_CONCERN,
-    read_concern: ReadConcern = DEFAULT_READ_CONCERN,
-    codec_options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS,
-) -> Scope:
-    primary = ReadPreference.PRIMARY
-    return Scope(client._core, database, codec_options, primary, write_concern, read_concern)
+    return make_scope(
+        database._client,
+        database._name,
+        codec_options=codec_options,
+        write_concern=WriteConcern("majority"),
+        read_concern=ReadConcern("majority"),
+    )
 
 
 def _address(host: str, port: int | None) -> str:

@@ -12,15 +12,37 @@ from __future__ import annotations
 from typing import Any
 
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
-from pymongo.read_concern import DEFAULT_READ_CONCERN
+from pymongo.read_concern import DEFAULT_READ_CONCERN, ReadConcern
 from pymongo.read_preferences import ReadPreference
-from pymongo.write_concern import WriteConcern
+from pymongo.write_concern import DEFAULT_WRITE_CONCERN, WriteConcern
 
-from ferromongo._calls.bases import CollectionBase, DatabaseBase, is_proxy
+from ferromongo._calls.bases import (
+    ClientBase,
+    CollectionBase,
+    Configured,
+    DatabaseBase,
+    is_proxy,
+)
 from ferromongo._core import Scope
 
 LENIENT_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(unicode_decode_error_handler="replace")
 """For commands that create indexes: neither command nor reply has documents of the user's."""
+
+
+def make_scope(
+    client: ClientBase,
+    database: str,
+    *,
+    codec_options: CodecOptions[Any] = DEFAULT_CODEC_OPTIONS,
+    read_preference: Any = ReadPreference.PRIMARY,
+    write_concern: WriteConcern = DEFAULT_WRITE_CONCERN,
+    read_concern: ReadConcern = DEFAULT_READ_CONCERN,
+) -> Scope:
+    """A new scope, of the defaults where no other options are given."""
+    client._used = True
+    return Scope(
+        client._core, database, codec_options, read_preference, write_concern, read_concern
+    )
 
 
 def reply_options(codec_options: CodecOptions[Any]) -> CodecOptions[Any]:
@@ -55,15 +77,12 @@ def command_scope_with(
     codec_options: CodecOptions[Any],
     read_preference: Any = ReadPreference.PRIMARY,
 ) -> Scope:
-    client = database._client
-    client._used = True
-    return Scope(
-        client._core,
+    return make_scope(
+        database._client,
         database._name,
-        codec_options,
-        read_preference,
-        database._write_concern,
-        DEFAULT_READ_CONCERN,
+        codec_options=codec_options,
+        read_preference=read_preference,
+        write_concern=database._write_concern,
     )
 
 
@@ -71,15 +90,7 @@ def database_scope(database: DatabaseBase) -> Scope:
     """For aggregates on the database itself: all its own options."""
     scope = database._own_scope
     if scope is None:
-        scope = Scope(
-            database._client._core,
-            database._name,
-            database._codec_options,
-            database._read_preference,
-            database._write_concern,
-            database._read_concern,
-        )
-        database._client._used = True
+        scope = _own_scope(database, database, database._codec_options)
         if not is_proxy(database._client):
             database._own_scope = scope
     return scope
@@ -92,30 +103,20 @@ def collection_scope_with(
     write_concern: WriteConcern | None = None,
 ) -> Scope:
     """A one-off scope for helpers with options of their own."""
-    client = collection._database._client
-    client._used = True
-    return Scope(
-        client._core,
-        collection._database._name,
-        codec_options,
-        read_preference,
-        write_concern or collection._write_concern,
-        DEFAULT_READ_CONCERN,
+    database = collection._database
+    return make_scope(
+        database._client,
+        database._name,
+        codec_options=codec_options,
+        read_preference=read_preference,
+        write_concern=write_concern or collection._write_concern,
     )
 
 
 def admin_scope(collection: CollectionBase[Any]) -> Scope:
     """For commands about a collection that the server takes in the admin database."""
     client = collection._database._client
-    client._used = True
-    return Scope(
-        client._core,
-        "admin",
-        DEFAULT_CODEC_OPTIONS,
-        ReadPreference.PRIMARY,
-        collection._write_concern,
-        DEFAULT_READ_CONCERN,
-    )
+    return make_scope(client, "admin", write_concern=collection._write_concern)
 
 
 def _make_collection_scopes(collection: CollectionBase[Any]) -> tuple[Scope, Scope]:
@@ -132,10 +133,9 @@ def _make_collection_scopes(collection: CollectionBase[Any]) -> tuple[Scope, Sco
     if scopes is None:
         codec_options = collection._codec_options
         scopes = (
-            _scope(collection, codec_options),
-            _scope(collection, reply_options(codec_options)),
+            _own_scope(database, collection, codec_options),
+            _own_scope(database, collection, reply_options(codec_options)),
         )
-        database._client._used = True
         if shared and not is_proxy(database._client):
             database._collection_scopes = scopes
     if not (is_proxy(database) or is_proxy(database._client)):
@@ -143,12 +143,15 @@ def _make_collection_scopes(collection: CollectionBase[Any]) -> tuple[Scope, Sco
     return scopes
 
 
-def _scope(collection: CollectionBase[Any], codec_options: CodecOptions[Any]) -> Scope:
-    return Scope(
-        collection._database._client._core,
-        collection._database._name,
-        codec_options,
-        collection._read_preference,
-        collection._write_concern,
-        collection._read_concern,
+def _own_scope(
+    database: DatabaseBase, owner: Configured, codec_options: CodecOptions[Any]
+) -> Scope:
+    """With the read preference and the concerns of `owner`."""
+    return make_scope(
+        database._client,
+        database._name,
+        codec_options=codec_options,
+        read_preference=owner._read_preference,
+        write_concern=owner._write_concern,
+        read_concern=owner._read_concern,
     )

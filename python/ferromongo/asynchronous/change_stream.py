@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
-from ferromongo._calls.change_stream import ChangeStreamBase
-from ferromongo._calls.cursor_cores import AsyncChangeStreamCore
+from ferromongo._calls.change_stream import ChangeStreamArguments
+from ferromongo._calls.cursor_bases import AsyncChangeStreamBase
 from ferromongo._drive import drive
 from ferromongo.asynchronous._iteration import is_own
 from ferromongo.asynchronous.command_cursor import AsyncCommandCursor
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class AsyncChangeStream(
-    AsyncChangeStreamCore[DocumentType], ChangeStreamBase[DocumentType], Generic[DocumentType]
+    AsyncChangeStreamBase[DocumentType], ChangeStreamArguments[DocumentType], Generic[DocumentType]
 ):
     """An iterator over changes; the methods `watch` return one.
 

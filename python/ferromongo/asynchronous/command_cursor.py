@@ -9,11 +9,11 @@ from pymongo.errors import InvalidOperation
 
 from ferromongo._calls import html
 from ferromongo._calls.checks import check_int
-from ferromongo._calls.cursor_cores import AsyncCursorCore
+from ferromongo._calls.cursor_bases import AsyncCursorBase
 from ferromongo._calls.openings import Opening, get_more_batch_size
 from ferromongo._calls.sessions import opened_in
 from ferromongo._drive import drive
-from ferromongo.asynchronous._iteration import and_close, is_own, is_refreshed, refreshed_list
+from ferromongo.asynchronous._iteration import fetched, is_refreshed, refreshed_list
 from ferromongo.typings import DocumentType
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ferromongo.asynchronous.client_session import AsyncClientSession
 
 
-class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
+class AsyncCommandCursor(AsyncCursorBase[DocumentType], Generic[DocumentType]):
     """An iterator over the result of a command; methods such as `aggregate` return one."""
 
     _plain: ClassVar[dict[str, Any]]
@@ -68,9 +68,7 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
                 await self._refresh()
             if document is not None:
                 return document
-        if is_own(self, "close", _CLOSE):
-            return await drive(self._next())
-        return await and_close(self, self._next())
+        return await fetched(self, self._next())
 
     async def __anext__(self) -> DocumentType:  # async only
         document = self._ready()
@@ -93,10 +91,7 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
 
         Agents wrap it to measure each batch: iteration calls it then.
         """
-        pending = self._refill(until_some=False)
-        if is_own(self, "close", _CLOSE):
-            return await drive(pending)
-        return await and_close(self, pending)
+        return await fetched(self, self._refill(until_some=False))
 
     async def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.
@@ -109,9 +104,7 @@ class AsyncCommandCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
             await drive(self._start())
             timeout = None if self._opening is None else self._opening.scope.timeout
             return await refreshed_list(self, length, timeout)
-        if is_own(self, "close", _CLOSE):
-            return await drive(self._fetch_all(length))
-        return await and_close(self, self._fetch_all(length))
+        return await fetched(self, self._fetch_all(length))
 
     def _repr_html_(self) -> str:
         return html.cursor(self, None, None)
@@ -147,4 +140,4 @@ AsyncCommandCursor._plain = {
     "__anext__": AsyncCommandCursor.__anext__,
 }
 AsyncCommandCursor._plain_refresh = AsyncCommandCursor._refresh
-_CLOSE = AsyncCommandCursor._plain_close = AsyncCommandCursor.close
+AsyncCommandCursor._plain_close = AsyncCommandCursor.close

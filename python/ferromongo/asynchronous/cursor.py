@@ -13,12 +13,12 @@ from pymongo.errors import InvalidOperation
 from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls import find, html
-from ferromongo._calls.cursor_cores import AsyncCursorCore
+from ferromongo._calls.cursor_bases import AsyncCursorBase
 from ferromongo._calls.openings import Opening
 from ferromongo._calls.scopes import document_scope
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import drive
-from ferromongo.asynchronous._iteration import and_close, is_own, is_refreshed, refreshed_list
+from ferromongo.asynchronous._iteration import fetched, is_refreshed, refreshed_list
 from ferromongo.typings import CollationIn, DocumentType, Hint, KeyPattern
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _IS_SYNC = False
 
 
-class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
+class AsyncCursor(AsyncCursorBase[DocumentType], Generic[DocumentType]):
     """An iterator over the documents a query matches; `collection.find()` makes one.
 
     The query is sent when the first document is asked for. Until then the chain methods change it:
@@ -41,6 +41,7 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
 
     _plain: ClassVar[dict[str, Any]]
     """What `for` goes past unless it was overridden or patched."""
+    _plain_close: ClassVar[Any]
     _plain_refresh: ClassVar[Any]
 
     def __init__(
@@ -270,9 +271,7 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
             if document is None:
                 raise StopAsyncIteration
             return document
-        if is_own(self, "close", _CLOSE):
-            return await drive(self._next())
-        return await and_close(self, self._next())
+        return await fetched(self, self._next())
 
     async def __anext__(self) -> DocumentType:  # async only
         document = self._ready()
@@ -283,10 +282,7 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
 
         Agents wrap it to measure each batch: iteration calls it then.
         """
-        pending = self._refill(until_some=True)
-        if is_own(self, "close", _CLOSE):
-            return await drive(pending)
-        return await and_close(self, pending)
+        return await fetched(self, self._refill(until_some=True))
 
     async def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.
@@ -298,9 +294,7 @@ class AsyncCursor(AsyncCursorCore[DocumentType], Generic[DocumentType]):
         if is_refreshed(self) and not self._query.empty:
             timeout = document_scope(self._collection).timeout
             return await refreshed_list(self, length, timeout)
-        if is_own(self, "close", _CLOSE):
-            return await drive(self._fetch_all(length))
-        return await and_close(self, self._fetch_all(length))
+        return await fetched(self, self._fetch_all(length))
 
     async def explain(self) -> DocumentType:
         """The server's plan for the query and what running it took; the cursor stays unsent."""
@@ -373,4 +367,4 @@ class AsyncRawBatchCursor(AsyncCursor[DocumentType], Generic[DocumentType]):
 
 AsyncCursor._plain = {"next": AsyncCursor.next, "__anext__": AsyncCursor.__anext__}
 AsyncCursor._plain_refresh = AsyncCursor._refresh
-_CLOSE = AsyncCursor.close
+AsyncCursor._plain_close = AsyncCursor.close

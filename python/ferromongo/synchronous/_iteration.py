@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pymongo
 
-from ferromongo._calls.cursor_cores import CursorCore
+from ferromongo._calls.cursor_bases import CursorBase
 from ferromongo._drive import run
 from ferromongo._pymongo_internals import current_timeout
 
 if TYPE_CHECKING:
-    from ferromongo._calls.cursor_cores import Pending
+    from ferromongo._calls.cursor_bases import Pending
 
 _T = TypeVar("_T")
 
@@ -28,7 +28,7 @@ def is_own(owner: Any, name: str, method: Any) -> bool:
 
 def every(cursor: Any) -> list[Any]:
     """The documents of a cursor: at once, or one by one where `next` may be another's."""
-    if isinstance(cursor, CursorCore) and cursor._is_plain() and not is_refreshed(cursor):
+    if isinstance(cursor, CursorBase) and cursor._is_plain() and not is_refreshed(cursor):
         found: list[Any] = run(cursor._fetch_all())
         return found
     documents = []
@@ -37,8 +37,10 @@ def every(cursor: Any) -> list[Any]:
     return documents
 
 
-def and_close(cursor: Any, pending: Pending[_T]) -> _T:
-    """What is fetched. A `close` of a subclass is called once the server's cursor has ended."""
+def fetched(cursor: Any, pending: Pending[_T]) -> _T:
+    """What is fetched. A `close` that is another's is called once the server's cursor has ended."""
+    if is_own(cursor, "close", type(cursor)._plain_close):
+        return run(pending)
     had_ended = cursor.cursor_id == 0
     try:
         return run(pending)

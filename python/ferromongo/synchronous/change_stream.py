@@ -6,8 +6,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
-from ferromongo._calls.change_stream import ChangeStreamBase
-from ferromongo._calls.cursor_cores import SyncChangeStreamCore
+from ferromongo._calls.change_stream import ChangeStreamArguments
+from ferromongo._calls.cursor_bases import SyncChangeStreamBase
 from ferromongo._drive import run
 from ferromongo.synchronous._iteration import is_own
 from ferromongo.synchronous.command_cursor import CommandCursor
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ChangeStream(
-    SyncChangeStreamCore[DocumentType], ChangeStreamBase[DocumentType], Generic[DocumentType]
+    SyncChangeStreamBase[DocumentType], ChangeStreamArguments[DocumentType], Generic[DocumentType]
 ):
     """An iterator over changes; the methods `watch` return one.
 

@@ -10,11 +10,11 @@ from pymongo.errors import InvalidOperation
 
 from ferromongo._calls import html
 from ferromongo._calls.checks import check_int
-from ferromongo._calls.cursor_cores import SyncCursorCore
+from ferromongo._calls.cursor_bases import SyncCursorBase
 from ferromongo._calls.openings import Opening, get_more_batch_size
 from ferromongo._calls.sessions import opened_in
 from ferromongo._drive import run
-from ferromongo.synchronous._iteration import and_close, is_own, is_refreshed, refreshed_list
+from ferromongo.synchronous._iteration import fetched, is_refreshed, refreshed_list
 from ferromongo.typings import DocumentType
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ferromongo.synchronous.client_session import ClientSession
 
 
-class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
+class CommandCursor(SyncCursorBase[DocumentType], Generic[DocumentType]):
     """An iterator over the result of a command; methods such as `aggregate` return one."""
 
     _plain: ClassVar[dict[str, Any]]
@@ -69,9 +69,7 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
                 self._refresh()
             if document is not None:
                 return document
-        if is_own(self, "close", _CLOSE):
-            return run(self._next())
-        return and_close(self, self._next())
+        return fetched(self, self._next())
 
     def try_next(self) -> DocumentType | None:
         """The next document, or None if there is none after asking the server once."""
@@ -90,10 +88,7 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
 
         Agents wrap it to measure each batch: iteration calls it then.
         """
-        pending = self._refill(until_some=False)
-        if is_own(self, "close", _CLOSE):
-            return run(pending)
-        return and_close(self, pending)
+        return fetched(self, self._refill(until_some=False))
 
     def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.
@@ -106,9 +101,7 @@ class CommandCursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
             run(self._start())
             timeout = None if self._opening is None else self._opening.scope.timeout
             return refreshed_list(self, length, timeout)
-        if is_own(self, "close", _CLOSE):
-            return run(self._fetch_all(length))
-        return and_close(self, self._fetch_all(length))
+        return fetched(self, self._fetch_all(length))
 
     def _repr_html_(self) -> str:
         return html.cursor(self, None, None)
@@ -144,4 +137,4 @@ CommandCursor._plain = {
     "__next__": CommandCursor.__next__,
 }
 CommandCursor._plain_refresh = CommandCursor._refresh
-_CLOSE = CommandCursor._plain_close = CommandCursor.close
+CommandCursor._plain_close = CommandCursor.close

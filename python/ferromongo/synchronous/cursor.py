@@ -14,12 +14,12 @@ from pymongo.errors import InvalidOperation
 from pymongo.write_concern import validate_boolean
 
 from ferromongo._calls import find, html
-from ferromongo._calls.cursor_cores import SyncCursorCore
+from ferromongo._calls.cursor_bases import SyncCursorBase
 from ferromongo._calls.openings import Opening
 from ferromongo._calls.scopes import document_scope
 from ferromongo._calls.sessions import ambient_session
 from ferromongo._drive import run
-from ferromongo.synchronous._iteration import and_close, is_own, is_refreshed, refreshed_list
+from ferromongo.synchronous._iteration import fetched, is_refreshed, refreshed_list
 from ferromongo.typings import CollationIn, DocumentType, Hint, KeyPattern
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ferromongo.synchronous.collection import Collection
 
 
-class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
+class Cursor(SyncCursorBase[DocumentType], Generic[DocumentType]):
     """An iterator over the documents a query matches; `collection.find()` makes one.
 
     The query is sent when the first document is asked for. Until then the chain methods change it:
@@ -40,6 +40,7 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
 
     _plain: ClassVar[dict[str, Any]]
     """What `for` goes past unless it was overridden or patched."""
+    _plain_close: ClassVar[Any]
     _plain_refresh: ClassVar[Any]
 
     def __init__(
@@ -267,19 +268,14 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
             if document is None:
                 raise StopIteration
             return document
-        if is_own(self, "close", _CLOSE):
-            return run(self._next())
-        return and_close(self, self._next())
+        return fetched(self, self._next())
 
     def _refresh(self) -> int:
         """How many documents are here; if none are, as many as the next command brings.
 
         Agents wrap it to measure each batch: iteration calls it then.
         """
-        pending = self._refill(until_some=True)
-        if is_own(self, "close", _CLOSE):
-            return run(pending)
-        return and_close(self, pending)
+        return fetched(self, self._refill(until_some=True))
 
     def to_list(self, length: int | None = None) -> list[DocumentType]:
         """The remaining documents, at most `length` of them.
@@ -291,9 +287,7 @@ class Cursor(SyncCursorCore[DocumentType], Generic[DocumentType]):
         if is_refreshed(self) and not self._query.empty:
             timeout = document_scope(self._collection).timeout
             return refreshed_list(self, length, timeout)
-        if is_own(self, "close", _CLOSE):
-            return run(self._fetch_all(length))
-        return and_close(self, self._fetch_all(length))
+        return fetched(self, self._fetch_all(length))
 
     def explain(self) -> DocumentType:
         """The server's plan for the query and what running it took; the cursor stays unsent."""
@@ -366,4 +360,4 @@ class RawBatchCursor(Cursor[DocumentType], Generic[DocumentType]):
 
 Cursor._plain = {"next": Cursor.next, "__next__": Cursor.__next__}
 Cursor._plain_refresh = Cursor._refresh
-_CLOSE = Cursor.close
+Cursor._plain_close = Cursor.close

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::field::integer;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::errors::{
@@ -74,12 +75,8 @@ pub fn encode<'py>(
     value: &Bound<'py, PyAny>,
 ) -> Result<(), Raised> {
     let py = encoder.py;
-    let subtype = encoder
-        .classes
-        .binary
-        .attribute(value)
-        .map_or_else(|| value.getattr(name!(py, "subtype")), Ok);
-    let subtype: i64 = subtype.and_then(|subtype| subtype.extract()).or_raise(py)?;
+    let known = encoder.classes.binary.attribute(value);
+    let subtype: i64 = integer(value, known, name!(py, "subtype"))?;
     let Some(contents) = object::as_bytes(value) else {
         return Err(type_error(py, "binary data must be bytes"));
     };
@@ -123,10 +120,8 @@ pub fn encode_uuid<'py>(
             ));
         }
     };
-    let integer =
-        encoder.classes.uuid.slot(value, 0).map_or_else(|| value.getattr(name!(py, "int")), Ok);
-    let integer: u128 = integer.and_then(|value| value.extract()).or_raise(py)?;
-    write(encoder, subtype, &reorder(integer.to_be_bytes(), representation))
+    let number: u128 = integer(value, encoder.classes.uuid.slot(value, 0), name!(py, "int"))?;
+    write(encoder, subtype, &reorder(number.to_be_bytes(), representation))
 }
 
 const OLD_BINARY: u8 = 2;

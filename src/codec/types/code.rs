@@ -2,10 +2,11 @@
 
 use pyo3::prelude::*;
 
+use super::field::field;
 use super::text;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
-use crate::codec::errors::{Made, OrRaise, Raised, invalid_bson, type_error};
+use crate::codec::errors::{Made, Raised, invalid_bson, type_error};
 use crate::codec::object;
 use crate::codec::once::name;
 
@@ -41,12 +42,8 @@ pub fn encode<'py>(
     value: &Bound<'py, PyAny>,
 ) -> Result<(), Raised> {
     let py = encoder.py;
-    let scope = encoder
-        .classes
-        .code
-        .attribute(value)
-        .map_or_else(|| value.getattr(name!(py, "scope")), Ok)
-        .or_raise(py)?;
+    let known = encoder.classes.code.attribute(value);
+    let scope = field(value, known, name!(py, "scope"))?;
     let Some(text) = object::as_text(value) else {
         return Err(type_error(py, "code must be a string"));
     };

@@ -4,6 +4,7 @@ pub mod binary;
 pub mod code;
 pub mod datetime;
 pub mod db_ref;
+mod field;
 pub mod number;
 pub mod object_id;
 pub mod regex;

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+use super::field::integer;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::errors::{Made, OrRaise, Raised, invalid_document};
@@ -21,10 +22,8 @@ pub fn encode_timestamp<'py>(
 ) -> Result<(), Raised> {
     let py = encoder.py;
     let slot = |index| encoder.classes.timestamp.slot(value, index);
-    let increment = slot(1).map_or_else(|| value.getattr(name!(py, "inc")), Ok);
-    let increment: u32 = increment.and_then(|increment| increment.extract()).or_raise(py)?;
-    let time = slot(0).map_or_else(|| value.getattr(name!(py, "time")), Ok);
-    let time: u32 = time.and_then(|time| time.extract()).or_raise(py)?;
+    let increment: u32 = integer(value, slot(1), name!(py, "inc"))?;
+    let time: u32 = integer(value, slot(0), name!(py, "time"))?;
     encoder.write(0x11, &increment.to_le_bytes())?;
     encoder.append(&time.to_le_bytes())
 }

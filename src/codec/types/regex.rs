@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+use super::field::{field, integer};
 use super::text;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
@@ -41,9 +42,8 @@ pub fn encode<'py>(
 ) -> Result<(), Raised> {
     let py = encoder.py;
     let slot = |index| encoder.classes.regex.slot(value, index);
-    let flags = slot(1).map_or_else(|| value.getattr(name!(py, "flags")), Ok);
-    let flags: i64 = flags.and_then(|flags| flags.extract()).or_raise(py)?;
-    let pattern = slot(0).map_or_else(|| value.getattr(name!(py, "pattern")), Ok).or_raise(py)?;
+    let flags: i64 = integer(value, slot(1), name!(py, "flags"))?;
+    let pattern = field(value, slot(0), name!(py, "pattern"))?;
     encoder.write(0x0B, &[])?;
     let start = encoder.out.len();
     if let Some(pattern) = object::as_text(&pattern) {

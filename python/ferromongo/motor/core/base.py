@@ -37,6 +37,23 @@ class OnLoop:
             return cls
 
 
+class OnOwnLoop(OnLoop):
+    """On a loop that was given to it, or else the one that is current at the first use."""
+
+    _io_loop: Any
+
+    @property
+    def io_loop(self) -> Any:
+        """The loop that its operations run on."""
+        if self._io_loop is None:
+            self._io_loop = self._framework.event_loop()
+        return self._io_loop
+
+    def get_io_loop(self) -> Any:
+        """The loop that its operations run on."""
+        return self.io_loop
+
+
 class AgnosticBase(OnLoop):
     """An object with a delegate. Two are equal if their delegates are."""
 

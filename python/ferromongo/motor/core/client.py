@@ -16,7 +16,7 @@ from ferromongo._calls import client as calls
 from ferromongo._drive import drive
 from ferromongo._pymongo_internals import ServerMode
 from ferromongo.asynchronous.mongo_client import AsyncMongoClient
-from ferromongo.motor.core.base import AgnosticBaseProperties
+from ferromongo.motor.core.base import AgnosticBaseProperties, OnOwnLoop
 from ferromongo.motor.core.client_operations import ClientOperations
 from ferromongo.motor.version import version
 from ferromongo.synchronous.client_session import ClientSession
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from ferromongo.motor.core.database import AgnosticDatabase
 
 
-class AgnosticClient(ClientOperations[DocumentType], AgnosticBaseProperties, Generic[DocumentType]):
+class AgnosticClient(
+    ClientOperations[DocumentType], OnOwnLoop, AgnosticBaseProperties, Generic[DocumentType]
+):
     """A client of one MongoDB deployment, with Motor's API.
 
     Its operations run on one event loop: the one given as `io_loop`, or else the one that is
@@ -61,17 +63,6 @@ class AgnosticClient(ClientOperations[DocumentType], AgnosticBaseProperties, Gen
         if self._asynchronous is None:
             self._asynchronous = _Twin(self.delegate)
         return self._asynchronous
-
-    @property
-    def io_loop(self) -> Any:
-        """The loop that its operations run on."""
-        if self._io_loop is None:
-            self._io_loop = self._framework.event_loop()
-        return self._io_loop
-
-    def get_io_loop(self) -> Any:
-        """The loop that its operations run on."""
-        return self.io_loop
 
     @property
     def HOST(self) -> str:

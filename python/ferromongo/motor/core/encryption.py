@@ -22,7 +22,7 @@ from pymongo.encryption_options import RangeOpts, StringOpts
 from pymongo.encryption_shared import RewrapManyDataKeyResult
 from pymongo.results import DeleteResult
 
-from ferromongo.motor.core.base import AgnosticBase
+from ferromongo.motor.core.base import AgnosticBase, OnOwnLoop
 from ferromongo.motor.core.futures import loop_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ferromongo.motor.core.database import AgnosticDatabase
 
 
-class AgnosticClientEncryption(AgnosticBase):
+class AgnosticClientEncryption(OnOwnLoop, AgnosticBase):
     """Explicit client-side field level encryption; needs the package `pymongocrypt`."""
 
     delegate: ClientEncryption[Any]
@@ -59,17 +59,6 @@ class AgnosticClientEncryption(AgnosticBase):
             )
         )
         self._threads = ThreadPoolExecutor(thread_name_prefix="ferromongo-encryption")
-
-    @property
-    def io_loop(self) -> Any:
-        """The loop that its operations run on."""
-        if self._io_loop is None:
-            self._io_loop = self._framework.event_loop()
-        return self._io_loop
-
-    def get_io_loop(self) -> Any:
-        """The loop that its operations run on."""
-        return self.io_loop
 
     def _in_thread(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
         call = partial(contextvars.copy_context().run, method, *args, **kwargs)
