@@ -70,8 +70,9 @@ endif
 # Each part starts replica sets: what happens to the servers of the first disturbs no other.
 test-faults: build
 	$(PYTEST) $(FAULT_TESTS)
+# Replication would cost half of the processor time, and changes nothing that is compared.
 test-parity: build
-	$(PYTEST) tests/parity tests/property
+	$(PYTEST) -o mongodb_members=1 tests/parity tests/property
 test-others: build
 	$(PYTEST) -n 2 --dist worksteal tests/server tests/spec tests/typing tests/unit
 
