@@ -42,7 +42,7 @@ QUICK = (
     "tests/fault/test_interrupt.py",
 )
 
-PYTEST_OPTIONS = ("-q", "-p", "no:cacheprovider", "--durations=20")
+PYTEST_OPTIONS = ["-q", "-p", "no:cacheprovider", "--durations=20", "-n2", "--dist=worksteal"]
 
 DESCRIBE = """
 import json, sys, sysconfig
