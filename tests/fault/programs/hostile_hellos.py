@@ -12,7 +12,7 @@ import time
 
 import bson
 from pymongo.errors import PyMongoError
-from tests.drivers import AsyncDriver, SyncDriver
+from tests.drivers import AsyncDriver, SyncDriver, patient
 from tests.fault.peer import Peer
 from tests.fault.peer_answers import replica_set
 
@@ -53,7 +53,7 @@ async def meet(driver, hello, hearers):
         async with driver.client(uri, **CREDENTIALS) as client:
             # A monitor asks again after it has read the first reply, which may take long, and uses
             # it in the background. An operation ends when its connection has read the reply.
-            least, seconds = (2, 3) if hearers == "monitors" else (1, 0)
+            least, seconds = (2, patient(3)) if hearers == "monitors" else (1, 0)
             end = time.monotonic() + seconds
             operations = 0  # since the reply was sent often enough
             while (now := time.monotonic()) < end or operations < 3:
