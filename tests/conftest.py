@@ -7,6 +7,7 @@ import gc
 import pytest
 
 import ferromongo_pytest
+from tests import hypothesis_profile  # noqa: F401
 from tests.drivers import APP, AsyncDriver, SyncDriver, package
 
 
