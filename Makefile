@@ -4,11 +4,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 COUNT ?= 20
+# The fault tests wait most of the time: more workers than processors.
+WORKERS ?= 4
 EXAMPLES ?= 50000
 SECONDS ?= 60
 export FERROMONGO_SPECS ?= $(abspath ../shared/specs)
 
 BIN := $(abspath $(VENV))/bin
+# Each worker of pytest-xdist has a replica set of its own. One that has nothing left to do takes
+# tests from another.
+PYTEST := $(BIN)/pytest --durations=20
+FAULT_TESTS := -n $(WORKERS) --dist worksteal tests/fault
 # The same interpreter for every cargo call, or pyo3 would be compiled anew for each.
 export PYO3_PYTHON := $(BIN)/python
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
@@ -56,18 +62,19 @@ test-rust: venv  ## Run the tests that need no Python and no server
 
 test-python: build  ## Run the Python tests on real replica sets, three parts at a time
 ifdef FERROMONGO_TEST_URI
-	$(BIN)/pytest
+	$(PYTEST)
 else
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-faults test-parity test-others
 endif
 
-# Each part starts a replica set: what happens to the servers of the first disturbs no other.
+# Each part starts replica sets: what happens to the servers of the first disturbs no other.
 test-faults: build
-	$(BIN)/pytest tests/fault
+	$(PYTEST) $(FAULT_TESTS)
+# Replication would cost half of the processor time, and changes nothing that is compared.
 test-parity: build
-	$(BIN)/pytest tests/parity tests/property
+	$(PYTEST) -o mongodb_members=1 tests/parity tests/property
 test-others: build
-	$(BIN)/pytest tests/server tests/spec tests/typing tests/unit
+	$(PYTEST) -n 2 --dist worksteal tests/server tests/spec tests/typing tests/unit
 
 test-pythons: venv  ## Run the quick part of the Python tests on every other CPython found, 3.11+
 	$(BIN)/python python/tools/other_pythons.py
@@ -95,7 +102,7 @@ unified: build  ## Run all of MongoDB's unified tests on both APIs; `make test` 
 
 soak: build  ## Repeat the fault tests COUNT times (20)
 	@for round in $$(seq $(COUNT)); do \
-	  echo "== round $$round of $(COUNT)"; $(BIN)/pytest -q tests/fault || exit 1; \
+	  echo "== round $$round of $(COUNT)"; $(PYTEST) -q $(FAULT_TESTS) || exit 1; \
 	done
 
 money: build  ## Transfer money through faults for SECONDS (60) on each API; WAYS=session|atomic

@@ -1,11 +1,19 @@
 """Fixtures of all tests. The server comes from ferromongo's own pytest plugin (`mongodb_uri`,
-`mongodb_replica_set`, `mongodb_database_name`): one replica set serves the whole session."""
+`mongodb_replica_set`, `mongodb_database_name`): one replica set serves the whole session, or each
+worker of pytest-xdist."""
 
 import gc
 
 import pytest
 
+import ferromongo_pytest
+from tests import hypothesis_profile  # noqa: F401
 from tests.drivers import APP, AsyncDriver, SyncDriver, package
+
+
+def pytest_configure(config):
+    # Tests kill members and set fail points. A worker that is lent no servers starts its own.
+    getattr(config, "workerinput", {}).pop(ferromongo_pytest.WORKERINPUT, None)
 
 
 @pytest.fixture(autouse=True, scope="module")

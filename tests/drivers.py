@@ -20,9 +20,6 @@ import os
 import threading
 import time
 
-import psutil
-import pytest
-
 DRIVER_NAME = os.environ.get("FERROMONGO_TEST_DRIVER", "ferromongo")
 package = importlib.import_module(DRIVER_NAME)
 
@@ -30,9 +27,16 @@ package = importlib.import_module(DRIVER_NAME)
 APP = "tests of faults"
 gridfs = importlib.import_module("gridfs" if DRIVER_NAME == "pymongo" else f"{DRIVER_NAME}.gridfs")
 
-ferromongo_only = pytest.mark.skipif(
-    DRIVER_NAME != "ferromongo", reason="something that ferromongo adds to PyMongo's API"
-)
+
+def __getattr__(name):
+    # Made on demand: the programs of tests/fault import this file, and pytest is a third of the
+    # time that their imports take.
+    if name != "ferromongo_only":
+        raise AttributeError(name)
+    import pytest
+
+    reason = "something that ferromongo adds to PyMongo's API"
+    return pytest.mark.skipif(DRIVER_NAME != "ferromongo", reason=reason)
 
 
 def both_drivers(body):
@@ -216,7 +220,7 @@ def _is_driver_object(value):
 
 def patient(seconds):
     """An upper bound that is to catch a hang: longer on a machine that has more to do."""
-    return seconds * max(1, psutil.getloadavg()[0] / psutil.cpu_count())
+    return seconds * max(1, os.getloadavg()[0] / os.cpu_count())
 
 
 async def eventually(driver, condition, timeout=30):

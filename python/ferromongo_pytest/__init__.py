@@ -39,7 +39,7 @@ def pytest_configure_node(node: Any) -> None:
         from ferromongo_pytest._lender import Lender
 
         lender = node.config.stash[_LENDER] = Lender(_members(node.config))
-    node.workerinput[_WORKERINPUT] = lender.address
+    node.workerinput[WORKERINPUT] = lender.address
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -57,7 +57,7 @@ def mongodb_replica_set(request: pytest.FixtureRequest) -> Iterator[ReplicaSet]:
 
     problem = None
     try:
-        address = getattr(request.config, "workerinput", {}).get(_WORKERINPUT)
+        address = getattr(request.config, "workerinput", {}).get(WORKERINPUT)
         # A worker on another machine starts one of its own.
         if address is not None and os.path.exists(address):
             from ferromongo_pytest._borrower import borrow
@@ -223,5 +223,6 @@ def _drop(uri: str, name: str) -> None:
 
 
 TEST_URI = "FERROMONGO_TEST_URI"
-_WORKERINPUT = "ferromongo_replica_set"
+WORKERINPUT = "ferromongo_replica_set"
+"""What a worker of pytest-xdist is given: where it borrows the replica set of all workers."""
 _LENDER = pytest.StashKey[Any]()

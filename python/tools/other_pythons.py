@@ -11,6 +11,7 @@ built as `make build` does, in the same target directory: only what knows Python
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import os
 import subprocess
@@ -41,6 +42,8 @@ QUICK = (
     "tests/fault/test_interrupt.py",
 )
 
+PYTEST_OPTIONS = ["-q", "-p", "no:cacheprovider", "--durations=20", "-n2", "--dist=worksteal"]
+
 DESCRIBE = """
 import json, sys, sysconfig
 free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -64,17 +67,26 @@ def main(wanted: list[str]) -> int:
         print(f"not found: {', '.join(sorted(missing))}")
         return 1
     print("other Pythons:", *[python.path for python in pythons] or ["none"])
-    for python in pythons:
-        start = time.monotonic()
-        environment = install(python)
-        built = time.monotonic()
-        tests = [environment / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        failed = subprocess.run([*tests, *QUICK], cwd=ROOT, check=False).returncode
-        seconds = f"built in {built - start:.0f} s, tested in {time.monotonic() - built:.0f} s"
-        print(f"Python {python.name}: {'failed' if failed else 'passed'}, {seconds}", flush=True)
-        if failed:
-            return 1
-    return 0
+    # The tests of one Python, which wait for servers most of the time, run while the next is built.
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        runs = [threads.submit(test, python, install(python)) for python in pythons]
+        failed = [run.result() for run in concurrent.futures.as_completed(runs)]
+    return int(any(failed))
+
+
+def test(python: Python, environment: Path) -> bool:
+    """Whether they failed."""
+    start = time.monotonic()
+    command = [environment / "bin" / "python", "-m", "pytest", *PYTEST_OPTIONS, *QUICK]
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    failed = done.returncode != 0
+    seconds = f"tested in {time.monotonic() - start:.0f} s"
+    said = done.stdout.decode(errors="replace")
+    # In one piece, as the tests of several Pythons run at the same time.
+    print(f"{said}Python {python.name}: {'failed' if failed else 'passed'}, {seconds}", flush=True)
+    return failed
 
 
 def found() -> list[Python]:
@@ -110,6 +122,7 @@ def described(path: Path) -> Python | None:
 
 def install(python: Python) -> Path:
     """An environment of that Python with the wheel and what its tests need."""
+    start = time.monotonic()
     folder = FOLDER / python.name
     environment = folder / "venv"
     executable = environment / "bin" / "python"
@@ -123,6 +136,7 @@ def install(python: Python) -> Path:
     (wheel,) = folder.glob("*.whl")
     pip = [TOOLS / "pip", "--python", executable, "install", "--quiet"]
     subprocess.run([*pip, "--group", "tests", f"{wheel}[embedded]"], cwd=ROOT, check=True)
+    print(f"Python {python.name}: built in {time.monotonic() - start:.0f} s", flush=True)
     return environment
 
 

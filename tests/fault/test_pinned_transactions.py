@@ -122,7 +122,10 @@ async def test_a_cut_commit_is_sent_again_over_another_connection(driver):
     assert second.document["writeConcern"] == {"w": "majority", "wtimeout": 10000}
 
 
-@pytest.mark.parametrize("answer", [LASTING, TRANSIENT, cut(0), None], ids=str)
+ABORTS = {"refused": LASTING, "a lock": TRANSIENT, "cut": cut(0), "ordinary": None}
+
+
+@pytest.mark.parametrize("answer", ABORTS.values(), ids=ABORTS)
 @both_drivers
 async def test_an_abort_gives_the_connection_back(driver, answer):
     async with balanced(driver) as (peer, client), client.start_session() as session:

@@ -24,6 +24,11 @@ AUTO: CodecOptions[Any] = CodecOptions(
 )
 
 
+def shown(value: Any) -> str:
+    """Its `repr` without addresses, as a test's id: the same in each worker of pytest-xdist."""
+    return re.sub(r" at 0x\w+", "", repr(value))
+
+
 class Text(str):
     pass
 

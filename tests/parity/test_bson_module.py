@@ -30,6 +30,7 @@ from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.parity.sample_options import Money, MoneyCodec
+from tests.parity.sample_values import shown
 
 import ferromongo.bson
 
@@ -245,7 +246,7 @@ def test_flipped_bits(places: list[int], options: CodecOptions[Any]) -> None:
 WRONG_OPTIONS = [0, "", {}, (), 5, "strict", {"tz_aware": True}, CodecOptions, (1,), object()]
 
 
-@pytest.mark.parametrize("options", WRONG_OPTIONS, ids=repr)
+@pytest.mark.parametrize("options", WRONG_OPTIONS, ids=shown)
 @pytest.mark.parametrize("data", [b"", ONE], ids=["none", "one"])
 def test_wrong_options(options: Any, data: bytes) -> None:
     for name in ("decode", "decode_all", "decode_iter"):
@@ -263,7 +264,7 @@ def test_options_for_encode(options: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "check_keys", [False, True, 0, 1, 2, 255, 256, -1, 1.0, None, "x", []], ids=repr
+    "check_keys", [False, True, 0, 1, 2, 255, 256, -1, 1.0, None, "x", []], ids=shown
 )
 def test_check_keys(check_keys: Any) -> None:
     for document in ({"$a": 1}, {"a.b": 1}, {"a": {"$b": 1}}, {"a": 1}):
@@ -273,7 +274,7 @@ def test_check_keys(check_keys: Any) -> None:
 @pytest.mark.parametrize(
     "document",
     [DOCUMENT, bson.SON(b=1, _id=2), {}, None, 5, [], "x", {1: 1}, {"a": object()}, {"a": 2**64}],
-    ids=repr,
+    ids=shown,
 )
 def test_encode(document: Any) -> None:
     both(lambda module: module.encode(document))
@@ -414,7 +415,7 @@ def test_every_cut_of_a_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [io.StringIO("abcdefgh"), io.StringIO(), None, b"", object()], ids=repr
+    "file", [io.StringIO("abcdefgh"), io.StringIO(), None, b"", object()], ids=shown
 )
 def test_what_is_no_binary_file(file: Any) -> None:
     def read(module: Any) -> Any:

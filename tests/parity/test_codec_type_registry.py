@@ -9,7 +9,7 @@ import pytest
 from bson.codec_options import CodecOptions, TypeRegistry
 from tests.parity.beside_bson import decode, encode, outcome
 from tests.parity.sample_options import REGISTRIES, Money
-from tests.parity.sample_values import Eager, Number
+from tests.parity.sample_values import Eager, Number, shown
 
 
 @pytest.mark.parametrize("registry", REGISTRIES.values(), ids=REGISTRIES)
@@ -28,7 +28,7 @@ from tests.parity.sample_values import Eager, Number
         "bad",
         {"in": [Money(5), "text"]},
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_type_codecs(value: Any, registry: TypeRegistry) -> None:
     options = CodecOptions(type_registry=registry)

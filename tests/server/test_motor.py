@@ -7,14 +7,16 @@ import importlib
 import sys
 import warnings
 
+import motor.motor_asyncio
 import pytest
 from bson.codec_options import CodecOptions
 from pymongo.driver_info import DriverInfo
 from pymongo.errors import ConfigurationError, InvalidOperation
-from tests.drivers import ferromongo_only
+from tests.drivers import AsyncDriver, eventually, ferromongo_only
 
 import ferromongo
 import ferromongo.motor
+import ferromongo.motor_asyncio
 from ferromongo.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientEncryption
 
 pytestmark = ferromongo_only
@@ -38,6 +40,20 @@ def test_a_driver_on_top_is_named_in_handshakes():
     assert names[-2:] == ["Motor", "Beanie"]
     with pytest.raises(TypeError, match="DriverInfo"):
         AsyncIOMotorClient(driver="Beanie")
+
+
+async def test_the_members_are_those_that_motor_finds(mongodb_replica_set):
+    """Compared here, as tests/parity may run with a set of one member."""
+    found = []
+    for module in (motor.motor_asyncio, ferromongo.motor_asyncio):
+        client = module.AsyncIOMotorClient(mongodb_replica_set.uri)
+        await client.admin.command("ping")
+        others = len(mongodb_replica_set.members) - 1
+        await eventually(AsyncDriver(), lambda: len(client.secondaries) == others)  # noqa: B023
+        found.append((client.primary, client.secondaries, client.arbiters, client.nodes))
+        client.close()
+    theirs, ours = found
+    assert ours == theirs
 
 
 async def test_the_delegate_shares_connections_and_sessions(motor_client, mongodb_database_name):

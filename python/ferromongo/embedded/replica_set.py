@@ -310,6 +310,10 @@ class ReplicaSet:
         for name, value in self._parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ["--setParameter", f"{name}={text}"]
+        if len(self._ports) == 1:
+            # With nobody to replicate to, a database is gone once the journal is flushed by itself:
+            # every 100 ms by default, and each test of a pytest session drops one.
+            command += ["--journalCommitInterval", "20"]
         if self.auth is not None:
             # Members that share a key want authentication of everybody.
             command += ["--keyFile", f"{DIRECTORY}/{KEY}"]
