@@ -103,7 +103,7 @@ const DATA: &[u8] = b"0123456789";
 
 fn read(download: &mut Download, call: &Call, from: u64, to: u64) -> Result<Vec<u8>, Error> {
     let mut found = Vec::new();
-    block_on(download.read(call, from, to - from, &mut found)).map(|()| found)
+    block_on(download.read(call, from, to - from, 0, &mut found)).map(|()| found)
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn the_next_batch_is_asked_for_before_one_is_copied() {
     let client = server.client();
     let mut watching = Watching { server: &server, wait_for: 2, seen: Vec::new() };
     let mut download = Download::new(source(10, 4));
-    block_on(download.read(&call(&client), 0, 10, &mut watching)).unwrap();
+    block_on(download.read(&call(&client), 0, 10, 0, &mut watching)).unwrap();
     assert_eq!(watching.seen, [2, 3, 4]);
     client.close();
 }
@@ -188,6 +188,67 @@ fn nothing_is_asked_for_that_the_call_may_not_need() {
 }
 
 #[test]
+fn a_copy_of_the_file_has_the_next_batch_asked_for_before_it_comes_back() {
+    for by_read in [false, true] {
+        let mut store = Store::of(&DATA[..8], 4, 1);
+        let server = ScriptedServer::start(move |command| store.answer(command));
+        let client = server.client();
+        let call = call(&client);
+        let mut download = Download::new(source(8, 4));
+        if by_read {
+            let mut first = Vec::new();
+            block_on(download.read(&call, 0, 4, 8, &mut first)).unwrap();
+            assert_eq!(first, b"0123");
+        } else {
+            block_on(download.find_part(&call, 0, 8)).unwrap();
+            assert_eq!(download.part(0), Some(&b"0123"[..]));
+        }
+        eventually(|| server.names() == ["find", "getMore"]);
+        // With the last chunk nothing is asked for that a copy by chunks does not take.
+        block_on(download.find_part(&call, 4, 8)).unwrap();
+        assert_eq!(download.part(4), Some(&b"4567"[..]));
+        if !by_read {
+            assert_eq!(server.names(), ["find", "getMore"]);
+        }
+        block_on(download.check_end(&call)).unwrap();
+        assert_eq!(server.names(), ["find", "getMore", "getMore"]);
+        client.close();
+    }
+}
+
+#[test]
+fn nothing_is_asked_for_between_calls_where_time_or_connections_are_limited() {
+    for (most, socket_timeout, limit) in [
+        (1, None, None),
+        (10, Some(Duration::from_secs(60)), None),
+        (10, None, Some(Duration::from_secs(60))),
+    ] {
+        let mut store = Store::of(DATA, 4, 1);
+        let server = ScriptedServer::start(move |command| store.answer(command));
+        let client = server.client_with(|settings| {
+            (settings.max_pool_size, settings.socket_timeout) = (most, socket_timeout);
+        });
+        let mut call = call(&client);
+        if let Some(limit) = limit {
+            call.terms.limit = TimeLimit::after(Instant::now(), limit);
+        }
+        let mut download = Download::new(source(10, 4));
+        let mut found = Vec::new();
+        for position in [0, 4, 8] {
+            block_on(download.find_part(&call, position, 10)).unwrap();
+            found.extend_from_slice(download.part(position).unwrap());
+            // Another operation finds a connection.
+            let mut other = Download::new(source(10, 4));
+            assert_eq!(read(&mut other, &call, 0, 4).unwrap(), b"0123");
+        }
+        assert_eq!(found, DATA);
+        let expected = ["find", "find", "getMore", "find", "getMore", "find"];
+        assert_eq!(server.names(), expected);
+        client.close();
+    }
+}
+
+#[test]
 fn in_a_session_of_the_callers_one_command_follows_the_other() {
     let mut store = Store::of(DATA, 4, 1);
     let server = ScriptedServer::start(move |command| store.answer(command));
@@ -195,7 +256,7 @@ fn in_a_session_of_the_callers_one_command_follows_the_other() {
     let call = Call { client: client.clone(), terms: explicit(&client, CommandKind::FIND) };
     let mut watching = Watching { server: &server, wait_for: 0, seen: Vec::new() };
     let mut download = Download::new(source(10, 4));
-    block_on(download.read(&call, 0, 10, &mut watching)).unwrap();
+    block_on(download.read(&call, 0, 10, 0, &mut watching)).unwrap();
     assert_eq!(watching.seen, [1, 2, 3]);
     let sessions = server.received().into_iter().map(|it| it.body.get("lsid").unwrap().is_some());
     assert!(sessions.eq([true; 4]));
@@ -272,7 +333,7 @@ fn chunks_are_handed_out_one_by_one() {
     let mut download = Download::new(source(10, 4));
     for (position, expected) in [(0, &b"0123"[..]), (4, b"4567"), (5, b"567"), (8, b"89")] {
         assert!(!download.opens_at(position) || position == 0);
-        block_on(download.find_part(&call, position)).unwrap();
+        block_on(download.find_part(&call, position, 0)).unwrap();
         assert_eq!(download.part(position), Some(expected));
     }
     download.release(10);
@@ -382,7 +443,7 @@ const FILE: &[u8] = b"\x10files_id\0\x07\0\0\0";
 
 /// Another file may have its `_id`.
 fn upload() -> Arc<Mutex<Upload>> {
-    Arc::new(Mutex::new(Upload::new("fs.chunks", FILE.to_vec(), 4, false)))
+    Arc::new(Mutex::new(Upload::new("fs.chunks", FILE.to_vec(), 4, false, Arc::default())))
 }
 
 fn ids() -> Ids {
@@ -462,7 +523,7 @@ fn all_bytes_arrive_as_chunks_in_whole_inserts() {
 
 #[test]
 fn a_little_is_gathered_and_not_sent() {
-    let mut upload = Upload::new("fs.chunks", FILE.to_vec(), 4, false);
+    let mut upload = Upload::new("fs.chunks", FILE.to_vec(), 4, false, Arc::default());
     let server = LIMITS.server;
     let most = MostGathered::new(3 * (4 + CHUNK_OVERHEAD), 100_000);
     let limits = most.limits(server);
@@ -515,7 +576,8 @@ fn with_an_id_of_its_own_the_first_insert_waits_for_nothing() {
     }));
     let _ = cell.set(server.clone());
     let client = server.client();
-    let upload = Arc::new(Mutex::new(Upload::new("fs.chunks", FILE.to_vec(), 4, true)));
+    let upload =
+        Arc::new(Mutex::new(Upload::new("fs.chunks", FILE.to_vec(), 4, true, Arc::default())));
     write(&upload, &sending(&client), &[1; 5 * 8]).unwrap();
     assert_eq!(server.received().len(), 5);
     client.close();
