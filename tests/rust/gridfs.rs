@@ -233,13 +233,14 @@ fn nothing_is_asked_for_between_calls_where_time_or_connections_are_limited() {
             call.terms.limit = TimeLimit::after(Instant::now(), limit);
         }
         let mut download = Download::new(source(10, 4));
-        let mut found = Vec::new();
+        let (mut found, mut others) = (Vec::new(), Vec::new());
         for position in [0, 4, 8] {
             block_on(download.find_part(&call, position, 10)).unwrap();
             found.extend_from_slice(download.part(position).unwrap());
             // Another operation finds a connection.
             let mut other = Download::new(source(10, 4));
             assert_eq!(read(&mut other, &call, 0, 4).unwrap(), b"0123");
+            others.push(other); // dropped, it would have its cursor killed
         }
         assert_eq!(found, DATA);
         let expected = ["find", "find", "getMore", "find", "getMore", "find"];
@@ -290,7 +291,8 @@ fn every_damage_is_an_error_and_does_not_last() {
             assert_eq!((error.kind(), error.message()), (ErrorKind::CorruptFile, expected));
             let line = block_on(download.line(&call(&client), 0, 10)).unwrap_err();
             assert_eq!(line.message(), expected);
-            *store.lock().unwrap() = Store::of(DATA, 4, per_batch);
+            // Not its cursors: a getMore that was asked for ahead may still be on its way.
+            store.lock().unwrap().chunks = Store::of(DATA, 4, per_batch).chunks;
             assert_eq!(read(&mut download, &call(&client), 0, 10).unwrap(), DATA);
             client.close();
         }
@@ -399,7 +401,7 @@ fn a_read_that_is_dropped_midway_has_its_cursor_killed() {
         let mut found = Vec::new();
         let work = async {
             let mut download = Download::new(source(10, 4));
-            download.read(&call, 0, 10, &mut found).await
+            download.read(&call, 0, 10, 0, &mut found).await
         };
         let left = blocking::run(pin!(work), |_| server.received().len() == 2);
         assert!(left.is_none(), "it waits for the second batch");
