@@ -180,10 +180,11 @@ fn nothing_is_asked_for_that_the_call_may_not_need() {
     assert_eq!(read(&mut download, &call(&client), 0, 4).unwrap(), b"0123");
     assert_eq!(read(&mut download, &call(&client), 1, 3).unwrap(), b"12");
     let found = block_on(download.line(&call(&client), 4, 2)).unwrap();
-    assert_eq!(
-        (&found[..], server.names()),
-        (&b"45"[..], vec!["find".into(), "find".into(), "getMore".into()])
-    );
+    assert_eq!(found, b"45");
+    // The first cursor is killed in the background, some time.
+    let names = server.names();
+    let reads: Vec<_> = names.iter().filter(|name| *name != "killCursors").collect();
+    assert_eq!(reads, ["find", "find", "getMore"]);
     client.close();
 }
 
