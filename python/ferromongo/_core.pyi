@@ -421,12 +421,19 @@ class GridDownload:
         """`filter` finds the chunks of the file."""
     def opens_at(self, position: int) -> bool:
         """Whether a cursor is opened to read there."""
-    def read(self, position: int, count: int, session: Session | None) -> Pending[bytes]:
-        """`count` bytes, which the file must have; at its end makes sure that no chunk follows."""
+    def read(
+        self, position: int, count: int, session: Session | None, goes_to: int = 0
+    ) -> Pending[bytes]:
+        """`count` bytes, which the file must have; at its end makes sure that no chunk follows.
+
+        The caller reads on up to `goes_to` at once: the next batch may be on its way meanwhile.
+        """
     def line(self, position: int, most: int, session: Session | None) -> Pending[bytes]:
         """The same up to and with a newline, at most `most` bytes."""
-    def chunk(self, position: int, session: Session | None) -> Pending[bytes]:
-        """What is left of the chunk there."""
+    def chunk(self, position: int, session: Session | None, goes_to: int = 0) -> Pending[bytes]:
+        """What is left of the chunk there. `goes_to`: as for `read`."""
+    def chunk_at_hand(self, position: int) -> bytes | None:
+        """The same if nothing has to be asked for that."""
     def check_end(self, session: Session | None) -> Pending[None]:
         """After the last chunk: CorruptGridFile if another one follows."""
     def close(self) -> Pending[None]:

@@ -12,6 +12,7 @@ use crate::control::cluster::Cluster;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::entry::Deployment;
+use crate::net::buffers::Buffers;
 use crate::net::fork::OfProcess;
 use crate::net::wait;
 use crate::session::cluster_time::ClusterTime;
@@ -34,6 +35,8 @@ pub struct ClientCore {
     /// Of the server where the latest transaction of the log was begun.
     deployment: ArcSwapOption<(Arc<ServerDescription>, Arc<Deployment>)>,
     closed: AtomicBool,
+    /// Of large messages that were sent.
+    pub sent_buffers: Arc<Buffers>,
 }
 
 impl ClientCore {
@@ -50,6 +53,7 @@ impl ClientCore {
             cluster_time: Arc::default(),
             deployment: ArcSwapOption::empty(),
             closed: AtomicBool::new(false),
+            sent_buffers: Arc::default(),
         })
     }
 

@@ -50,18 +50,20 @@ impl PyGridDownload {
             .is_none_or(|download| download.opens_at(position))
     }
 
+    #[pyo3(signature = (position, count, session, goes_to = 0))]
     fn read(
         slf: &Bound<'_, Self>,
         position: u64,
         count: u64,
         session: Option<&PySession>,
+        goes_to: u64,
     ) -> PyResult<PyPending> {
         let (this, call) = (slf.clone().unbind(), slf.get().call(slf.py(), session)?);
         Ok(PyPending::later(move |py| {
             let mut sink = BlankBytes::new(py, count)?;
             let mut download = this.get().take();
             let work = async move {
-                let read = download.read(&call, position, count, &mut sink).await;
+                let read = download.read(&call, position, count, goes_to, &mut sink).await;
                 (download, read.map(|()| sink))
             };
             let finish = |read: BlankBytes| read.whole().into_any();
@@ -88,30 +90,37 @@ impl PyGridDownload {
         }))
     }
 
+    /// `None` if the chunk has to be fetched.
+    fn chunk_at_hand(&self, py: Python<'_>, position: u64) -> PyResult<Option<Py<PyAny>>> {
+        let Some(mut download) = self.own() else { return Ok(None) };
+        // A download that found something wrong begins again, where another one would.
+        let found = match self.raised(py, download.has_part(position))? {
+            true => Some(part(py, &mut download, position)),
+            false => None,
+        };
+        self.put_back(download);
+        Ok(found)
+    }
+
+    #[pyo3(signature = (position, session, goes_to = 0))]
     fn chunk(
         slf: &Bound<'_, Self>,
         position: u64,
         session: Option<&PySession>,
+        goes_to: u64,
     ) -> PyResult<PyPending> {
         let (this, call) = (slf.clone().unbind(), slf.get().call(slf.py(), session)?);
         Ok(PyPending::later(move |py| {
-            let mut download = this.get().take();
-            let hand_out = move |py: Python<'_>, download: &mut Download, ()| {
-                let part = download.part(position).unwrap_or_default();
-                let bytes = PyBytes::new(py, part).into_any().unbind();
-                let end = position + part.len() as u64;
-                download.release(end);
-                Ok(bytes)
-            };
-            if this.get().raised(py, download.has_part(position))? {
-                let bytes = hand_out(py, &mut download, ())?;
-                this.get().put_back(download);
+            if let Some(bytes) = this.get().chunk_at_hand(py, position)? {
                 return Ok(Step::Done(bytes));
             }
+            let mut download = this.get().take();
             let work = async move {
-                let found = download.find_part(&call, position).await;
+                let found = download.find_part(&call, position, goes_to).await;
                 (download, found)
             };
+            let hand_out =
+                move |py: Python<'_>, download: &mut Download, ()| Ok(part(py, download, position));
             Ok(this.get().step(this.clone_ref(py), work, hand_out))
         }))
     }
@@ -137,6 +146,14 @@ impl PyGridDownload {
             Ok(Step::Again(task(work, |py: Python<'_>, ()| Ok(Step::Done(py.None())))))
         }))
     }
+}
+
+/// What is left of the chunk there, which is at hand.
+fn part(py: Python<'_>, download: &mut Download, position: u64) -> Py<PyAny> {
+    let part = download.part(position).unwrap_or_default();
+    let (bytes, end) = (PyBytes::new(py, part), position + part.len() as u64);
+    download.release(end);
+    bytes.into_any().unbind()
 }
 
 impl PyGridDownload {

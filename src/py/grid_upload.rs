@@ -36,7 +36,8 @@ impl PyGridUpload {
         refused: Py<PyAny>,
     ) -> PyResult<PyGridUpload> {
         let element = scope.get().documents.elements(file)?;
-        let upload = Upload::new(collection, element, chunk_size, is_new);
+        let buffers = scope.get().core().sent_buffers.clone();
+        let upload = Upload::new(collection, element, chunk_size, is_new, buffers);
         let upload = Arc::new(Mutex::new(upload));
         Ok(PyGridUpload { scope, upload, refused })
     }

@@ -42,14 +42,18 @@ class EngineDownload:
             min(chunk_size(file), _LARGEST),
         )
 
-    def read(self, position: int, count: int) -> Pending[bytes]:
-        return self._engine.read(position, count, self._inside(position))
+    def read(self, position: int, count: int, goes_to: int = 0) -> Pending[bytes]:
+        inside = self._inside(position)
+        return self._engine.read(position, count, inside, min(goes_to, _LARGEST))
 
     def line(self, position: int, most: int) -> Pending[bytes]:
         return self._engine.line(position, most, self._inside(position))
 
-    def chunk(self, position: int) -> Pending[bytes]:
-        return self._engine.chunk(position, self._inside(position))
+    def chunk(self, position: int, goes_to: int = 0) -> Pending[bytes]:
+        return self._engine.chunk(position, self._inside(position), min(goes_to, _LARGEST))
+
+    def chunk_at_hand(self, position: int) -> bytes | None:
+        return self._engine.chunk_at_hand(position)
 
     def check_end(self, length: int) -> Pending[None]:
         return self._engine.check_end(self._inside(length))

@@ -1,8 +1,9 @@
 //! A file on its way out of GridFS: its chunks are read in order with one cursor, checked, and copied once.
 //!
-//! While one batch is copied the next is on its way, if it is certain that the same call needs it, and if no session
-//! of the caller's is in use. It is never asked for between two calls: that would keep a connection for as long as the
-//! caller does something else, which may need one.
+//! While one batch is copied the next is on its way, if it is certain that it is needed, and if no session of the
+//! caller's is in use. A call that reads a part says up to where the calls after it will read. Between two calls a batch
+//! is on its way only if the caller comes back for it soon and no time limit runs meanwhile: it keeps a connection (of
+//! which there must be enough, see `Pool::checkout_ahead`).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,6 +36,13 @@ pub struct Call {
     pub client: Arc<ClientCore>,
     /// Of a find.
     pub terms: Terms,
+}
+
+impl Call {
+    /// Whether a batch may be on its way between this call and the next, whose time limit is not known yet.
+    fn may_read_ahead(&self) -> bool {
+        !self.terms.limit.is_finite() && self.client.settings.socket_timeout.is_none()
+    }
 }
 
 /// Where the bytes go.
@@ -80,15 +88,16 @@ impl Download {
     }
 
     /// Reads `count` bytes from `position` on, which the file must have; if these are its last ones, makes sure that
-    /// no chunk follows. After an error it may be called again.
+    /// no chunk follows. After an error it may be called again. The calls after it read on up to `goes_to`.
     pub async fn read<S: Sink>(
         &mut self,
         call: &Call,
         position: u64,
         count: u64,
+        goes_to: u64,
         sink: &mut S,
     ) -> Result<()> {
-        let read = self.read_on(call, position, count, sink).await;
+        let read = self.read_on(call, position, count, goes_to, sink).await;
         self.reset_after(read)
     }
 
@@ -97,12 +106,20 @@ impl Download {
         call: &Call,
         mut position: u64,
         count: u64,
+        goes_to: u64,
         sink: &mut S,
     ) -> Result<()> {
+        let plan = self.source.plan;
         let end = position + count;
+        // One that reads to the end looks for a chunk too many.
+        let chunks = |end: u64| end.div_ceil(plan.chunk_size) + u64::from(end >= plan.length);
+        let last = match call.may_read_ahead() {
+            true => chunks(end.max(goes_to)),
+            false => chunks(end),
+        };
         while position < end {
-            self.find(call, position / self.source.plan.chunk_size, end).await?;
-            while position < end && self.accept(position / self.source.plan.chunk_size)? {
+            self.find(call, position / plan.chunk_size, last).await?;
+            while position < end && self.accept(position / plan.chunk_size)? {
                 let part = self.part(position).unwrap_or_default();
                 let part = &part[..part.len().min((end - position) as usize)];
                 sink.put(part);
@@ -110,7 +127,7 @@ impl Download {
             }
             wait::yield_to_loop().await;
         }
-        if end >= self.source.plan.length {
+        if end >= plan.length {
             self.read_end(call).await?;
         }
         self.release(end);
@@ -127,7 +144,7 @@ impl Download {
         let mut line = Vec::new();
         let end = position + most;
         while position < end && line.last() != Some(&b'\n') {
-            self.find(call, position / self.source.plan.chunk_size, position).await?;
+            self.find(call, position / self.source.plan.chunk_size, 0).await?;
             let part = self.part(position).unwrap_or_default();
             let part = &part[..part.len().min((end - position) as usize)];
             let newline = part.iter().position(|&byte| byte == b'\n');
@@ -142,9 +159,11 @@ impl Download {
         Ok(line)
     }
 
-    /// Has the chunk at `position`, for `part`.
-    pub async fn find_part(&mut self, call: &Call, position: u64) -> Result<()> {
-        let found = self.find(call, position / self.source.plan.chunk_size, position).await;
+    /// Has the chunk at `position`, for `part`. The calls after it read on up to `goes_to`.
+    pub async fn find_part(&mut self, call: &Call, position: u64, goes_to: u64) -> Result<()> {
+        let chunk_size = self.source.plan.chunk_size;
+        let last = if call.may_read_ahead() { goes_to.div_ceil(chunk_size) } else { 0 };
+        let found = self.find(call, position / chunk_size, last).await;
         self.reset_after(found)
     }
 
@@ -193,12 +212,12 @@ impl Download {
         result
     }
 
-    /// Has chunk `number` accepted, for a call that reads up to `end`.
-    async fn find(&mut self, call: &Call, number: u64, end: u64) -> Result<()> {
+    /// Has chunk `number` accepted, for one who reads those before `last`.
+    async fn find(&mut self, call: &Call, number: u64, last: u64) -> Result<()> {
         if self.accept(number)? {
             return Ok(());
         }
-        self.fetch(call, number, end).await?;
+        self.fetch(call, number, last).await?;
         match self.accept(number)? {
             true => Ok(()),
             false => self.source.plan.accept(number, None).map(drop),
@@ -217,20 +236,18 @@ impl Download {
         let plan = self.source.plan;
         let behind = plan.count();
         if !self.batch.as_ref().is_some_and(|batch| batch.holds(behind)) {
-            self.fetch(call, behind, plan.length).await?;
+            self.fetch(call, behind, behind + 1).await?;
         }
         plan.accept_end(self.batch.as_ref().and_then(|batch| batch.unaccepted()))
     }
 
-    /// The batch that begins with chunk `number`, which stays empty at the end. If the call that reads up to `end`
-    /// needs more than it has, the next one is asked for, too.
-    async fn fetch(&mut self, call: &Call, number: u64, end: u64) -> Result<()> {
+    /// The batch that begins with chunk `number`, which stays empty at the end. If it has not all chunks before `last`,
+    /// the next one is asked for, too.
+    async fn fetch(&mut self, call: &Call, number: u64, last: u64) -> Result<()> {
         self.batch = None;
         if number != self.next {
             (self.cursor, self.next) = (None, number);
         }
-        let Plan { length, chunk_size } = self.source.plan;
-        let last = end.div_ceil(chunk_size) + u64::from(end >= length);
         let wanted = usize::try_from(last.saturating_sub(number)).unwrap_or(usize::MAX);
         loop {
             let goes_on = self.cursor.is_some();

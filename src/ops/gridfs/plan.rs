@@ -60,7 +60,8 @@ impl Plan {
 
     fn batch(&self, else_sent: u64) -> Option<i64> {
         let size = (BATCH_BYTES / self.chunk_size).max(SMALLEST_BATCH);
-        (size < else_sent).then_some(size as i64)
+        // What is little more comes with it: asking again costs more than it would gain.
+        (size + size / 2 < else_sent).then_some(size as i64)
     }
 }
 
@@ -154,11 +155,12 @@ mod tests {
             (large.count(), large.first_batch(0), large.next_batch(16)),
             (201, Some(16), Some(16))
         );
-        assert_eq!((large.first_batch(185), large.next_batch(185)), (None, None));
+        assert_eq!((large.first_batch(177), large.next_batch(177)), (None, None));
+        assert_eq!((large.first_batch(176), large.next_batch(176)), (Some(16), Some(16)));
         let tiny = Plan { length: 150, chunk_size: 1 };
         assert_eq!((tiny.first_batch(0), tiny.next_batch(101)), (None, None));
         let huge = Plan { length: 100 << 20, chunk_size: 10 << 20 };
-        assert_eq!((huge.first_batch(0), huge.next_batch(8)), (Some(2), None));
+        assert_eq!((huge.first_batch(0), huge.next_batch(7)), (Some(2), None));
         let empty = Plan { length: 0, chunk_size: 4 };
         assert_eq!((empty.count(), empty.first_batch(0), empty.next_batch(5)), (0, None, None));
     }

@@ -18,6 +18,7 @@ use crate::exec::client::ClientCore;
 use crate::exec::operation::{Operation, Outcome, Terms};
 use crate::exec::run::run;
 use crate::exec::size;
+use crate::net::buffers::Buffers;
 use crate::net::fork::OfProcess;
 use crate::net::wait;
 use crate::ops::bulk::limits::BatchLimits;
@@ -38,7 +39,7 @@ pub struct Upload {
     /// Part of what was written has been lost: the file cannot be completed.
     has_gap: bool,
     /// The memory of inserts that were sent.
-    spare: Vec<Vec<u8>>,
+    buffers: Arc<Buffers>,
 }
 
 /// Where and how inserts are sent by one call.
@@ -90,8 +91,14 @@ struct Insert {
 }
 
 impl Upload {
-    /// `file`: the element `files_id`, encoded.
-    pub fn new(collection: &str, file: Vec<u8>, chunk_size: usize, is_new: bool) -> Upload {
+    /// `file`: the element `files_id`, encoded. `buffers`: those that uploads share.
+    pub fn new(
+        collection: &str,
+        file: Vec<u8>,
+        chunk_size: usize,
+        is_new: bool,
+        buffers: Arc<Buffers>,
+    ) -> Upload {
         Upload {
             cutter: Cutter::new(file, chunk_size),
             collection: collection.to_owned(),
@@ -99,7 +106,7 @@ impl Upload {
             is_new,
             is_stored: false,
             has_gap: false,
-            spare: Vec::new(),
+            buffers,
         }
     }
 
@@ -162,9 +169,8 @@ impl Upload {
         ids: &mut Ids,
         limits: &Limits,
     ) -> Option<Insert> {
-        let spare = &mut self.spare;
-        let take_spare = || spare.pop().unwrap_or_default();
-        let (count, batch) = self.cutter.take(&data[*taken..], ids, limits, take_spare);
+        let spare = || self.buffers.take_largest();
+        let (count, batch) = self.cutter.take(&data[*taken..], ids, limits, spare);
         *taken += count;
         batch.map(|batch| self.insert(batch))
     }
@@ -194,11 +200,8 @@ impl Upload {
 
     fn note(&mut self, insert: Insert, stored: bool) {
         self.is_stored |= stored;
-        if let Some(mut documents) = insert.message.into_last_sequence()
-            && self.spare.len() < MOST_AT_ONCE
-        {
-            documents.clear();
-            self.spare.push(documents);
+        if let Some(documents) = insert.message.into_last_sequence() {
+            self.buffers.keep(documents);
         }
     }
 

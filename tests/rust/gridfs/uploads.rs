@@ -27,7 +27,7 @@ const FILE: &[u8] = b"\x10files_id\0\x07\0\0\0";
 
 /// Another file may have its `_id`.
 fn upload() -> Arc<Mutex<Upload>> {
-    Arc::new(Mutex::new(Upload::new("fs.chunks", FILE.to_vec(), 4, false)))
+    Arc::new(Mutex::new(Upload::new("fs.chunks", FILE.to_vec(), 4, false, Arc::default())))
 }
 
 fn ids() -> Ids {
@@ -107,7 +107,7 @@ fn all_bytes_arrive_as_chunks_in_whole_inserts() {
 
 #[test]
 fn a_little_is_gathered_and_not_sent() {
-    let mut upload = Upload::new("fs.chunks", FILE.to_vec(), 4, false);
+    let mut upload = Upload::new("fs.chunks", FILE.to_vec(), 4, false, Arc::default());
     let server = LIMITS.server;
     let most = MostGathered::new(3 * (4 + CHUNK_OVERHEAD), 100_000);
     let limits = most.limits(server);
@@ -160,7 +160,8 @@ fn with_an_id_of_its_own_the_first_insert_waits_for_nothing() {
     }));
     let _ = cell.set(server.clone());
     let client = server.client();
-    let upload = Arc::new(Mutex::new(Upload::new("fs.chunks", FILE.to_vec(), 4, true)));
+    let upload =
+        Arc::new(Mutex::new(Upload::new("fs.chunks", FILE.to_vec(), 4, true, Arc::default())));
     write(&upload, &sending(&client), &[1; 5 * 8]).unwrap();
     assert_eq!(server.received().len(), 5);
     client.close();

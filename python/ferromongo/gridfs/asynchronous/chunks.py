@@ -123,10 +123,13 @@ class AsyncEngineReader:
         self._file = file
         self._engine = EngineDownload(chunks, file, session, end)
 
-    async def read(self, position: int, count: int) -> bytes:
-        """`count` bytes, which the file must have. At its end no chunk may follow."""
+    async def read(self, position: int, count: int, goes_to: int = 0) -> bytes:
+        """`count` bytes, which the file must have. At its end no chunk may follow.
+
+        `goes_to`: up to where the caller reads on at once, so that more may be asked for already.
+        """
         try:
-            return await drive(self._engine.read(position, count))
+            return await drive(self._engine.read(position, count, goes_to))
         except (MemoryError, OverflowError):
             # Its document may say more than there is: then a chunk is missing.
             gathered = io.BytesIO()
@@ -139,9 +142,10 @@ class AsyncEngineReader:
         """The same up to and with a newline, at most `most` bytes."""
         return await drive(self._engine.line(position, most))
 
-    async def chunk(self, position: int) -> bytes:
+    async def chunk(self, position: int, goes_to: int = 0) -> bytes:
         """What is left of the chunk there."""
-        return await drive(self._engine.chunk(position))
+        at_hand = self._engine.chunk_at_hand(position)
+        return await drive(self._engine.chunk(position, goes_to)) if at_hand is None else at_hand
 
     async def check_end(self) -> None:
         """After the last chunk: raise CorruptGridFile if there is one too many."""
@@ -172,13 +176,13 @@ class AsyncChunkReader:
         self._chunk = b""
         self._chunk_number = -1
 
-    async def read(self, position: int, count: int) -> bytes:
+    async def read(self, position: int, count: int, goes_to: int = 0) -> bytes:
         return await self._gather(position, count, until_newline=False)
 
     async def line(self, position: int, most: int) -> bytes:
         return await self._gather(position, most, until_newline=True)
 
-    async def chunk(self, position: int) -> bytes:
+    async def chunk(self, position: int, goes_to: int = 0) -> bytes:
         start = await self._find(position)
         data = self._chunk[start:]
         self._release(position + len(data))

@@ -12,7 +12,12 @@ from gridfs.errors import NoFile
 from pymongo.errors import InvalidOperation
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._calls.gridfs_download import check_range, file_length, seek_target
+from ferromongo._calls.gridfs_download import (
+    check_range,
+    chunk_size,
+    file_length,
+    seek_target,
+)
 from ferromongo._calls.gridfs_files import AsyncFileBase
 from ferromongo.asynchronous._iteration import is_own
 from ferromongo.asynchronous.collection import AsyncCollection
@@ -166,11 +171,26 @@ class AsyncGridOut(AsyncFileBase):
 
     async def readchunk(self) -> bytes:
         """Read what is left of the chunk at the current position; empty at the end of the file."""
+        return await self._next_part()
+
+    async def _copied_part(self, block: int) -> bytes:
+        """What a copy of all of the file goes on with: a chunk, or whole ones of `block` bytes."""
+        if is_own(self, "readchunk", _READCHUNK):
+            return await self._next_part(block, goes_on=True)
+        return await self.readchunk()
+
+    async def _next_part(self, block: int = 0, goes_on: bool = False) -> bytes:
         await self.open()
         left = self._left()
         if not left:
             return b""
-        data = (await self._reader().chunk(self._position))[:left]
+        reader, goes_to = self._reader(), self._stop() if goes_on else 0
+        if block:
+            size = chunk_size(self._file)
+            count = min(left, max(block // size, 1) * size)
+            data = await reader.read(self._position, count, goes_to)
+        else:
+            data = (await reader.chunk(self._position, goes_to))[:left]
         self._position += len(data)
         return data
 

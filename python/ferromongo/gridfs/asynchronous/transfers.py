@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ferromongo.gridfs.asynchronous.grid_out import AsyncGridOut
 
 _BLOCK = 1 << 20
-"""About how many bytes of a local file are read or written at once."""
+"""About how many bytes of a local file are read at once."""
+_LARGE_BLOCK = 4 << 20
+"""About how many are written at once: a batch of chunks."""
 
 
 async def fill(file: AsyncGridIn, source: Any, progress: Progress | bool | None = None) -> None:
@@ -87,12 +89,14 @@ async def _write_pieces(
 async def _copy_in_pieces(
     file: AsyncGridOut, destination: Any, progress: Progress | bool | None
 ) -> None:
+    # Those who watch it, or a file object of the caller's, get each chunk.
+    block = _LARGE_BLOCK if isinstance(destination, _LocalDestination) and not progress else 0
     with reported(progress, file.filename) as report:
         done, total = 0, file.length
         await answer(report(done, total))
-        while chunk := await file.readchunk():
-            await answer(destination.write(chunk))
-            done += len(chunk)
+        while part := await file._copied_part(block):
+            await answer(destination.write(part))
+            done += len(part)
             await answer(report(done, total))
 
 

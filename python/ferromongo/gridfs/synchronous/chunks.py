@@ -117,10 +117,13 @@ class EngineReader:
         self._file = file
         self._engine = EngineDownload(chunks, file, session, end)
 
-    def read(self, position: int, count: int) -> bytes:
-        """`count` bytes, which the file must have. At its end no chunk may follow."""
+    def read(self, position: int, count: int, goes_to: int = 0) -> bytes:
+        """`count` bytes, which the file must have. At its end no chunk may follow.
+
+        `goes_to`: up to where the caller reads on at once, so that more may be asked for already.
+        """
         try:
-            return run(self._engine.read(position, count))
+            return run(self._engine.read(position, count, goes_to))
         except (MemoryError, OverflowError):
             # Its document may say more than there is: then a chunk is missing.
             gathered = io.BytesIO()
@@ -133,9 +136,10 @@ class EngineReader:
         """The same up to and with a newline, at most `most` bytes."""
         return run(self._engine.line(position, most))
 
-    def chunk(self, position: int) -> bytes:
+    def chunk(self, position: int, goes_to: int = 0) -> bytes:
         """What is left of the chunk there."""
-        return run(self._engine.chunk(position))
+        at_hand = self._engine.chunk_at_hand(position)
+        return run(self._engine.chunk(position, goes_to)) if at_hand is None else at_hand
 
     def check_end(self) -> None:
         """After the last chunk: raise CorruptGridFile if there is one too many."""
@@ -166,13 +170,13 @@ class ChunkReader:
         self._chunk = b""
         self._chunk_number = -1
 
-    def read(self, position: int, count: int) -> bytes:
+    def read(self, position: int, count: int, goes_to: int = 0) -> bytes:
         return self._gather(position, count, until_newline=False)
 
     def line(self, position: int, most: int) -> bytes:
         return self._gather(position, most, until_newline=True)
 
-    def chunk(self, position: int) -> bytes:
+    def chunk(self, position: int, goes_to: int = 0) -> bytes:
         start = self._find(position)
         data = self._chunk[start:]
         self._release(position + len(data))

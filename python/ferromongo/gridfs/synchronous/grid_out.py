@@ -13,7 +13,7 @@ from gridfs.errors import NoFile
 from pymongo.errors import InvalidOperation
 
 from ferromongo._calls import gridfs_files as files
-from ferromongo._calls.gridfs_download import check_range, file_length, seek_target
+from ferromongo._calls.gridfs_download import check_range, chunk_size, file_length, seek_target
 from ferromongo._calls.gridfs_files import FileBase
 from ferromongo.gridfs.synchronous.chunks import ChunkReader, EngineReader, reader_of
 from ferromongo.synchronous._iteration import is_own
@@ -150,11 +150,26 @@ class GridOut(FileBase):
 
     def readchunk(self) -> bytes:
         """Read what is left of the chunk at the current position; empty at the end of the file."""
+        return self._next_part()
+
+    def _copied_part(self, block: int) -> bytes:
+        """What a copy of all of the file goes on with: a chunk, or whole ones of `block` bytes."""
+        if is_own(self, "readchunk", _READCHUNK):
+            return self._next_part(block, goes_on=True)
+        return self.readchunk()
+
+    def _next_part(self, block: int = 0, goes_on: bool = False) -> bytes:
         self.open()
         left = self._left()
         if not left:
             return b""
-        data = self._reader().chunk(self._position)[:left]
+        reader, goes_to = self._reader(), self._stop() if goes_on else 0
+        if block:
+            size = chunk_size(self._file)
+            count = min(left, max(block // size, 1) * size)
+            data = reader.read(self._position, count, goes_to)
+        else:
+            data = reader.chunk(self._position, goes_to)[:left]
         self._position += len(data)
         return data
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from ferromongo.gridfs.synchronous.grid_out import GridOut
 
 _BLOCK = 1 << 20
-"""About how many bytes of a local file are read or written at once."""
+"""About how many bytes of a local file are read at once."""
+_LARGE_BLOCK = 4 << 20
+"""About how many are written at once: a batch of chunks."""
 
 
 def fill(file: GridIn, source: Any, progress: Progress | bool | None = None) -> None:
@@ -82,12 +84,14 @@ def _write_pieces(
 
 
 def _copy_in_pieces(file: GridOut, destination: Any, progress: Progress | bool | None) -> None:
+    # Those who watch it, or a file object of the caller's, get each chunk.
+    block = _LARGE_BLOCK if isinstance(destination, _LocalDestination) and not progress else 0
     with reported(progress, file.filename) as report:
         done, total = 0, file.length
         plain_answer(report(done, total))
-        while chunk := file.readchunk():
-            plain_answer(destination.write(chunk))
-            done += len(chunk)
+        while part := file._copied_part(block):
+            plain_answer(destination.write(part))
+            done += len(part)
             plain_answer(report(done, total))
 
 
