@@ -4,8 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 COUNT ?= 20
-# The fault tests wait most of the time: more workers than processors.
-WORKERS ?= 4
+# Of the fault tests, which wait most of the time; `make test` runs others beside them.
+WORKERS ?= 2
 EXAMPLES ?= 50000
 SECONDS ?= 60
 export FERROMONGO_SPECS ?= $(abspath ../shared/specs)

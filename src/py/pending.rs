@@ -3,7 +3,7 @@
 //! Nothing happens before the first step: a call that is dropped or closed before has not been made.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use crate::sync::Mutex;
 use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration};
@@ -130,7 +130,7 @@ impl State {
         let _own = own::Collecting::begin();
         match self {
             State::Flying(flight) => flight.cancel(py)?,
-            State::Elsewhere(errand) => errand.give_up(Some(because.clone_ref(py))),
+            State::Elsewhere(errand) => errand.give_up(),
             _ => return Ok(()), // dropped
         }
         callbacks::run(py, Some(because)).map(drop)
@@ -158,7 +158,7 @@ fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>
     let own = own::current();
     loop {
         // An exception drops the task, which closes the connection that is in mid-flight.
-        if !poll_blocking(py, &mut task, None)? {
+        if !poll_blocking(py, |context| task.poll(context), None)? {
             unreachable!("only an exception interrupts");
         }
         let step = task.finish(py);
@@ -173,16 +173,16 @@ fn run_to_the_end(py: Python<'_>, mut task: Box<dyn Task>) -> PyResult<Py<PyAny>
 /// Polls a task until it can be finished, and delivers its events. False if it was given up before.
 pub fn poll_blocking(
     py: Python<'_>,
-    task: &mut Box<dyn Task>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<()> + Send,
     given_up: Option<&dyn Fn() -> bool>,
 ) -> PyResult<bool> {
     if let Some(waits) = hub_driver::here(py)? {
-        let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
+        let work = std::pin::pin!(poll_fn(|context| poll(context)));
         return Ok(hub_driver::run(&waits, work, given_up)?.is_some());
     }
     loop {
         let done = py.detach(|| {
-            let work = std::pin::pin!(poll_fn(|context| task.poll(context)));
+            let work = std::pin::pin!(poll_fn(|context| poll(context)));
             blocking::run(work, |pause| pause == Pause::Within || !own::is_empty())
         });
         // Before the wait, and before the result is taken in: Ctrl-C in a listener must not lose a change

@@ -2,6 +2,7 @@
 //! task. The result is processed by the awaiting task, in a step of its own.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use crate::sync::Mutex;
 use pyo3::exceptions::PyStopIteration;
@@ -12,22 +13,20 @@ use super::pending::{Stepped, poll_blocking};
 use super::task::{Step, Task};
 use super::{callbacks, imports};
 use crate::event::own;
+use crate::net::fork::OfProcess;
 
 /// A task on its way in a thread of an event loop.
 pub struct Errand {
     event_loop: Py<PyAny>,
     /// The iterator of the thread's future.
     future: Py<PyAny>,
-    place: Arc<Mutex<Place>>,
+    place: Arc<Place>,
 }
 
-enum Place {
-    /// To be polled by the thread, or polled by it to the end.
-    Here(Box<dyn Task>),
-    InThread,
-    /// With the reason.
-    GivenUp(Option<PyErr>),
-}
+/// Where the task is, also while the thread polls it: giving it up is done when the call returns, whatever the
+/// thread is doing. The lock is held for each poll, in which nothing needs the GIL. Empty once it is taken or
+/// given up.
+type Place = OfProcess<Mutex<Option<Box<dyn Task>>>>;
 
 impl Errand {
     pub fn new(event_loop: &Bound<'_, PyAny>, task: Box<dyn Task>) -> PyResult<Errand> {
@@ -42,7 +41,7 @@ impl Errand {
                 waits => return waits.map(Stepped::Yields),
             }
             let Some(task) = take(&self.place) else {
-                unreachable!("the thread returned the task, as it was not given up")
+                unreachable!("the thread has polled the task to its end, and it was not given up")
             };
             match task.finish(py)? {
                 Step::Done(value) => return Ok(Stepped::Done(value)),
@@ -53,29 +52,23 @@ impl Errand {
         }
     }
 
-    /// The thread notices in its next slice of waiting, and closes the connection in use.
-    pub fn give_up(&self, because: Option<PyErr>) {
-        let mut place = self.place.lock();
-        if matches!(*place, Place::GivenUp(_)) {
-            return;
-        }
-        let left = std::mem::replace(&mut *place, Place::GivenUp(because));
-        drop(place);
-        drop(left);
+    /// Closes the connection in use.
+    pub fn give_up(&self) {
+        drop(take(&self.place));
     }
 }
 
 impl Drop for Errand {
     fn drop(&mut self) {
-        self.give_up(None);
+        self.give_up();
     }
 }
 
-type Sent = (Py<PyAny>, Arc<Mutex<Place>>);
+type Sent = (Py<PyAny>, Arc<Place>);
 
 fn send(event_loop: &Bound<'_, PyAny>, task: Box<dyn Task>) -> PyResult<Sent> {
     let py = event_loop.py();
-    let place = Arc::new(Mutex::new(Place::Here(task)));
+    let place = Arc::new(OfProcess::new(Mutex::new(Some(task))));
     let work = Bound::new(py, Work(place.clone()))?;
     // Listeners run in the context of the task.
     let run = imports::COPY_CONTEXT.get(py)?.call0()?.getattr(name!(py, "run"))?;
@@ -83,41 +76,28 @@ fn send(event_loop: &Bound<'_, PyAny>, task: Box<dyn Task>) -> PyResult<Sent> {
     Ok((future.call_method0(name!(py, "__await__"))?.unbind(), place))
 }
 
-fn take(place: &Mutex<Place>) -> Option<Box<dyn Task>> {
-    let mut place = place.lock();
-    match std::mem::replace(&mut *place, Place::InThread) {
-        Place::Here(task) => Some(task),
-        other => {
-            *place = other;
-            None
-        }
-    }
+/// `None` too in a child that was forked meanwhile, whose lock may be held by a thread that it does not have.
+fn take(place: &Place) -> Option<Box<dyn Task>> {
+    if place.is_inherited() { None } else { place.lock().take() }
 }
 
 /// What the thread calls.
 #[pyclass(frozen)]
-struct Work(Arc<Mutex<Place>>);
+struct Work(Arc<Place>);
 
 #[pymethods]
 impl Work {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(mut task) = take(&self.0) else { return Ok(()) };
         let _own = own::Collecting::begin();
-        let given_up = || matches!(*self.0.lock(), Place::GivenUp(_));
-        let polled = poll_blocking(py, &mut task, Some(&given_up));
-        if matches!(polled, Ok(true)) {
-            let mut place = self.0.lock();
-            if !matches!(*place, Place::GivenUp(_)) {
-                *place = Place::Here(task);
-                return Ok(());
-            }
-        }
-        drop(task);
-        let given_up = match &mut *self.0.lock() {
-            Place::GivenUp(because) => because.take(),
-            _ => None,
+        let poll = |context: &mut Context<'_>| match &mut *self.0.lock() {
+            Some(task) => task.poll(context),
+            None => Poll::Ready(()),
         };
-        callbacks::run(py, polled.as_ref().err().or(given_up.as_ref()))?; // what was cut short
+        let polled = poll_blocking(py, poll, Some(&|| self.0.lock().is_none()));
+        if polled.is_err() {
+            drop(take(&self.0));
+        }
+        callbacks::run(py, polled.as_ref().err())?; // what was cut short
         polled.map(drop)
     }
 }
