@@ -47,9 +47,6 @@ impl BlankBytes {
 impl Sink for BlankBytes {
     fn put(&mut self, part: &[u8]) {
         assert!(part.len() <= self.length - self.filled, "more than was asked for");
-        if self.filled == 0 {
-            have_edges(self.data, self.length); // not in `new`, which holds the GIL
-        }
         // SAFETY: the object has `length` bytes, of which those behind `filled` are free, and `part` fits there. It is
         // no part of the object, since no reference to its bytes is ever made before it is whole.
         unsafe {
@@ -75,28 +72,7 @@ fn in_large_pages(data: NonNull<u8>, length: usize) {
     }
 }
 
-/// What lies beside whole large pages has small ones: they come in one system call rather than with a fault each.
-fn have_edges(data: NonNull<u8>, length: usize) {
-    if length < LARGE {
-        return;
-    }
-    let begin = data.as_ptr().align_offset(PAGE);
-    let end = begin + (length - begin) / PAGE * PAGE;
-    let inner = data.as_ptr().align_offset(LARGE_PAGE);
-    let rest = inner + (length - inner) / LARGE_PAGE * LARGE_PAGE;
-    for (from, to) in [(begin, inner), (rest, end)] {
-        // SAFETY: whole pages of the object. Their contents stay as they are, and an older system's error is as good
-        // as none.
-        unsafe {
-            let start = data.as_ptr().add(from).cast();
-            libc::madvise(start, to.saturating_sub(from), libc::MADV_POPULATE_WRITE);
-        }
-    }
-}
-
 const LARGE: usize = 4 << 20;
-/// Of x86-64, and of most others.
-const LARGE_PAGE: usize = 2 << 20;
 /// A multiple of every system's.
 const PAGE: usize = 64 * 1024;
 const TOO_LONG: &str = "the file is too long for one bytes object";
