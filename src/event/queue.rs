@@ -48,8 +48,8 @@ struct State {
     pushed: u64,
     delivered: u64,
     deliverer: Option<Ident>,
-    /// The number of the latest `PoolReady` event.
-    ready: u64,
+    /// The number of the latest `PoolReady` or `PoolCleared` event.
+    pool_changed: u64,
     /// No more events will come, or no event is to be delivered.
     ended: bool,
     stopped: bool,
@@ -68,8 +68,10 @@ impl Queue {
         let mut state = books.state.lock();
         state.pushed += 1;
         state.bytes += event.size();
-        if matches!(&event, Event::Pool(event) if event.what == PoolChange::PoolReady) {
-            state.ready = state.pushed;
+        if let Event::Pool(event) = &event
+            && matches!(event.what, PoolChange::PoolReady | PoolChange::PoolCleared { .. })
+        {
+            state.pool_changed = state.pushed;
         }
         state.waiting.push_back(event);
         drop(state);
@@ -190,42 +192,42 @@ impl Queue {
         books.arrived.notify(usize::MAX);
     }
 
-    pub fn is_pool_ready_untold(&self) -> bool {
+    pub fn is_pool_change_untold(&self) -> bool {
         let books = self.books.get();
         let state = books.state.lock();
-        state.delivered < state.ready
+        state.delivered < state.pool_changed
     }
 
     pub fn is_delivering(&self, caller: Ident) -> bool {
         self.books.get().state.lock().deliverer == Some(caller)
     }
 
-    /// Called before an operation uses a pool, so that listeners receive `PoolReady` first. Waits for the
-    /// dispatcher for a limited time, and only once: a listener may not return.
-    pub fn wait_for_pool_ready(&self) {
+    /// Called before an operation delivers what it did with a pool: listeners receive first that the pool is ready,
+    /// or that it was cleared. Waits for the dispatcher for a limited time, and only once: a listener may not return.
+    pub fn wait_for_pool_change(&self) {
         let books = self.books.get();
         let mut state = books.state.lock();
-        let until = Instant::now() + READY_WITHIN;
-        while state.delivered < state.ready && !state.stopped {
+        let until = Instant::now() + CHANGE_WITHIN;
+        while state.delivered < state.pool_changed && !state.stopped {
             let left = until.saturating_duration_since(Instant::now());
             let over;
             (state, over) = books.moved.wait_timeout(state, left);
             if over {
-                state.ready = 0;
+                state.pool_changed = 0;
             }
         }
     }
 
     /// The same where the dispatcher is a greenlet of this thread.
-    pub async fn pool_ready_told(&self) {
-        let until = Deadline::after(Instant::now(), Some(READY_WITHIN));
+    pub async fn pool_change_told(&self) {
+        let until = Deadline::after(Instant::now(), Some(CHANGE_WITHIN));
         let told = wait::until(until, async {
             loop {
                 let books = self.books.get();
                 let signal = books.delivered.listen();
                 {
                     let state = books.state.lock();
-                    if state.delivered >= state.ready || state.stopped {
+                    if state.delivered >= state.pool_changed || state.stopped {
                         return;
                     }
                 }
@@ -233,7 +235,7 @@ impl Queue {
             }
         });
         if told.await.is_none() {
-            self.books.get().state.lock().ready = 0;
+            self.books.get().state.lock().pool_changed = 0;
         }
     }
 }
@@ -248,7 +250,7 @@ impl State {
 
 const MOST_EVENTS: usize = 1000;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
-const READY_WITHIN: Duration = Duration::from_millis(250);
+const CHANGE_WITHIN: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
@@ -267,9 +269,8 @@ mod tests {
         Event::Topology(TopologyEvent { id, what: TopologyChange::Opened })
     }
 
-    fn ready() -> Event {
-        let address = Address::tcp("a", 1).unwrap();
-        Event::Pool(PoolEvent { address, what: PoolChange::PoolReady })
+    fn of_pool(what: PoolChange) -> Event {
+        Event::Pool(PoolEvent { address: Address::tcp("a", 1).unwrap(), what })
     }
 
     fn number(event: Option<Event>) -> Option<u8> {
@@ -317,13 +318,18 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_pool_ready_is_limited() {
+    fn waiting_for_pool_changes_is_limited() {
         let queue = Queue::new();
-        queue.push(ready());
-        assert!(queue.is_pool_ready_untold());
-        queue.wait_for_pool_ready();
-        assert!(!queue.is_pool_ready_untold(), "given up");
-        queue.push(ready());
+        queue.push(event(1));
+        assert!(!queue.is_pool_change_untold());
+        queue.push(of_pool(PoolChange::PoolReady));
+        assert!(queue.is_pool_change_untold());
+        queue.wait_for_pool_change();
+        assert!(!queue.is_pool_change_untold(), "given up");
+        queue.push(of_pool(PoolChange::PoolCleared {
+            service_id: None,
+            interrupt_connections: true,
+        }));
         let other = queue.clone();
         let dispatcher = thread::spawn(move || {
             while other.take(1).is_some() {
@@ -331,9 +337,9 @@ mod tests {
                 other.done();
             }
         });
-        queue.wait_for_pool_ready();
+        queue.wait_for_pool_change();
         dispatcher.join().unwrap();
-        assert!(!queue.is_pool_ready_untold());
+        assert!(!queue.is_pool_change_untold());
     }
 
     #[test]

@@ -163,10 +163,10 @@ fn deliver_of(
     because: Option<&PyErr>,
 ) -> PyResult<()> {
     let uses_pool = events.iter().any(|event| matches!(event, Event::Pool(_)));
-    if uses_pool && queue.is_pool_ready_untold() && !queue.is_delivering(ident(py)?) {
+    if uses_pool && queue.is_pool_change_untold() && !queue.is_delivering(ident(py)?) {
         match hub_driver::here(py)? {
-            Some(waits) => hub_driver::block_on(&waits, queue.pool_ready_told()).map(drop)?,
-            None => py.detach(|| queue.wait_for_pool_ready()),
+            Some(waits) => hub_driver::block_on(&waits, queue.pool_change_told()).map(drop)?,
+            None => py.detach(|| queue.wait_for_pool_change()),
         }
     }
     let because = because.map(|because| because.clone_ref(py));
