@@ -1,6 +1,6 @@
 //! std's locks without poison, and without anything to unwrap.
 //!
-//! Who waits for one of these waits at the lock itself. parking_lot, which was used before, notes the
+//! A thread that waits for one of these waits on the lock itself. parking_lot, which was used before, notes the
 //! threads that wait in one table of the process: a forked child inherits entries of threads that it
 //! does not have, and waits for ever or crashes when a new thread takes the place of one of them.
 

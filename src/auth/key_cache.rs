@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use crate::sync::Mutex;
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
@@ -17,6 +16,7 @@ use futures_util::future::Shared;
 use super::credentials::Credentials;
 use super::scram_keys::{Keys, Recipe};
 use crate::error::Result;
+use crate::sync::Mutex;
 
 type Outcome = Shared<oneshot::Receiver<Result<Keys>>>;
 pub type Work = Box<dyn FnOnce() + Send>;

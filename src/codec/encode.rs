@@ -232,7 +232,7 @@ impl<'a, 'py> Encoder<'a, 'py> {
             let start = it.begin()?;
             let mut name = Counter::new();
             let mut index = 0;
-            // Encoding an item may run Python code that changes the list: it is asked anew each time.
+            // Encoding an item may run Python code that changes the list, so its length is not kept.
             while let Some(item) = item(index) {
                 it.tag_at = it.out.len();
                 it.append(&[0])?;

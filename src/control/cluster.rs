@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::sync::Mutex;
 use arc_swap::{ArcSwap, Guard};
 use event_listener::{Event, EventListener};
 use tokio::sync::Notify;
@@ -27,6 +26,7 @@ use crate::pool::generation::Generation;
 use crate::pool::handshake::Dialer;
 use crate::pool::server::{Clear, Server};
 use crate::settings::Settings;
+use crate::sync::Mutex;
 use crate::topology::address::Address;
 use crate::topology::error_rules;
 use crate::topology::reduce;

@@ -11,7 +11,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sync::Mutex;
 use bson::{RawDocument, RawDocumentBuf, doc};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
@@ -37,6 +36,7 @@ use crate::event::heartbeat::{HeartbeatChange, HeartbeatEvent};
 use crate::metadata::DriverName;
 use crate::net::tls;
 use crate::net::tls::settings::TlsSettings;
+use crate::sync::Mutex;
 use crate::topology::address::{Address, DEFAULT_PORT};
 use crate::topology::hello;
 use crate::topology::round_trips::RoundTrips;

@@ -6,7 +6,6 @@ use std::sync::{Arc, LazyLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::sync::Mutex;
 use rustix::fs::fstat;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::runtime::{Builder, Handle};
@@ -16,6 +15,7 @@ use tokio::task::AbortHandle;
 use super::signal_pipe;
 use crate::net::fork::{self, Descriptor, PerProcess};
 use crate::net::signals;
+use crate::sync::Mutex;
 
 pub struct ControlThread {
     runtime: Handle,

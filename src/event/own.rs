@@ -95,14 +95,14 @@ pub fn is_collecting() -> bool {
     BOOKS.with_borrow_mut(|books| books.own().is_some())
 }
 
-/// False, and nothing happens, if no operation of this thread can answer.
+/// False, and it is dropped, if this thread runs no operation that could answer.
 pub fn ask(question: Question) -> bool {
     let refused = BOOKS.with_borrow_mut(|books| match books.own() {
         Some(own) => {
             own.questions.push(question);
             None
         }
-        None => Some(question),
+        None => Some(question), // not dropped within the borrow
     });
     refused.is_none()
 }
@@ -113,26 +113,21 @@ pub fn is_empty() -> bool {
     })
 }
 
-pub fn is_asking() -> bool {
-    BOOKS.with_borrow_mut(|books| books.own().is_some_and(|own| !own.questions.is_empty()))
-}
-
-pub fn take_questions() -> Vec<Question> {
+/// The events, and the questions. In a forked child there are none: they are the parent's.
+pub fn take() -> (Collected, Vec<Question>) {
     BOOKS.with_borrow_mut(|books| {
-        books.own().map(|own| std::mem::take(&mut own.questions)).unwrap_or_default()
+        let Some(own) = books.own() else { return Default::default() };
+        let of_parent = own.born_in != fork::generation();
+        own.born_in = fork::generation();
+        let (events, questions) =
+            (std::mem::take(&mut own.events), std::mem::take(&mut own.questions));
+        if of_parent {
+            // What they would wake, or lock, is the parent's.
+            std::mem::forget(questions);
+            return Default::default();
+        }
+        (events, questions)
     })
-}
-
-pub fn take() -> Collected {
-    BOOKS
-        .with_borrow_mut(|books| {
-            let own = books.own()?;
-            let of_parent = own.born_in != fork::generation();
-            own.born_in = fork::generation();
-            let events = std::mem::take(&mut own.events);
-            (!of_parent).then_some(events)
-        })
-        .unwrap_or_default()
 }
 
 /// To be given to `resume` when Python code has run.
@@ -189,9 +184,9 @@ mod tests {
             assert!(is_empty());
             push(&queue, event());
             push(&queue, event());
-            assert_eq!(take().len(), 2);
+            assert_eq!(take().0.len(), 2);
         }
-        assert_eq!(take().len(), 1);
+        assert_eq!(take().0.len(), 1);
         assert!(is_empty());
         assert!(queue.take(1).is_none());
         drop(outer);
@@ -222,10 +217,10 @@ mod tests {
         assert!(is_empty());
         push(&queue, event());
         push(&queue, event());
-        assert_eq!(take().len(), 2);
+        assert_eq!(take().0.len(), 2);
         drop(first);
         resume(of_second);
-        assert_eq!(take().len(), 1);
+        assert_eq!(take().0.len(), 1);
         push(&queue, event());
         drop(second);
         assert!(queue.take(1).is_some(), "undelivered");

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::sync::{Condvar, Mutex};
 use event_listener::Event as Signal;
 
 use super::Event;
@@ -17,6 +16,7 @@ use super::pool::PoolChange;
 use crate::deadline::Deadline;
 use crate::net::fork::PerProcess;
 use crate::net::wait;
+use crate::sync::{Condvar, Mutex};
 
 /// A thread, or a greenlet where the threads of the program are such: Python's `threading.get_ident()`.
 pub type Ident = u64;
@@ -183,7 +183,7 @@ impl Queue {
         self.change(|state| state.stopped = true);
     }
 
-    /// Whoever waits for anything looks again.
+    /// Wakes all who wait.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let books = self.books.get();
         change(&mut books.state.lock());

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::sync::Mutex;
 use arc_swap::ArcSwapOption;
 use bson::{RawDocument, RawDocumentBuf};
 
@@ -19,6 +18,7 @@ use crate::session::cluster_time::ClusterTime;
 use crate::session::server::ServerSessions;
 use crate::settings::Settings;
 use crate::stack;
+use crate::sync::Mutex;
 use crate::topology::address::Address;
 use crate::topology::server::ServerDescription;
 

@@ -5,7 +5,6 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::sync::{Condvar, Mutex, MutexGuard};
 use futures_channel::oneshot;
 
 use super::disk::{OpenFile, open_locked, unreadable};
@@ -16,6 +15,7 @@ use super::worker::Worker;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::wait;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 pub struct LogFile {
     pub path: PathBuf,

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use crate::sync::Mutex;
 use bson::Uuid;
 
 use super::disk::fdatasync;
@@ -20,6 +19,7 @@ use super::rotation::beside;
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Result};
 use crate::net::{blocking, wait};
+use crate::sync::Mutex;
 
 struct Place(PathBuf);
 

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::sync::Mutex;
 use bson::{RawDocumentBuf, Uuid};
 
 use super::entry::{Deployment, Entry, Failure, Key, Outcome, State};
@@ -14,6 +13,7 @@ use super::statement::Statement;
 use crate::deadline::TimeLimit;
 use crate::error::{Error, Result};
 use crate::net::fork;
+use crate::sync::Mutex;
 
 pub struct Handle {
     journal: Arc<Journal>,

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::sync::Mutex;
 use bson::RawDocument;
 
 use super::entry::{Entry, Failure, Outcome, State, key_of};
@@ -16,6 +15,7 @@ use super::statement::Statement;
 use super::{disk, read, record};
 use crate::error::{Error, Result};
 use crate::net::fork::{self, PerProcess};
+use crate::sync::Mutex;
 use crate::wire::elements;
 use crate::wire::message::Given;
 

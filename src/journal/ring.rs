@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::sync::Mutex;
-
 use super::entry::{Entry, Key};
+use crate::sync::Mutex;
 
 /// An entry that a transaction of this process may still change, or that is only kept.
 ///

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Wake, Waker};
 
-use crate::sync::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::fork::Descriptor;
+use crate::sync::Mutex;
 
 pub struct Lane {
     pub id: u64,

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
-use crate::sync::Mutex;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -24,6 +23,7 @@ use super::inbox::{Filled, FrameLength, Inbox};
 use super::lane::Lane;
 use super::tls::session::{Received, Session};
 use super::wait::{self, Interest};
+use crate::sync::Mutex;
 
 pub struct Stream {
     /// Taken only by `drop`.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::sync::Mutex;
 use futures_channel::oneshot;
 
 use super::connection::Connection;
@@ -21,6 +20,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::pool::{CloseReason, PoolChange};
 use crate::net::wait;
+use crate::sync::Mutex;
 
 pub struct Pool {
     server: Arc<Server>,

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::sync::Mutex;
 use bson::oid::ObjectId;
+
+use crate::sync::Mutex;
 
 /// When a connection was made, counted in clears.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, Weak};
 
-use crate::sync::Mutex;
 use event_listener::{Event, EventListener};
 
 use super::generation::Generation;
 use crate::net::stream::Stream;
+use crate::sync::Mutex;
 
 #[derive(Default)]
 pub struct Interruptible {

@@ -6,13 +6,12 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use crate::sync::Mutex;
-
 use super::checkout::Checkout;
 use crate::error::{Error, Result};
 use crate::net::fork::OfProcess;
 use crate::net::lane::Lane;
 use crate::net::wait;
+use crate::sync::Mutex;
 
 pub struct Pinned {
     place: OfProcess<Mutex<Place>>,

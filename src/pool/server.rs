@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::sync::Mutex;
 use bson::oid::ObjectId;
 use event_listener::EventListener;
 use futures_util::future::{Either, select};
@@ -23,6 +22,7 @@ use crate::event::pool::{PoolChange, PoolEvent};
 use crate::net::lane::Lane;
 use crate::net::{fork, wait};
 use crate::settings::Settings;
+use crate::sync::Mutex;
 use crate::topology::address::Address;
 
 pub struct Server {

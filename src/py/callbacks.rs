@@ -28,16 +28,29 @@ pub fn callback<Q: Send + 'static, A: Send + 'static>(
     })
 }
 
+/// What `run` has called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ran {
+    Nothing,
+    Listeners,
+    /// A question was answered: the future can continue.
+    Answers,
+}
+
 /// Delivers what this thread's operation has done, and answers its questions: to be called while it waits and
-/// before its result is returned. True if Python ran. `because` is what cut the operation short, if something
-/// did. Exceptions of listeners are printed. KeyboardInterrupt and the like are raised, after all events were
-/// delivered; RecursionError and MemoryError at once.
-pub fn run(py: Python<'_>, because: Option<&PyErr>) -> PyResult<bool> {
+/// before its result is returned. `because` is what cut the operation short, if something did: then it asks
+/// nothing any more. Exceptions of listeners are printed. KeyboardInterrupt and the like are raised, after all
+/// events were delivered; RecursionError and MemoryError at once.
+pub fn run(py: Python<'_>, because: Option<&PyErr>) -> PyResult<Ran> {
     if own::is_empty() {
-        return Ok(false);
+        return Ok(Ran::Nothing);
     }
-    listeners::deliver(py, because)?;
-    for question in own::take_questions() {
+    let (events, questions) = own::take();
+    listeners::deliver(py, events, because)?;
+    if because.is_some() || questions.is_empty() {
+        return Ok(Ran::Listeners);
+    }
+    for question in questions {
         let Ok(call) = question.downcast::<Call>() else {
             unreachable!("only `callback` makes questions")
         };
@@ -45,5 +58,5 @@ pub fn run(py: Python<'_>, because: Option<&PyErr>) -> PyResult<bool> {
         call(py);
         own::resume(own); // other greenlets may have run
     }
-    Ok(true)
+    Ok(Ran::Answers)
 }

@@ -4,7 +4,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::sync::Mutex;
 use bson::RawDocumentBuf;
 use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
@@ -22,6 +21,7 @@ use crate::error::{Error, Result as CoreResult};
 use crate::ops::change_stream::resume::{Begin, Position};
 use crate::ops::change_stream::stream::{ChangeStream, Until, Watched};
 use crate::ops::cursor::server_cursor::ServerCursor;
+use crate::sync::Mutex;
 
 /// What the engine has of a change stream. The public object (`owner` below) holds it, see `instance`.
 #[derive(Default)]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sync::Mutex;
 use bson::oid::ObjectId;
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
@@ -35,6 +34,7 @@ use crate::session::client::Session;
 use crate::session::transaction::Options;
 use crate::session::turn::Policy;
 use crate::settings::Settings;
+use crate::sync::Mutex;
 use crate::topology::address::{Address, InvalidAddress};
 use crate::topology::selection::Criteria;
 use crate::topology::server::ServerDescription;

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use crate::sync::Mutex;
 use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyNotImplemented, PyTuple};
@@ -22,6 +21,7 @@ use crate::exec::client::ClientCore;
 use crate::ops::cursor::close;
 use crate::ops::cursor::server_cursor::ServerCursor;
 use crate::ops::cursor::unread::Unread;
+use crate::sync::Mutex;
 
 /// What the engine has of a cursor. The public object (`owner` below) holds it, see `instance`.
 #[derive(Default)]

@@ -4,7 +4,6 @@
 //! (`loop_callbacks::wake`), so it takes no more turns of the event loop than a call that is awaited. On a loop that
 //! is not the running one it begins when that loop runs.
 
-use crate::sync::Mutex;
 use pyo3::exceptions::{PyException, PyRuntimeError, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -13,6 +12,7 @@ use super::once::name;
 use super::pending::{PyPending, State, Stepped};
 use super::{callbacks, imports};
 use crate::event::own;
+use crate::sync::Mutex;
 
 #[pyclass(frozen, module = "ferromongo._core")]
 pub struct Started {

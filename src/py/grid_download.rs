@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::sync::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -17,6 +16,7 @@ use crate::exec::operation::CommandKind;
 use crate::net::fork::OfProcess;
 use crate::ops::gridfs::download::{Call, Download, Source};
 use crate::ops::gridfs::plan::Plan;
+use crate::sync::Mutex;
 
 #[pyclass(name = "GridDownload", module = "ferromongo._core", frozen)]
 pub struct PyGridDownload {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::sync::Mutex;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
@@ -15,6 +14,7 @@ use crate::exec::operation::CommandKind;
 use crate::ops::bulk::limits::BatchLimits;
 use crate::ops::gridfs::cutter::Limits;
 use crate::ops::gridfs::upload::{self, Failure, MostGathered, Sending, Upload};
+use crate::sync::Mutex;
 
 #[pyclass(name = "GridUpload", module = "ferromongo._core", frozen)]
 pub struct PyGridUpload {

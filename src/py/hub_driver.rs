@@ -15,17 +15,18 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use crate::sync::Mutex;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::callbacks::{self, Ran};
+use super::imports;
 use super::once::name;
-use super::{callbacks, imports};
 use crate::event::own;
 use crate::net::fork::OfProcess;
 use crate::net::lane::Lane;
 use crate::net::wait::{self, Interest, WaitSet};
+use crate::sync::Mutex;
 
 /// Where the calls of this thread wait instead of poll(2), if its sockets are gevent's or eventlet's: a
 /// `Waits` of `python/ferromongo/_hubs`.
@@ -101,7 +102,7 @@ pub fn run<F: Future + ?Sized>(
             return Ok(Some(output));
         }
         // A listener may have let others run. A wake-up in that time found no call that waits for the bell.
-        if callbacks::run(py, None)? || woken.is.load(Ordering::SeqCst) {
+        if callbacks::run(py, None)? != Ran::Nothing || woken.is.load(Ordering::SeqCst) {
             continue;
         }
         let sockets = set.sockets.iter();

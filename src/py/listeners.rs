@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sync::Mutex;
 use bson::oid::ObjectId;
 use pyo3::exceptions::{PyException, PyMemoryError, PyRecursionError, PyValueError};
 use pyo3::prelude::*;
@@ -23,6 +22,7 @@ use crate::event::pool::{CheckOutFailure, CloseReason, PoolChange, PoolEvent};
 use crate::event::queue::{Ident, Queue};
 use crate::event::topology::{TopologyChange, TopologyEvent};
 use crate::event::{Event, Publisher, Wanted, logs};
+use crate::sync::Mutex;
 
 #[pyclass(name = "EventQueue", module = "ferromongo._core", frozen)]
 pub struct EventQueue {
@@ -140,9 +140,9 @@ pub fn ident(py: Python<'_>) -> PyResult<Ident> {
     threading.get_item("get_ident")?.call0()?.extract()
 }
 
-/// Called by `callbacks::run`, which see.
-pub fn deliver(py: Python<'_>, because: Option<&PyErr>) -> PyResult<()> {
-    let mut collected = VecDeque::from(own::take());
+/// Delivers an operation's events, see `callbacks::run`.
+pub fn deliver(py: Python<'_>, events: own::Collected, because: Option<&PyErr>) -> PyResult<()> {
+    let mut collected = VecDeque::from(events);
     let mut raised = Ok(());
     while let Some((queue, _)) = collected.front() {
         let queue = queue.clone();

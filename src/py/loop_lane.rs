@@ -9,7 +9,6 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use crate::sync::Mutex;
 use pyo3::exceptions::{PyAttributeError, PyNotImplementedError};
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
@@ -22,6 +21,7 @@ use super::pulse::Pulse;
 use crate::net::lane::Lane;
 use crate::net::stream::Stream;
 use crate::net::wait::Interest;
+use crate::sync::Mutex;
 
 #[pyclass(frozen, weakref, module = "ferromongo._core")]
 pub struct LoopLane {

@@ -5,16 +5,17 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use crate::sync::Mutex;
 use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 
+use super::callbacks::{self, Ran};
 use super::loop_driver::Flight;
 use super::task::{Step, Task};
 use super::thread_driver::Errand;
-use super::{callbacks, hub_driver, loggers};
+use super::{hub_driver, loggers};
 use crate::event::own;
 use crate::net::blocking::{self, Pause};
+use crate::sync::Mutex;
 
 #[pyclass(name = "Pending", module = "ferromongo._core", frozen, generic)]
 pub struct PyPending(Mutex<State>);
@@ -81,9 +82,9 @@ impl State {
         match self {
             State::Flying(flight) => loop {
                 let step = flight.step(py);
-                let asked = own::is_asking();
-                match callbacks::run(py, step.as_ref().err()).and(step)? {
-                    Poll::Pending if asked => {} // it has been answered
+                let ran = callbacks::run(py, step.as_ref().err())?;
+                match step? {
+                    Poll::Pending if ran == Ran::Answers => {}
                     Poll::Pending => return Ok(Stepped::Waits),
                     Poll::Ready(value) => return Ok(Stepped::Done(value)),
                 }
@@ -187,11 +188,11 @@ pub fn poll_blocking(
         });
         // Before the wait, and before the result is taken in: Ctrl-C in a listener must not lose a change
         // of a stream.
-        let told = callbacks::run(py, None)?;
+        let ran = callbacks::run(py, None)?;
         if done.is_some() {
             return Ok(true);
         }
-        if !told {
+        if ran == Ran::Nothing {
             py.check_signals()?;
             if given_up.is_some_and(|given_up| given_up()) {
                 return Ok(false);

@@ -1,6 +1,5 @@
 //! `_core.SeedLookup`: how Python, which looks up the records of `mongodb+srv://`, answers the engine.
 
-use crate::sync::Mutex;
 use pyo3::prelude::*;
 
 use super::client::read_settings;
@@ -8,6 +7,7 @@ use super::imports;
 use crate::error::{Error, ErrorKind, Result as CoreResult};
 use crate::exec::seed_lookup::Answer;
 use crate::settings::Settings;
+use crate::sync::Mutex;
 
 #[pyclass(name = "SeedLookup", module = "ferromongo._core", frozen)]
 pub struct PySeedLookup(Mutex<Option<Answer>>);

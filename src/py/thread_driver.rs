@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::sync::Mutex;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 
@@ -14,6 +13,7 @@ use super::task::{Step, Task};
 use super::{callbacks, imports};
 use crate::event::own;
 use crate::net::fork::OfProcess;
+use crate::sync::Mutex;
 
 /// A task on its way in a thread of an event loop.
 pub struct Errand {

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::sync::Mutex;
 use pyo3::prelude::*;
 
 use super::{errors, options};
 use crate::error::{Error, ErrorKind};
 use crate::session::transaction::Options;
+use crate::sync::Mutex;
 
 /// Locked only with the GIL held, as `PyClient::core` is, and while no Python code runs.
 #[derive(Default)]

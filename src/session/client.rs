@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sync::{Mutex, MutexGuard};
 use bson::{RawDocument, RawDocumentBuf, Timestamp, Uuid};
 
 use super::cluster_time::ClusterTime;
@@ -14,6 +13,7 @@ use super::turn::{Policy, Turns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::handle::Known;
 use crate::net::fork;
+use crate::sync::{Mutex, MutexGuard};
 
 pub struct Session {
     pool: Arc<ServerSessions>,

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sync::Mutex;
 use bson::Uuid;
 
+use crate::sync::Mutex;
 use crate::wire::elements;
 
 #[derive(Debug)]

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
-use crate::sync::Mutex;
 use futures_channel::oneshot;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::net::{fork, wait};
+use crate::sync::Mutex;
 
 /// What an operation does while another one is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

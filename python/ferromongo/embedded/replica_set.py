@@ -311,8 +311,8 @@ class ReplicaSet:
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ["--setParameter", f"{name}={text}"]
         if len(self._ports) == 1:
-            # With nobody to replicate to, a database is gone once the journal is flushed by itself:
-            # every 100 ms by default, and each test of a pytest session drops one.
+            # Without other members, dropping a database waits for the next flush of the journal
+            # (every 100 ms by default), and each test of a pytest session drops one.
             command += ["--journalCommitInterval", "20"]
         if self.auth is not None:
             # Members that share a key want authentication of everybody.

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
-use crate::sync::Mutex;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
@@ -13,6 +12,7 @@ use super::session::{Received, Session};
 use crate::net::inbox::{Filled, Inbox};
 use crate::net::stream::Stream;
 use crate::net::wait::{self, Interest};
+use crate::sync::Mutex;
 
 impl Stream {
     /// Shakes hands by TLS; everything sent and received from then on is encrypted.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::sync::Mutex;
 use bson::{RawDocument, RawDocumentBuf};
 
 use super::command;
@@ -16,6 +15,7 @@ use crate::ops::cursor::close;
 use crate::ops::cursor::server_cursor::ServerCursor;
 use crate::ops::cursor::state::Options;
 use crate::session::client::Session;
+use crate::sync::Mutex;
 use crate::wire::elements;
 use crate::wire::message::Message;
 

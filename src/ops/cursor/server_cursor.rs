@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use crate::sync::{Mutex, MutexGuard};
-
 use super::batch::Batch;
 use super::close;
 use super::state::{Left, Options, Origin, State};
@@ -12,6 +10,7 @@ use super::unread::Unread;
 use crate::error::{Error, Result};
 use crate::exec::client::ClientCore;
 use crate::exec::operation::{Operation, Outcome};
+use crate::sync::{Mutex, MutexGuard};
 use crate::topology::address::Address;
 
 #[derive(Default)]

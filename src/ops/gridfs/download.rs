@@ -266,7 +266,7 @@ impl Download {
                 None => self.open(call)?,
             };
             match fetch.run(wanted).await {
-                // The server forgets a cursor that nobody reads for ten minutes.
+                // The server closes a cursor that is idle for ten minutes.
                 Err(error) if goes_on && error.code() == Some(CURSOR_NOT_FOUND) => {}
                 fetched => {
                     fetched?;

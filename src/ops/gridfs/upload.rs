@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::sync::Mutex;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 
 use super::cutter::{Batch, Cutter, Ids, Limits};
@@ -23,6 +22,7 @@ use crate::net::fork::OfProcess;
 use crate::net::wait;
 use crate::ops::bulk::limits::BatchLimits;
 use crate::session::client::Session;
+use crate::sync::Mutex;
 use crate::wire::elements;
 use crate::wire::message::Message;
 use crate::wire::reply::integer;

@@ -23,7 +23,7 @@ fn a_batch_is_asked_for_before_the_one_in_hand_was_read() {
         let wanted = if chosen { 0 } else { ALL };
         scene.fetch(wanted).unwrap();
         assert_eq!(scene.came_at(), 1);
-        assert_eq!(scene.came_at(), 1, "the getMore came while nobody wanted its batch");
+        assert_eq!(scene.came_at(), 1, "the getMore came before its batch was needed");
         assert_eq!(scene.read(), [0, 1]);
         scene.fetch(wanted).unwrap();
         assert_eq!(scene.came_at(), 2);

@@ -77,15 +77,7 @@ impl Scene {
                 Silence => Answer::Silence,
             }
         });
-        let options = Options {
-            batch_size: 0,
-            limit: 0,
-            extra: Vec::new(),
-            tailable: false,
-            raw: false,
-            reader: Arc::new(()),
-        };
-        let (client, cursor) = (server.client(), Arc::default());
+        let (client, cursor, options) = (server.client(), Arc::default(), Options::plain());
         Scene { server, client, cursor, options, wanted, came }
     }
 

@@ -174,7 +174,7 @@ fn in_a_session_of_the_callers_one_insert_follows_the_other() {
     let server = Arc::new(ScriptedServer::start(move |_| {
         count += 1;
         let server = inside.get().expect("it was started");
-        // A second one would be noted as soon as it comes, whoever is answered.
+        // A second one would be noted as soon as it comes, before either is answered.
         if server.received().len() == count { inserted() } else { error(1, &[]) }
     }));
     let _ = cell.set(server.clone());
