@@ -7,7 +7,7 @@ import threading
 from urllib.parse import quote
 
 import pytest
-from pymongo import ReadPreference
+from pymongo import ReadPreference, monitoring
 from pymongo.errors import (
     ConfigurationError,
     NotPrimaryError,
@@ -15,7 +15,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 from pymongo.server_api import ServerApi
-from tests.drivers import both_drivers, eventually, ferromongo_only, package, takes
+from tests.drivers import APP, both_drivers, eventually, ferromongo_only, package, takes
 from tests.fault.programs.forked import in_child
 
 from ferromongo.embedded import ReplicaSet
@@ -337,6 +337,34 @@ async def test_a_selector_chooses_among_real_servers(driver, reachable):
         assert await who(client) == reachable.primary.port
         await eventually(driver, lambda: len(client.nodes) == 2)
         assert await who(client, ReadPreference.NEAREST) == secondary.port
+
+
+@both_drivers
+async def test_a_selector_is_not_called_for_an_operation_that_was_interrupted(
+    driver, mongodb_uri, fail
+):
+    """The listener raises after the first attempt, and there is no second one."""
+    asked = []
+
+    def select(servers):
+        asked.append(len(servers))
+        return servers
+
+    class Interrupt(BaseException):  # asyncio lets a KeyboardInterrupt end the event loop
+        pass
+
+    class Interrupting(monitoring.CommandListener):
+        started = succeeded = lambda self, event: None
+
+        def failed(self, event):
+            raise Interrupt
+
+    options = {"event_listeners": [Interrupting()], "server_selector": select, "appName": APP}
+    async with driver.client(mongodb_uri, **options) as client:
+        with fail("find", times=1, errorCode=134):
+            with pytest.raises(Interrupt):
+                await client.db.c.find_one()
+            assert len(asked) == 1
 
 
 # --- TLS
